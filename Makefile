@@ -1,0 +1,40 @@
+# Each target does its own set-up: `make demo` on a fresh clone is enough.
+# Another interpreter: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test lint setup clean
+
+help:
+	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
+	@echo 'make test    lint, then all tests'
+	@echo 'make lint    ruff alone'
+	@echo 'make setup   $(VENV) with requirements.txt'
+	@echo 'make clean   remove $(VENV), caches and out/ (runs/ stays)'
+
+demo: setup
+	$(RUN) -m ifmdm_jax.sample --image data/fixtures/portrait.jpg \
+	  --audio data/fixtures/speech.wav --output out/demo.mp4 --overwrite
+
+test: lint
+	$(RUN) -m pytest -q --durations=10
+
+lint: setup
+	$(RUN) -m ruff check
+
+setup: $(INSTALLED)
+
+# The stamp is written last, so an interrupted installation starts again.
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'error: expected Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info out
+	find ifmdm_jax configs tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,118 @@
+"""Sound -> two feature vectors per video frame: the one interface to every speech encoder.
+
+  encoder = features.load('whisper_tiny', layer=2)
+  speech = encoder.features(waveform, sample_rate)      # float32 [2T, D], T = round(seconds * 25)
+
+The time line is the recording's own: feature k is centred on k / 50 s, so that features 2t and
+2t + 1 belong to frame t, which is shown from t / 25 s. Nothing is standardised here.
+"""
+
+import functools
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.audio import logmel, wav2vec2, whisper, windows
+from ifmdm_jax.audio import waveform as waveforms
+
+RATE = 50  # features per second
+SAMPLES = waveforms.SAMPLE_RATE // RATE  # 320 samples a feature
+FRAMES = 2  # mel frames a feature
+
+
+class AudioEncoder(Protocol):
+  """What the rest of the system knows about a speech encoder."""
+
+  width: int
+
+  def features(self, waveform, sample_rate):
+    """[L] or [L, C] at any rate -> float32 [2T, width], T = round(L / sample_rate * 25).
+
+    Raises:
+      ifmdm_jax.errors.InputError: the waveform cannot be used; see `waveform.prepare`.
+    """
+    ...
+
+
+def load(name, **options):
+  """An AudioEncoder by name.
+
+  'whisper_tiny': bundled weights; layer=2 or layers=(1, 2) (concatenated); path= another file.
+  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
+  'wav2vec2': the base network; params= (random otherwise), seed=, layer=12.
+  """
+  encoders = {'whisper_tiny': Whisper, 'mel': LogMel, 'wav2vec2': Wav2Vec2}
+  if name not in encoders:
+    raise ValueError(f'audio encoder {name!r} is unknown, expected one of {sorted(encoders)}')
+  return encoders[name](**options)
+
+
+class Whisper:
+  """Whisper-tiny's encoder, the output of one block or several."""
+
+  def __init__(self, layer=2, layers=None, path=whisper.WEIGHTS):
+    module, params = whisper.load(path, tuple(layers) if layers else (layer,))
+    self.width = module.width * len(module.layers)
+    self._network = jax.jit(functools.partial(module.apply, {'params': params}))
+
+  def features(self, waveform, sample_rate):
+    mel = _whisper_mel(*_on_grid(waveform, sample_rate))
+    # Silence, where the scale bottoms out: log10 of 1e-10, or 8 decades below the loudest sound.
+    return windows.encode(self._network, mel, FRAMES, fill=max(-1.5, mel.max() - 2.0))
+
+
+class LogMel:
+  """Whisper's log-mel input itself, no network: for an encoder trained with the rest."""
+
+  width = 160
+
+  def features(self, waveform, sample_rate):
+    return _whisper_mel(*_on_grid(waveform, sample_rate)).reshape(-1, self.width)
+
+
+class Wav2Vec2:
+  """wav2vec2-base, moved from its own 49.x Hz grid to the recording's time line."""
+
+  def __init__(self, params=None, seed=0, layer=12, **sizes):
+    module = wav2vec2.Wav2Vec2(layer=layer, **sizes)
+    if params is None:
+      # float32 sound of one second: enough to shape every parameter.
+      params = jax.jit(module.init)(jax.random.key(seed), jnp.zeros((1, 50 * SAMPLES)))['params']
+    self.width = module.width
+    self._network = jax.jit(functools.partial(module.apply, {'params': params}))
+
+  def features(self, waveform, sample_rate):
+    samples, _ = _on_grid(waveform, sample_rate)
+    samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)  # as in its pre-training
+    return windows.encode(self._network, samples, SAMPLES)
+
+
+def _on_grid(waveform, sample_rate):
+  """16 kHz sound cut or padded to whole video frames [2T * 320], and the sound before that."""
+  samples = waveforms.prepare(waveform, sample_rate)
+  count = 2 * SAMPLES * waveforms.num_frames(len(waveform), sample_rate)
+  return np.pad(samples, (0, max(0, count - len(samples))))[:count], samples
+
+
+def _whisper_mel(grid, samples, block=1000):
+  """Whisper's scaled log-mel, 100 frames a second: [4T, 80], in blocks of 10 s."""
+  mel = logmel.Mel()
+  half, count = mel.n_fft // 2, len(grid) // mel.hop
+  # The start is mirrored as in Whisper's transform, the end followed by silence as in its 30 s.
+  blocks = -(-count // block) if count > block else 1
+  size = block if blocks > 1 else next(s for s in (200, 500, block) if count <= s)
+  padded = np.concatenate([samples[half:0:-1], samples])
+  length = blocks * size * mel.hop + mel.n_fft
+  padded = np.pad(padded, (0, max(0, length - len(padded))))[:length]
+  # Each block reads the window's overhang beyond its last hop.
+  spans = [padded[i * size * mel.hop:][:size * mel.hop + mel.n_fft - mel.hop]
+           for i in range(blocks)]
+  log10 = np.concatenate([np.asarray(_log10_power(span, mel)) for span in spans])[:count]
+  return np.asarray(logmel.whisper_scale(log10))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _log10_power(samples, mel):
+  return jnp.log10(jnp.maximum(mel.power(samples), 1e-10))

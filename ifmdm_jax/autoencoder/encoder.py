@@ -1,0 +1,47 @@
+"""The encoder: a face picture to an appearance code with feature maps, and on to a motion code."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifmdm_jax.nn.equalized import EqualConv, EqualLinear
+from ifmdm_jax.nn.stylegan import ConvLayer, ResBlock, channels
+
+
+class AppearanceEncoder(nn.Module):
+  """Picture [B, S, S, 3] in [-1, 1] -> appearance w_a [B, D], features 8x8 ... SxS."""
+
+  size: int
+  style_dim: int = 512
+  max_width: int = 512
+
+  @nn.compact
+  def __call__(self, image):
+    x = ConvLayer(channels(self.size, self.max_width), 1, name='conv_in')(image)
+    features = [x]
+    for i in range(1, num_halvings(self.size) + 1):
+      x = ResBlock(channels(self.size >> i, self.max_width), name=f'block_{i}')(x)
+      features.append(x)
+    w_a = EqualConv(self.style_dim, 4, name='conv_out')(x)[:, 0, 0]
+    return w_a, features[-2::-1]  # the 4x4 map is not warped
+
+
+class MotionHead(nn.Module):
+  """Appearance code w_a [B, D] -> motion code h [B, M] in (-1, 1).
+
+  Four linear maps with nothing between them, then one whose bias the original leaves out.
+  """
+
+  motion_dim: int
+  depth: int = 5
+
+  @nn.compact
+  def __call__(self, w_a):
+    x = w_a
+    for i in range(self.depth - 1):
+      x = EqualLinear(w_a.shape[-1], name=f'fc_{i}')(x)
+    return jnp.tanh(EqualLinear(self.motion_dim, use_bias=False, name=f'fc_{self.depth - 1}')(x))
+
+
+def num_halvings(size):
+  """From a power of two >= 8 down to 4x4."""
+  return size.bit_length() - 3

@@ -1,0 +1,84 @@
+"""Warp the source's own pixels once, then blend paint over them.
+
+Coordinates are fractions of the side: 0 is the left or upper edge, 1 the right or lower
+one, pixel i of n has its centre at (i + 0.5) / n; x before y.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def identity_grid(side):
+  """Where each pixel of a side x side picture lies: [side, side, 2]."""
+  centre = (jnp.arange(side, dtype=jnp.float32) + 0.5) / side
+  x, y = jnp.meshgrid(centre, centre)
+  return jnp.stack([x, y], axis=-1)
+
+
+def _sample_one(image, grid):
+  height, width, channels = image.shape
+  x = jnp.clip(grid[..., 0] * width - 0.5, 0.0, width - 1.0)
+  y = jnp.clip(grid[..., 1] * height - 0.5, 0.0, height - 1.0)
+  x_0 = jnp.minimum(jnp.floor(x), width - 2.0)
+  y_0 = jnp.minimum(jnp.floor(y), height - 2.0)
+  a, b = (x - x_0)[..., None], (y - y_0)[..., None]
+  corner = y_0.astype(jnp.int32) * width + x_0.astype(jnp.int32)
+  rows = image.reshape(height * width, channels)
+  # Whole rows from a flat table are the fastest gather on a CPU.
+  tap = lambda offset: rows.at[corner + offset].get(mode='promise_in_bounds')
+  upper = (1.0 - a) * tap(0) + a * tap(1)
+  lower = (1.0 - a) * tap(width) + a * tap(width + 1)
+  return (1.0 - b) * upper + b * lower
+
+
+def sample(image, grid):
+  """Bilinear look-up with clamped borders.
+
+  image [B, H, W, C], grid [B, h, w, 2] as fractions -> [B, h, w, C].
+  """
+  return jax.vmap(_sample_one)(image, grid)
+
+
+def _double(x, axis):
+  """Bilinear, half-pixel centres, clamped ends, along one axis: shifts, not a matrix."""
+  before = jnp.concatenate([jax.lax.slice_in_dim(x, 0, 1, axis=axis),
+                            jax.lax.slice_in_dim(x, 0, -1, axis=axis)], axis)
+  after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, None, axis=axis),
+                           jax.lax.slice_in_dim(x, -1, None, axis=axis)], axis)
+  pairs = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis + 1)
+  return pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1:])
+
+
+def upsample(x, side):
+  """[B, h, h, C] -> [B, side, side, C] by smooth doublings."""
+  while x.shape[1] < side:
+    x = _double(_double(x, 1), 2)
+  return x
+
+
+def halve(x):
+  """[B, h, h, C] -> [B, h/2, h/2, C], the mean of each 2x2."""
+  batch, height, width, channels = x.shape
+  return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def upsample_grid(grid, side):
+  """A sampling grid at another resolution: the flow is interpolated, the identity is exact."""
+  flow = grid - identity_grid(grid.shape[1])[None]
+  return identity_grid(side)[None] + upsample(flow, side)
+
+
+def composite(source, drawing):
+  """Source pixels warped by the drawing's grid, paint where its mask is open.
+
+  Args:
+    source: [B, R, R, 3] in [-1, 1], the source at the output resolution.
+    drawing: `network.Drawing`.
+
+  Returns:
+    (picture, warped): both [B, R, R, 3].
+  """
+  side = source.shape[1]
+  warped = sample(source, upsample_grid(drawing.grid, side))
+  mask = upsample(drawing.mask, side)
+  return warped + mask * (upsample(drawing.paint, side) - warped), warped

@@ -1,0 +1,232 @@
+"""Stage 1 of `lite` as the trainer sees it: init, loss, pictures.
+
+Landmarks teach twice: the motion encoder learns to read their code from pixels, and the flow
+is held to where they went. Early on the decoder is driven by the taught code, later by the
+network's own; at run time there are no landmarks at all.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.autoencoder.lite import composite, network
+
+# Points of the 468-point face mesh.
+LIPS = np.array([61, 291, 0, 17, 37, 267, 84, 314, 13, 14])
+EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])
+DETAIL = np.zeros(468, bool)
+DETAIL[[61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
+        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
+        33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,
+        263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]] = True
+
+
+def network_of(config):
+  """The networks of a `config.model`."""
+  sizes = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in config.sizes.items()}
+  return network.Autoencoder(**sizes)
+
+
+def init(rng, config):
+  picture = jnp.zeros((1, config.side, config.side, 3))
+  return network_of(config).init(rng, picture, picture)['params']
+
+
+class Portrait(NamedTuple):
+  """A source, encoded once: its pixels, what the decoder needs of them, its own motion code."""
+
+  pixels: jax.Array  # [1, R, R, 3] in [-1, 1]
+  appearance: network.Source
+  code: jax.Array  # [1, M]
+
+
+def portrait(params, image, config):
+  """uint8 [R, R, 3], R a power of two times `config.side` -> Portrait."""
+  pixels = to_float(image)[None]
+  small = shrink(pixels, config.side)
+  apply = lambda method: network_of(config).apply({'params': params}, small, method=method)
+  return Portrait(pixels, apply('appearance'), apply('motion'))
+
+
+def motion(params, frames, config):
+  """uint8 [T, R, R, 3] -> codes [T, M]."""
+  small = shrink(to_float(frames), config.side)
+  return network_of(config).apply({'params': params}, small, method='motion')
+
+
+def draw(params, portrait, codes, config):
+  """Portrait and absolute codes [B, M] -> uint8 [B, R, R, 3]."""
+  batch = codes.shape[0]
+  pixels, appearance, code = jax.tree.map(
+      lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait)
+  drawing = network_of(config).apply(
+      {'params': params}, appearance, codes - code, method='draw')
+  picture, _ = composite.composite(pixels, drawing)
+  return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
+
+
+def to_float(pictures):
+  """uint8 -> [-1, 1]."""
+  return pictures.astype(jnp.float32) / 127.5 - 1.0
+
+
+def shrink(pictures, side):
+  """[B, R, R, 3] -> [B, side, side, 3] by means of 2x2, which is what the networks see."""
+  while pictures.shape[1] > side:
+    pictures = composite.halve(pictures)
+  return pictures
+
+
+def soft_box(points, side, margin=0.25, edge=0.01):
+  """1 around the points, 0 elsewhere, soft at the edge. [B, P, 2] -> [B, side, side, 1]."""
+  low, high = points.min(1), points.max(1)
+  room = margin * (high - low).max(-1, keepdims=True)
+  low, high = (low - room)[:, None, None, :], (high + room)[:, None, None, :]
+  grid = composite.identity_grid(side)[None]
+  inside = jax.nn.sigmoid((grid - low) / edge) * jax.nn.sigmoid((high - grid) / edge)
+  return inside.prod(-1, keepdims=True)
+
+
+def regions(points, side):
+  """(mouth, eyes, face) soft boxes of the landmarks [B, 468, 2]."""
+  mouth = soft_box(points[:, LIPS], side, margin=0.3)
+  eyes = sum(soft_box(points[:, eye], side, margin=0.4) for eye in EYES)
+  return mouth, jnp.minimum(eyes, 1.0), soft_box(points, side, margin=0.1)
+
+
+def mean_over(values, weight):
+  """Mean of per-sample values [B] where weight [B] is 1; zero where there is none."""
+  return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1.0)
+
+
+def code_loss(code, taught):
+  """Mean absolute error, in standard deviations."""
+  return jnp.abs(code - taught).mean(-1)
+
+
+def flow_loss(grid, target_points, source_points):
+  """Distance of where the grid looks from where each landmark was, per cent of the side: [B]."""
+  found = composite.sample(grid, target_points[:, :, None, :])[:, :, 0]
+  error = jnp.abs(found - source_points).sum(-1)
+  weight = jnp.where(DETAIL, 3.0, 1.0)[None]
+  return 100.0 * (error * weight).sum(-1) / weight.sum()
+
+
+def mouth_crop(pictures, points, side):
+  """A square around the lips, `side` pixels: [B, R, R, 3] -> [B, side, side, 3]."""
+  lips = points[:, LIPS]
+  centre = (lips.min(1) + lips.max(1)) / 2.0
+  half = 0.75 * (lips.max(1) - lips.min(1)).max(-1)
+  grid = centre[:, None, None, :] + half[:, None, None, None] * (
+      2.0 * composite.identity_grid(side)[None] - 1.0)
+  return composite.sample(pictures, grid)
+
+
+def frozen(config):
+  """VGG-16 for the perceptual terms, or nothing."""
+  if not config.loss.perceptual:
+    return None
+  from ifmdm_jax.perception import vgg
+  return vgg.load()
+
+
+def perceptual_loss(vgg_params, picture, target):
+  """Mean absolute difference of VGG-16 features, equal weight per layer: [B]."""
+  from ifmdm_jax.perception import vgg
+  ours = vgg.features(vgg_params, picture, upto='relu3_3')
+  theirs = vgg.features(vgg_params, jax.lax.stop_gradient(target), upto='relu3_3')
+  per_layer = [jnp.abs(ours[k] - theirs[k]).mean((1, 2, 3)) for k in ours]
+  return sum(per_layer) / len(per_layer)
+
+
+def teaching(step, config):
+  """Share of the taught code in what drives the decoder: 1, then a ramp down to 0."""
+  start, end = config.teach
+  return jnp.clip((end - step.astype(jnp.float32)) / (end - start), 0.0, 1.0)
+
+
+def animate(model, params, batch, config, step):
+  """Codes of all frames and a drawing per target; K targets share one pass over the source."""
+  source = to_float(batch['source'])
+  count, targets = batch['target'].shape[:2]
+  target = to_float(batch['target']).reshape(count * targets, *source.shape[1:])
+  apply = lambda method, *args: model.apply({'params': params}, *args, method=method)
+  small = shrink(source, config.side)
+  codes = apply('motion', jnp.concatenate([small, shrink(target, config.side)]))
+  source_code, target_code = codes[:count], codes[count:].reshape(count, targets, -1)
+
+  taught = batch['target_code'] - batch['source_code'][:, None]
+  share = jnp.broadcast_to(teaching(step, config), batch['seen'].shape)
+  share = jnp.where(batch['seen'] > 0, share, 1.0)[..., None]  # no picture, no code of its own
+  code = share * taught + (1.0 - share) * (target_code - source_code[:, None])
+
+  appearance = apply('appearance', small)
+  spread = lambda x: jnp.repeat(x, targets, axis=0)
+  drawing = apply('draw', jax.tree.map(spread, appearance), code.reshape(count * targets, -1))
+  picture, warped = composite.composite(spread(source), drawing)
+  return source_code, target_code, drawing, picture, warped, target
+
+
+def loss(params, batch, rng, *, config, step, frozen):
+  """Weighted sum of the terms in `config.loss`; see the functions above for their units."""
+  del rng
+  weights = config.loss
+  model = network_of(config)
+  source_code, target_code, drawing, picture, warped, target = animate(
+      model, params, batch, config, step)
+  seen = batch['seen'].reshape(-1)
+  targets = batch['target'].shape[1]
+  points = batch['target_points'].reshape(-1, 468, 2)
+  source_points = jnp.repeat(batch['source_points'], targets, axis=0)
+
+  absolute = code_loss(source_code, batch['source_code']).mean()
+  absolute += mean_over(code_loss(target_code, batch['target_code']).reshape(-1), seen)
+  relative = code_loss(target_code - source_code[:, None],
+                       batch['target_code'] - batch['source_code'][:, None])
+  relative = mean_over(relative.reshape(-1), seen)
+  flow = (flow_loss(drawing.grid, points, source_points)
+          + flow_loss(drawing.base, points, source_points)).mean()
+
+  mouth, eyes, face = regions(points, target.shape[1])
+  weight = 1.0 + weights.face * face + weights.mouth * mouth + weights.eyes * eyes
+  weight = weight / weight.mean((1, 2, 3), keepdims=True)
+  photo = mean_over((weight * jnp.abs(picture - target)).mean((1, 2, 3)), seen)
+  bare = mean_over((weight * jnp.abs(warped - target)).mean((1, 2, 3)), seen)
+  # Paint is taught where it may be needed even while the mask hides it, else it would stay hidden.
+  allowed = shrink(jnp.maximum(mouth, eyes), drawing.mask.shape[1])
+  error = jnp.abs(drawing.paint - shrink(target, drawing.paint.shape[1])) * allowed
+  paint = mean_over(error.sum((1, 2, 3)) / (3.0 * allowed.sum((1, 2, 3)) + 1.0), seen)
+  haze = (drawing.mask * (1.0 - allowed)).mean()
+  correction = drawing.grid - composite.upsample_grid(drawing.base, drawing.grid.shape[1])
+  rough = 100.0 * (jnp.abs(jnp.diff(correction, axis=1)).mean()
+                   + jnp.abs(jnp.diff(correction, axis=2)).mean())
+  terms = dict(code=relative + 0.3 * absolute, flow=flow, photo=photo, bare=bare, paint=paint,
+               haze=haze, rough=rough)
+  if weights.perceptual:
+    crop = lambda x: mouth_crop(x, points, 64)
+    terms['perceptual'] = mean_over(perceptual_loss(frozen, crop(picture), crop(target)), seen)
+  total = sum(weights[name] * value for name, value in terms.items())
+  lip_error = jnp.abs(batch['target_code'] - batch['source_code'][:, None]
+                      - (target_code - source_code[:, None]))[..., 6:8].mean(-1).reshape(-1)
+  terms['lip_code'] = mean_over(lip_error, seen)
+  still = mean_over((weight * jnp.abs(jnp.repeat(to_float(batch['source']), targets, axis=0)
+                                      - target)).mean((1, 2, 3)), seen)
+  terms['photo_of_still'] = still  # what repeating the source would score
+  return total, terms
+
+
+def pictures(params, batch, config):
+  """A grid for people: source, target, picture, bare warp, mask; one row per example."""
+  model = network_of(config)
+  step = jnp.array(config.teach[1], jnp.int32)  # the network's own codes
+  _, _, drawing, picture, warped, target = animate(model, params, batch, config, step)
+  targets = batch['target'].shape[1]
+  source = to_float(batch['source'])
+  mask = jnp.broadcast_to(2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0,
+                          picture.shape)
+  pick = lambda x: x[::targets]
+  rows = jnp.concatenate([source, pick(target), pick(picture), pick(warped), pick(mask)], axis=2)
+  rows = jnp.clip(127.5 * (rows + 1.0), 0.0, 255.0).astype(jnp.uint8)
+  return {'source_target_picture_warp_mask': rows.reshape(-1, *rows.shape[2:])}

@@ -1,0 +1,126 @@
+"""Noise schedules: how much of the signal is left after each step, and which steps are kept.
+
+Source: the paper trains with 1000 steps and linearly growing noise (Ho et al. 2020, "Denoising
+Diffusion Probabilistic Models"); sampling keeps a few of them (Nichol & Dhariwal 2021, "Improved
+DDPM", section 4). Tables are float64 numpy, rounded once when an array needs them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # compared by identity: arrays have no cheap hash
+class Schedule:
+  """Tables over the N kept steps; step 0 is nearly clean, step N - 1 nearly noise.
+
+  Attributes:
+    betas: float64 [N], share of the variance that is replaced by noise in each kept step.
+    timesteps: int [N], index of each kept step in the schedule of training, which is what a
+      network is told.
+  """
+
+  betas: np.ndarray
+  timesteps: np.ndarray
+
+  def __len__(self):
+    return len(self.betas)
+
+  @functools.cached_property
+  def alpha_bar(self):
+    """abar_t, the variance of the signal left after step t."""
+    return np.cumprod(1.0 - self.betas)
+
+  @functools.cached_property
+  def alpha_bar_prev(self):
+    """abar_{t-1}; before the first step all of the signal is left."""
+    return np.append(1.0, self.alpha_bar[:-1])
+
+  @functools.cached_property
+  def posterior_variance(self):
+    """Variance of q(x_{t-1} | x_t, x_0); 0 at the first step."""
+    return self.betas * (1.0 - self.alpha_bar_prev) / (1.0 - self.alpha_bar)
+
+  @functools.cached_property
+  def posterior_log_variance(self):
+    """Its logarithm; the first step, log 0, borrows the second's."""
+    if len(self) == 1:  # nothing to borrow from
+      return np.log(self.betas)
+    return np.log(np.append(self.posterior_variance[1], self.posterior_variance[1:]))
+
+  @functools.cached_property
+  def posterior_mean_x_0(self):
+    """Weight of x_0 in the mean of q(x_{t-1} | x_t, x_0)."""
+    return self.betas * np.sqrt(self.alpha_bar_prev) / (1.0 - self.alpha_bar)
+
+  @functools.cached_property
+  def posterior_mean_x_t(self):
+    """Weight of x_t in the mean of q(x_{t-1} | x_t, x_0)."""
+    return (1.0 - self.alpha_bar_prev) * np.sqrt(1.0 - self.betas) / (1.0 - self.alpha_bar)
+
+  def keep(self, timesteps):
+    """The same noise levels at fewer steps (increasing indices): betas are merged between them."""
+    kept = np.asarray(timesteps)
+    alpha_bar = self.alpha_bar[kept]
+    betas = 1.0 - alpha_bar / np.append(1.0, alpha_bar[:-1])
+    return Schedule(betas=betas, timesteps=self.timesteps[kept])
+
+
+def linear(steps=1000, first=1e-4, last=0.02):
+  """The schedule of training: beta grows linearly from `first` to `last`."""
+  return Schedule(betas=np.linspace(first, last, steps), timesteps=np.arange(steps))
+
+
+def spaced(total, spacing):
+  """Which of `total` steps to keep, increasing.
+
+  Args:
+    total: number of steps of the full schedule.
+    spacing: 'N' spreads N steps over the whole range, both ends included; 'ddimN' takes every
+      s-th from 0 with the smallest s that gives exactly N (25 of 1000: 0, 40, .., 960).
+
+  Raises:
+    InputError: if N is not within 1..total, or no whole stride gives N steps.
+  """
+  spacing = str(spacing)
+  by_stride = spacing.startswith('ddim')
+  digits = spacing.removeprefix('ddim')
+  count = int(digits) if digits.isdigit() else 0
+  if not 1 <= count <= total:
+    raise InputError(f"spacing is {spacing!r}, expected 'N' or 'ddimN' with N from 1 to {total}")
+  if by_stride:
+    for stride in range(1, total + 1):
+      if len(range(0, total, stride)) == count:
+        return np.arange(0, total, stride)
+    raise InputError(
+        f'no whole stride takes {count} of {total} steps: choose another N, or pass {digits!r}'
+    )
+  if count == 1:  # noise to signal in one step: told that it sees noise
+    return np.asarray([total - 1])
+  stride = (total - 1) / (count - 1)
+  kept, position = [], 0.0
+  for _ in range(count):  # accumulated in floating point, half to even, as the original rounds
+    kept.append(round(position))
+    position += stride
+  return np.asarray(kept)
+
+
+def at(table, t, like):
+  """Entries of a table, shaped to broadcast against an array.
+
+  Args:
+    table: float64 [N].
+    t: int [B] (one per sample) or a scalar (one for all).
+    like: array [B, ...] whose rank and dtype the result takes.
+
+  Returns:
+    [B, 1, ..] or [1, 1, ..].
+  """
+  values = jnp.asarray(table, like.dtype)[t]
+  return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))

@@ -1,0 +1,51 @@
+"""Bad input ends in one line: what was expected, what came, what to do."""
+
+import contextlib
+import sys
+
+
+class InputError(ValueError):
+  """Something the user gave cannot be used; the message is one line and says what to do."""
+
+  def __init__(self, message):
+    super().__init__(' '.join(str(message).split()))
+
+
+@contextlib.contextmanager
+def fail_cleanly():
+  """Turns an InputError into one line on stderr and exit status 2 (ctrl-C: 130).
+
+  A context manager, and so a decorator for `main` too:
+
+    @errors.fail_cleanly()
+    def main(_): ...
+  """
+  try:
+    yield
+  except InputError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(2)
+  except KeyboardInterrupt:
+    print('stopped.', file=sys.stderr)
+    sys.exit(130)
+
+
+def run(main):
+  """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well."""
+  from absl import app, flags
+
+  def parse(argv):
+    asked = {word.lstrip('-').split('=')[0] for word in argv[1:] if word.startswith('-')}
+    if asked & {'h', 'help', 'helpshort', 'helpfull'}:
+      app.usage(shorthelp='helpfull' not in asked, writeto_stdout=True)
+      sys.exit(0)
+    try:
+      words = flags.FLAGS(argv)
+      if len(words) > 1:
+        raise flags.Error(f'expected flags only, got {words[1]!r}')
+      return words
+    except flags.Error as error:
+      print(f'error: {" ".join(str(error).split())}: --help lists the flags', file=sys.stderr)
+      sys.exit(2)
+
+  app.run(fail_cleanly()(main), flags_parser=parse)

@@ -1,0 +1,1 @@
+"""What a talking head is measured by: one file per family of metrics."""

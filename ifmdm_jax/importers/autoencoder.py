@@ -1,0 +1,107 @@
+"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `paper.Autoencoder`."""
+
+import jax
+import jax.numpy as jnp
+
+from ifmdm_jax.autoencoder.encoder import num_halvings
+from ifmdm_jax.autoencoder.paper import Autoencoder
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import engine
+
+APP = r'enc\.net_app\.convs'
+HEADS = r'dec\.(to_flows|to_rgbs)\.(\d+)'
+REFINE = r'dec\.refine_block'
+
+RULES = [  # theirs                                     ours                               axes
+  (APP + r'\.0\.0\.weight', 'appearance_net/conv_in/conv/kernel', 'OIHW->HWIO'),
+  (APP + r'\.0\.1\.bias', 'appearance_net/conv_in/bias', '1C11->C'),
+  (APP + r'\.(\d+)\.conv1\.0\.weight', r'appearance_net/block_\1/conv1/conv/kernel', 'OIHW->HWIO'),
+  (APP + r'\.(\d+)\.conv1\.1\.bias', r'appearance_net/block_\1/conv1/bias', '1C11->C'),
+  (APP + r'\.(\d+)\.conv2\.1\.weight', r'appearance_net/block_\1/conv2/conv/kernel', 'OIHW->HWIO'),
+  (APP + r'\.(\d+)\.conv2\.2\.bias', r'appearance_net/block_\1/conv2/bias', '1C11->C'),
+  (APP + r'\.(\d+)\.skip\.1\.weight', r'appearance_net/block_\1/skip/conv/kernel', 'OIHW->HWIO'),
+  (APP + r'\.\d+\.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'),
+  (r'enc\.fc\.(\d)\.weight', r'motion_head/fc_\1/kernel', 'OI->IO'),
+  (r'enc\.fc\.(\d)\.bias', r'motion_head/fc_\1/bias', ''),
+  (r'dec\.direction\.weight', 'directions/kernel', ''),
+  (r'dec\.input\.input', 'synthesis/input', '1CHW->HWC'),
+  (r'dec\.(conv1)\.conv\.weight', r'synthesis/\1/conv/kernel', '1OIHW->HWIO'),
+  (r'dec\.(conv1)\.conv\.modulation\.weight', r'synthesis/\1/conv/modulation/kernel', 'OI->IO'),
+  (r'dec\.(conv1)\.conv\.modulation\.bias', r'synthesis/\1/conv/modulation/bias', ''),
+  (r'dec\.(conv1)\.activate\.bias', r'synthesis/\1/bias', '1C11->C'),
+  (r'dec\.convs\.(\d+)\.conv\.weight', r'synthesis/convs_\1/conv/kernel', '1OIHW->HWIO'),
+  (
+    r'dec\.convs\.(\d+)\.conv\.modulation\.weight',
+    r'synthesis/convs_\1/conv/modulation/kernel',
+    'OI->IO',
+  ),
+  (r'dec\.convs\.(\d+)\.conv\.modulation\.bias', r'synthesis/convs_\1/conv/modulation/bias', ''),
+  (r'dec\.convs\.(\d+)\.activate\.bias', r'synthesis/convs_\1/bias', '1C11->C'),
+  (HEADS + r'\.bias', r'synthesis/\1_\2/bias', '1C11->C'),
+  (HEADS + r'\.conv\.0\.weight', r'synthesis/\1_\2/layer/conv/kernel', 'OIHW->HWIO'),
+  (HEADS + r'\.conv\.1\.bias', r'synthesis/\1_\2/layer/bias', '1C11->C'),
+  (HEADS + r'\.(conv|conv_gen)\.weight', r'synthesis/\1_\2/\3/kernel', '1OIHW->HWIO'),
+  (
+    HEADS + r'\.(conv|conv_gen)\.modulation\.weight',
+    r'synthesis/\1_\2/\3/modulation/kernel',
+    'OI->IO',
+  ),
+  (HEADS + r'\.(conv|conv_gen)\.modulation\.bias', r'synthesis/\1_\2/\3/modulation/bias', ''),
+  (REFINE + r'\.convs\.0\.weight', 'refine_block/conv_0/kernel', 'OIHW->HWIO'),
+  (REFINE + r'\.convs\.0\.bias', 'refine_block/conv_0/bias', ''),
+  (REFINE + r'\.convs\.2\.weight', 'refine_block/conv_1/kernel', 'OIHW->HWIO'),
+  (REFINE + r'\.convs\.2\.bias', 'refine_block/conv_1/bias', ''),
+  (REFINE + r'\.convs\.4\.weight', 'refine_block/conv_2/kernel', 'OIHW->HWIO'),
+  (REFINE + r'\.convs\.4\.bias', 'refine_block/conv_2/bias', ''),
+  (REFINE + r'\.final_conv\.weight', 'refine_block/conv_out/kernel', 'OIHW->HWIO'),
+  (REFINE + r'\.final_conv\.bias', 'refine_block/conv_out/bias', ''),
+]
+
+IGNORED = [
+  (r'.*\.kernel', 'buffers of the fixed [1, 3, 3, 1] filter'),
+  (r'enc\.fc\.4\.bias', 'the last linear layer of the motion head never adds its bias'),
+  (r'.*\.noise\.weight', 'noise is never passed'),
+  (r'dec\.to_rgb1\..*', 'colours of the 4x4 level are never read'),
+]
+
+
+def ignored(size):
+  """IGNORED, and the one entry whose name depends on the picture size."""
+  last = num_halvings(size) - 1
+  reason = 'generated features of the finest level never reach the picture'
+  return IGNORED + [(rf'dec\.to_flows\.{last}\.conv_gen\..*', reason)]
+
+
+def convert(state, model=None):
+  """{their key: array} -> (model, params).
+
+  Args:
+    state: the `gen` entry of a checkpoint.
+    model: the Autoencoder to fill; by default one of the checkpoint's own sizes.
+
+  Raises:
+    errors.InputError: entries that are missing, left over or of another shape, all in one line.
+  """
+  state = {engine.strip_wrapper(key): value for key, value in state.items()}
+  model = model or model_of(state)
+  image = jax.ShapeDtypeStruct((1, model.size, model.size, 3), jnp.float32)
+  target = jax.eval_shape(model.init, jax.random.key(0), image, image)['params']
+  return model, engine.convert(state, RULES, ignored(model.size), target)
+
+
+def model_of(state):
+  """Sizes of a checkpoint from its shapes: levels, motion code, and whether it can refine."""
+  known = ('dec.direction.weight', 'dec.input.input')
+  if any(key not in state for key in known):
+    raise InputError(f'weights have no {" or ".join(known)}: pass the `gen` entry of a checkpoint')
+  levels = sum('.to_rgbs.' in key and key.endswith('.conv.0.weight') for key in state)
+  style_dim, motion_dim = state['dec.direction.weight'].shape
+  refine = state.get('dec.refine_block.convs.0.weight')  # absent in the first part of training
+  return Autoencoder(
+    size=4 << max(levels, 1),
+    motion_dim=motion_dim,
+    style_dim=style_dim,
+    max_width=state['dec.input.input'].shape[1],
+    refine=refine is not None,
+    refine_width=512 if refine is None else refine.shape[0],
+  )

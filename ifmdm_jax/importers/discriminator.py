@@ -1,0 +1,41 @@
+"""The published discriminator (`dis` of a checkpoint) -> parameters of `Discriminator`."""
+
+import jax
+import jax.numpy as jnp
+
+from ifmdm_jax.autoencoder.discriminator import Discriminator
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import engine
+
+RULES = [  # theirs                       ours                          axes
+  (r'convs\.0\.0\.weight', 'conv_in/conv/kernel', 'OIHW->HWIO'),
+  (r'convs\.0\.1\.bias', 'conv_in/bias', '1C11->C'),
+  (r'convs\.(\d+)\.conv1\.0\.weight', r'block_\1/conv1/conv/kernel', 'OIHW->HWIO'),
+  (r'convs\.(\d+)\.conv1\.1\.bias', r'block_\1/conv1/bias', '1C11->C'),
+  (r'convs\.(\d+)\.conv2\.1\.weight', r'block_\1/conv2/conv/kernel', 'OIHW->HWIO'),
+  (r'convs\.(\d+)\.conv2\.2\.bias', r'block_\1/conv2/bias', '1C11->C'),
+  (r'convs\.(\d+)\.skip\.1\.weight', r'block_\1/skip/conv/kernel', 'OIHW->HWIO'),
+  (r'final_conv\.0\.weight', 'conv_out/conv/kernel', 'OIHW->HWIO'),
+  (r'final_conv\.1\.bias', 'conv_out/bias', '1C11->C'),
+  (r'final_linear\.(\d)\.weight', r'fc_\1/kernel', 'OI->IO'),
+  (r'final_linear\.(\d)\.bias', r'fc_\1/bias', ''),
+]
+
+IGNORED = [(r'.*\.kernel', 'buffers of the fixed [1, 3, 3, 1] filter')]
+
+
+def convert(state, model=None):
+  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  state = {engine.strip_wrapper(key): value for key, value in state.items()}
+  model = model or model_of(state)
+  image = jax.ShapeDtypeStruct((1, model.size, model.size, 3), jnp.float32)
+  target = jax.eval_shape(model.init, jax.random.key(0), image)['params']
+  return model, engine.convert(state, RULES, IGNORED, target)
+
+
+def model_of(state):
+  """Sizes of a checkpoint: each residual block halves the picture, down to 4 pixels."""
+  if 'final_conv.1.bias' not in state:
+    raise InputError('weights have no final_conv.1.bias: pass the `dis` entry of a checkpoint')
+  halvings = sum(key.endswith('.skip.1.weight') for key in state)
+  return Discriminator(size=4 << max(halvings, 1), max_width=state['final_conv.1.bias'].shape[1])

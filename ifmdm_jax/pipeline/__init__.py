@@ -1,0 +1,1 @@
+"""From videos on disk to batches: preparation (`prep/`), records, loader, transforms."""

@@ -1,0 +1,164 @@
+"""A folder of clips as plain arrays: decoded and measured once, then read by memory map.
+
+  root/                          cache/
+    any/depth/clip.mp4             index.json                 one entry per clip, split and person
+    stills/*.jpg (optional)        clips/NAME/frames.npy      uint8 [T, R, R, 3]
+    MANIFEST.csv (optional)        clips/NAME/landmarks.npy   float32 [T, 468, 2], fractions
+                                   stills/{frames,landmarks}.npy and stills/index.json
+
+Clips are square, 25 fps, one face. MANIFEST.csv (columns file, split, identity) decides the
+split; without it one clip in twenty is held out by its name. Landmarks teach; they are not
+used at run time.
+"""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import zlib
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline.prep import faces
+
+VIDEO = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
+POINTS = 468
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """One clip of the cache; arrays are memory maps."""
+
+  name: str
+  video: str  # the file it came from, which also holds its sound
+  person: str
+  split: str
+  folder: pathlib.Path
+
+  @property
+  def frames(self):
+    """uint8 [T, R, R, 3]."""
+    return np.load(self.folder / 'frames.npy', mmap_mode='r')
+
+  @property
+  def landmarks(self):
+    """float32 [T, 468, 2], fractions of the side; NaN where no face was found."""
+    return np.load(self.folder / 'landmarks.npy')
+
+
+def read_manifest(root):
+  """{file relative to root: row} of MANIFEST.csv, or {} where there is none."""
+  path = pathlib.Path(root) / 'MANIFEST.csv'
+  if not path.exists():
+    return {}
+  with open(path, newline='') as file:
+    return {row['file']: row for row in csv.DictReader(file)}
+
+
+def held_out(name):
+  """One name in twenty, always the same ones."""
+  return zlib.crc32(name.encode()) % 20 == 0
+
+
+def build(root, output, size=256):
+  """Brings the cache at `output` up to date with the clips under `root`; finished clips are kept.
+
+  Args:
+    root: folder with videos at any depth, and perhaps stills/ and MANIFEST.csv.
+    output: folder of the cache.
+    size: side R of the stored pictures, pixels.
+
+  Raises:
+    InputError: there is no video under `root`.
+  """
+  root, output = pathlib.Path(root).resolve(), pathlib.Path(output).resolve()
+  videos = sorted(p for p in root.rglob('*') if p.suffix.lower() in VIDEO)
+  if not videos:
+    raise InputError(f'{root} should hold talking-head videos, found none: pass --source a folder '
+                     f'with files like clip.mp4')
+  manifest = read_manifest(root)
+  entries, mesh = [], faces.FaceMesh()
+  for video in tqdm(videos, desc='clips', unit='clip'):
+    relative = str(video.relative_to(root))
+    row = manifest.get(relative, {})
+    name = relative.rsplit('.', 1)[0].replace('/', '__')
+    folder = output / 'clips' / name
+    if not (folder / 'landmarks.npy').exists():
+      _write_clip(video, folder, size, mesh)
+    split = row.get('split') or ('val' if held_out(name) else 'train')
+    entries.append(dict(name=name, video=str(video), person=row.get('identity') or name,
+                        split=split))
+  if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
+    _write_stills(root, output / 'stills', size, manifest, mesh)
+  (output / 'index.json').write_text(json.dumps(entries, indent=1))
+
+
+def _write_clip(video, folder, size, mesh):
+  from ifmdm_jax.video import read  # training from a finished cache needs no video library
+  frames, points = [], []
+
+  def watched():
+    for frame in read.frames(video):
+      frames.append(cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA))
+      points.append(frame.shape[1::-1])
+      yield frame
+
+  landmarks = mesh.track(watched()) / np.array(points, np.float32)[:, None]
+  folder.mkdir(parents=True, exist_ok=True)
+  np.save(folder / 'frames.npy', np.stack(frames))
+  np.save(folder / 'landmarks.npy', landmarks.astype(np.float32))  # last: marks the clip as done
+
+
+def _write_stills(root, folder, size, manifest, mesh):
+  paths = sorted((root / 'stills').glob('*.jpg'))
+  known = root / 'stills' / 'landmarks.npz'
+  known = np.load(known) if known.exists() else {}
+  detector, frames, landmarks, entries = faces.FaceDetector(), [], [], []
+  for path in tqdm(paths, desc='stills', unit='picture'):
+    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    if path.name in known:
+      points = known[path.name][:POINTS].astype(np.float32)
+    else:
+      points = mesh.track([picture], detector)[0] / np.float32(picture.shape[1::-1])
+    if not np.isfinite(points).all():
+      continue
+    row = manifest.get(f'stills/{path.name}', {})
+    split = row.get('split') or ('val' if held_out(path.name) else 'train')
+    entries.append(dict(name=path.name, person=row.get('identity') or path.name, split=split))
+    frames.append(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))
+    landmarks.append(points)
+  folder.mkdir(parents=True, exist_ok=True)
+  np.save(folder / 'frames.npy', np.stack(frames))
+  np.save(folder / 'landmarks.npy', np.stack(landmarks))
+  (folder / 'index.json').write_text(json.dumps(entries))
+
+
+def clips(cache, split=None):
+  """The clips of a cache, all or of one split.
+
+  Raises:
+    InputError: there is no cache at this place.
+  """
+  cache = pathlib.Path(cache)
+  if not (cache / 'index.json').exists():
+    raise InputError(f'{cache} should be a cache of clips, found none: make it with '
+                     f'python -m ifmdm_jax.prepare --source CLIPS --output {cache}')
+  entries = json.loads((cache / 'index.json').read_text())
+  return [Clip(folder=cache / 'clips' / e['name'], **e) for e in entries
+          if split in (None, e['split'])]
+
+
+def stills(cache, split):
+  """(uint8 frames [N, R, R, 3] memory map, landmarks [N, 468, 2], indices of this split)."""
+  folder = pathlib.Path(cache) / 'stills'
+  if not (folder / 'index.json').exists():
+    return None
+  entries = json.loads((folder / 'index.json').read_text())
+  chosen = np.array([i for i, e in enumerate(entries) if e['split'] == split], int)
+  if not chosen.size:
+    return None
+  frames = np.load(folder / 'frames.npy', mmap_mode='r')
+  return frames, np.load(folder / 'landmarks.npy'), chosen

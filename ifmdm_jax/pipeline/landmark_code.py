@@ -1,0 +1,89 @@
+"""Landmarks to about twenty numbers: the teacher of the motion code (training only).
+
+The numbers come in four blocks, each the principal directions of what the blocks before left
+over, so that they can be steered apart: pose, then lips, lids and brows relative to the head.
+All is linear and fitted on differences within clips: who somebody is shifts a code by a
+constant, which relative codes cancel.
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.optimize
+
+LIPS_OUTER = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269,
+              270, 409]
+LIPS_INNER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311,
+              310, 415]
+CHIN = [152, 148, 176, 377, 400]
+LEFT_EYE = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
+RIGHT_EYE = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
+BROWS = [70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283,
+         276]
+RIGID = [168, 6, 197, 195, 5, 4, 1, 2, 98, 327, 10, 338, 297, 332, 284, 251, 389, 356, 454, 109,
+         67, 103, 54, 21, 162, 127, 234, 116, 345, 151, 9, 8, 33, 133, 362, 263]
+BLOCKS = (('pose', RIGID, 6), ('lips', LIPS_INNER + LIPS_OUTER + CHIN, 8),
+          ('lids', LEFT_EYE + RIGHT_EYE, 3), ('brows', BROWS, 3))
+BLOCK = {'pose': slice(0, 6), 'lips': slice(6, 14), 'lids': slice(14, 17), 'brows': slice(17, 20)}
+MOTION_DIM = 20
+
+
+def mouth_opening(landmarks):
+  """Inner-lip gap over the distance of the outer eye corners. [..., 468, 2] -> [...]."""
+  gap = np.linalg.norm(landmarks[..., 13, :] - landmarks[..., 14, :], axis=-1)
+  return gap / np.linalg.norm(landmarks[..., 33, :] - landmarks[..., 263, :], axis=-1)
+
+
+def smooth(track):
+  """[1, 2, 1] / 4 over time; ends repeat. [T, ...] -> [T, ...]."""
+  padded = np.concatenate([track[:1], track, track[-1:]])
+  return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+
+
+def mirror_indices(mean_face):
+  """For each point of the mesh its mirror image's index, from a mean face [468, 2]."""
+  flipped = mean_face * [-1, 1] + [2 * mean_face[:, 0].mean(), 0]
+  cost = np.linalg.norm(mean_face[:, None] - flipped[None], axis=-1)
+  return scipy.optimize.linear_sum_assignment(cost)[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class LandmarkCode:
+  """code = landmarks @ weight - bias; one unit is one standard deviation within a clip."""
+
+  weight: np.ndarray  # [936, 20]
+  bias: np.ndarray  # [20]
+
+  def __call__(self, landmarks):
+    """[..., 468, 2] fractions of the side -> [..., 20]."""
+    flat = landmarks.reshape(*landmarks.shape[:-2], -1)
+    return (flat @ self.weight - self.bias).astype(np.float32)
+
+
+def fit(tracks):
+  """The code of a list of landmark tracks, each [T, 468, 2] of one clip.
+
+  Clips weigh by the root of their length, so that one long take does not rule.
+  """
+  centred = [t - t.mean(0) for t in tracks]
+  weight = np.concatenate([np.full(len(t), len(t) ** -0.25) for t in tracks])
+  motion = np.concatenate(centred).reshape(-1, 468 * 2).astype(np.float64)
+  mean = np.concatenate(tracks).reshape(-1, 468 * 2).mean(0)
+  columns = lambda points: np.stack([2 * np.array(points), 2 * np.array(points) + 1], 1).ravel()
+  left, maps = motion, []
+  encode = np.zeros((468 * 2, 0))
+  decode = np.zeros((0, 468 * 2))
+  for _, points, count in BLOCKS:
+    here = columns(points)
+    directions = np.linalg.svd(weight[:, None] * left[:, here], full_matrices=False)[2][:count]
+    block = np.zeros((468 * 2, count))
+    block[here] = directions.T
+    block = block - encode @ (decode @ block)  # what earlier blocks explain is not looked at
+    maps.append(block)
+    encode = np.concatenate(maps, axis=1)
+    codes = motion @ encode
+    decode = np.linalg.lstsq(weight[:, None] * codes, weight[:, None] * motion, rcond=None)[0]
+    left = motion - codes @ decode
+  scale = (motion @ encode).std(0)
+  encode = encode / scale
+  return LandmarkCode(encode.astype(np.float32), (mean @ encode).astype(np.float32))

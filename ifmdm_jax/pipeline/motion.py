@@ -1,0 +1,92 @@
+"""Windows of motion codes and speech features for stage 2.
+
+  cache/motion/            written by python -m ifmdm_jax.prepare --autoencoder
+    index.json               one entry per clip with sound: name, person, split
+    NAME.npz                 codes [T, M], mirrored [T, M], features [2T, A], all float32
+    statistics.npz           means and deviations over the training clips, see `statistics`
+"""
+
+import functools
+import json
+import pathlib
+
+import grain
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+
+
+def statistics(codes, features, frames):
+  """What stage 2 needs to know to see numbers near 0 and 1.
+
+  Args:
+    codes: list of [T, M], one per clip.
+    features: list of [2T, A].
+    frames: length of a window.
+
+  Returns:
+    {'code_mean', 'code_std': of all codes; 'change_std': of a code less the one before its window;
+    'window_std': typical deviation within a window, all [M]; 'feature_mean', 'feature_std': [A]}.
+  """
+  windows = [c[s : s + frames] for c in codes for s in range(0, max(1, len(c) - frames), frames // 2)]
+  every, sound = np.concatenate(codes), np.concatenate(features)
+  return {
+    'code_mean': every.mean(0),
+    'code_std': every.std(0),
+    'change_std': np.sqrt(np.concatenate([(w - w[:1]) ** 2 for w in windows]).mean(0)),
+    'window_std': np.mean([w.std(0, ddof=1) for w in windows], axis=0),
+    'feature_mean': sound.mean(0),
+    'feature_std': sound.std(0),
+  }
+
+
+class Windows(grain.sources.RandomAccessDataSource):
+  """Item i is a clip, as often as windows fit into it; `draw` cuts one at random."""
+
+  def __init__(self, folder, split, frames):
+    folder = pathlib.Path(folder) / 'motion'
+    if not (folder / 'index.json').exists():
+      raise InputError(f'{folder} should hold motion codes, found none: make them with python -m '
+                       f'ifmdm_jax.prepare --output {folder.parent} --autoencoder RUN')
+    entries = json.loads((folder / 'index.json').read_text())
+    self.clips = [dict(np.load(folder / f'{e["name"]}.npz')) for e in entries if e['split'] == split]
+    self.frames = frames  # one more than the window: frame 0 is the hint
+    counts = [max(1, round(len(c['codes']) / frames)) for c in self.clips]
+    self.items = [i for i, n in enumerate(counts) for _ in range(n)]
+
+  def __len__(self):
+    return len(self.items)
+
+  def __getitem__(self, index):
+    return self.items[index]
+
+  def draw(self, item, rng):
+    """One window; a shorter clip is filled up by its last frame, which `mask` tells."""
+    clip = self.clips[item]
+    codes = clip['mirrored'] if rng.random() < 0.5 else clip['codes']
+    start = rng.integers(max(1, len(codes) - self.frames + 1))
+    codes = codes[start : start + self.frames]
+    features = clip['features'][2 * start : 2 * start + 2 * self.frames]
+    real, missing = len(codes), self.frames - len(codes)
+    mean, std = codes.mean(0, keepdims=True), codes.std(0, ddof=1, keepdims=True)
+    codes = np.pad(codes, ((0, missing), (0, 0)), mode='edge')
+    features = np.pad(features, ((0, 2 * missing), (0, 0)))
+    mask = (np.arange(1, self.frames) < real).astype(np.float32)
+    return dict(x=codes[1:], y=features[2:], hint=codes[:1], mean=mean, std=std, mask=mask)
+
+
+def _draw(source, item, rng):
+  return source.draw(item, rng)
+
+
+def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
+  """Endless batches, deterministic in (seed, step, process).
+
+  x [B, T, M] codes of frames 1..T, y [B, 2T, A] their speech features, hint [B, 1, M] the code of
+  frame 0, mean and std [B, 1, M] over all T + 1 frames (std with n - 1), mask [B, T].
+  """
+  source = Windows(config.cache, split, config.frames)
+  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
+  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch)
+  return iter(dataset.to_iter_dataset(options).batch(batch))

@@ -1,0 +1,156 @@
+"""Pairs of frames for stage 1: one source, K targets of the same person, seen the same way.
+
+Clips give real pairs. Stills have one picture each and give two kinds of made pairs: the
+picture moved as a whole, and another person's expression borrowed through the landmarks, for
+which there is no picture (`seen` = 0), only the flow that should arise.
+"""
+
+import functools
+
+import cv2
+import grain
+import numpy as np
+
+from ifmdm_jax.pipeline import cache, landmark_code
+
+AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
+STILL_MOTION = dict(scale=0.06, turn=0.12, shift=0.04)
+
+
+def affine(rng, scale, turn, shift, **_):
+  """A random similarity about the centre, on fractions of the side: [2, 3]."""
+  size = np.exp(rng.normal(0, scale / 2))
+  angle = np.clip(rng.normal(0, turn / 2), -turn, turn)
+  linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+  moved = np.clip(rng.normal(0, shift / 2, 2), -shift, shift)
+  return np.column_stack([linear, 0.5 - linear @ [0.5, 0.5] + moved])
+
+
+def flip(matrix):
+  """The same after a mirror in the vertical axis."""
+  return np.column_stack([-matrix[:, 0], matrix[:, 1], matrix[:, 2] + matrix[:, 0]])
+
+
+def move_points(points, matrix):
+  return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def move_picture(picture, matrix):
+  side = picture.shape[0]
+  pixels = matrix.copy()  # fraction f is pixel f side - 1/2
+  pixels[:, 2] = side * matrix[:, 2] + matrix[:, :2] @ [0.5, 0.5] - 0.5
+  return cv2.warpAffine(picture, pixels, (side, side), flags=cv2.INTER_LINEAR,
+                        borderMode=cv2.BORDER_REPLICATE)
+
+
+def recolour(rng, gain, offset, **_):
+  """One random tone curve per channel, as a table [256, 3]."""
+  gains = np.exp(rng.normal(0, gain) + rng.normal(0, gain / 2, 3))
+  offsets = rng.normal(0, offset) + rng.normal(0, offset / 2, 3)
+  levels = (np.arange(256)[:, None] - 128.0) * gains + 128.0 + offsets
+  return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+class Pairs(grain.sources.RandomAccessDataSource):
+  """Item i is the i-th clip or still; `draw(item, rng)` makes an example of it."""
+
+  def __init__(self, folder, split, targets=4, stills=0.25, augment=True):
+    self.clips = [c for c in cache.clips(folder, split)]
+    landmarks = [landmark_code.smooth(c.landmarks) for c in self.clips]
+    whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
+    self.clips = [self.clips[i] for i in whole]
+    self.landmarks = [landmarks[i] for i in whole]
+    train = self.landmarks if split == 'train' else [
+        landmark_code.smooth(c.landmarks) for c in cache.clips(folder, 'train')]
+    self.code = landmark_code.fit([t for t in train if np.isfinite(t).all()])
+    self.frames = [c.frames for c in self.clips]
+    self.openings = [landmark_code.mouth_opening(track) for track in self.landmarks]
+    self.mirror = landmark_code.mirror_indices(np.mean([t.mean(0) for t in self.landmarks], 0))
+    self.stills = cache.stills(folder, split)
+    self.targets, self.augment = targets, augment
+    # Long clips count more, but less than their length: people matter more than minutes.
+    weights = np.sqrt([len(track) for track in self.landmarks])
+    slots = 1000
+    counts = np.ceil(slots * weights / weights.sum()).astype(int)
+    self.items = [('clip', i) for i, n in enumerate(counts) for _ in range(n)]
+    if self.stills and stills:
+      chosen = self.stills[2]
+      wanted = int(len(self.items) * stills / (1 - stills))
+      copies = -(-len(chosen) // wanted)  # whole rounds of all stills
+      self.items = self.items * copies + [('still', i) for i in chosen]
+
+  def __len__(self):
+    return len(self.items)
+
+  def __getitem__(self, index):
+    return self.items[index]
+
+  def draw(self, item, rng):
+    kind, index = item
+    pictures, points, seen = (self._clip if kind == 'clip' else self._still)(index, rng)
+    if self.augment:
+      pictures, points = self._augment(pictures, points, rng)
+    codes = self.code(points)
+    return dict(source=pictures[0], source_points=points[0], source_code=codes[0],
+                target=pictures[1:], target_points=points[1:], target_code=codes[1:], seen=seen)
+
+  def _clip(self, index, rng):
+    count = len(self.landmarks[index])
+    chosen = rng.integers(count, size=1 + self.targets)
+    # Half of the examples: one target as far as possible from the source in mouth opening.
+    if rng.random() < 0.5:
+      opening = self.openings[index]
+      some = rng.integers(count, size=16)
+      chosen[1] = some[np.argmax(np.abs(opening[some] - opening[chosen[0]]))]
+    pictures = np.stack([self.frames[index][i] for i in chosen])
+    return pictures, self.landmarks[index][chosen], np.ones(self.targets, np.float32)
+
+  def _still(self, index, rng):
+    frames, landmarks, _ = self.stills
+    picture, points = frames[index], landmarks[index]
+    seen = (np.arange(self.targets) < self.targets // 2).astype(np.float32)
+    pictures, tracks = [picture], [points]
+    for target in range(self.targets):
+      if seen[target]:
+        matrix = affine(rng, **STILL_MOTION)
+        pictures.append(move_picture(picture, matrix))
+        tracks.append(move_points(points, matrix))
+      else:
+        pictures.append(picture)
+        tracks.append(points + self._borrowed(points, rng))
+    return np.stack(pictures), np.stack(tracks).astype(np.float32), seen
+
+  def _borrowed(self, points, rng):
+    """What another face's landmarks did between two moments, in this face's size."""
+    index = rng.integers(len(self.landmarks))
+    track, opening = self.landmarks[index], self.openings[index]
+    some = rng.integers(len(track), size=12)
+    start = some[np.argmin(np.abs(opening[some] - landmark_code.mouth_opening(points)))]
+    size = lambda p: np.linalg.norm(p[33] - p[263])
+    end = rng.choice(some)
+    return (track[end] - track[start]) * (size(points) / size(track[start]))
+
+  def _augment(self, pictures, points, rng):
+    matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
+    if rng.random() < 0.5:
+      matrix, points = flip(matrix), points[:, self.mirror]
+    moved = [cv2.LUT(move_picture(p, matrix), table[None]) for p in pictures]
+    return np.stack(moved), move_points(points, matrix)
+
+
+def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
+  """Endless batches; see `Pairs.draw` for the keys. Deterministic in (seed, step, process).
+
+  source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
+  fractions of the side, *_code float32 [B, (K,) 20], seen float32 [B, K].
+  """
+  source = Pairs(config.cache, split, config.targets, config.stills, augment=split == 'train')
+  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+  dataset = dataset[process_index::process_count].random_map(
+      functools.partial(_draw, source))
+  return iter(dataset.to_iter_dataset(
+      grain.ReadOptions(num_threads=2, prefetch_buffer_size=4 * batch)).batch(batch))
+
+
+def _draw(source, item, rng):
+  return source.draw(item, rng)

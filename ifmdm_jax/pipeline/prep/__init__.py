@@ -1,0 +1,1 @@
+"""Finding and cutting faces, before anything is learnt."""

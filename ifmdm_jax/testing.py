@@ -1,0 +1,175 @@
+"""What the tests share: where the goldens are, and how their weights and inputs are made.
+
+Goldens are input/output pairs of the original PyTorch networks on weights that are drawn from their
+names, so no weights are stored. Images there are channels-first; `nhwc` turns them to ours.
+"""
+
+import functools
+import importlib.util
+import os
+import pathlib
+
+import jax
+import numpy as np
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+
+
+def goldens():
+  """The folder with the golden files, or a skipped test that says how to get them.
+
+  `IFMDM_GOLDENS` overrides the default, `<repository>/../shared/goldens`.
+  """
+  folder = pathlib.Path(os.environ.get('IFMDM_GOLDENS', REPOSITORY.parent / 'shared' / 'goldens'))
+  if (folder / 'recipe.py').is_file():
+    return folder
+  import pytest  # only here: the package itself does not need it
+
+  return pytest.skip(f'no goldens (recipe.py, *.npz) in {folder}: set IFMDM_GOLDENS to them')
+
+
+@functools.cache
+def _recipe_at(folder):
+  spec = importlib.util.spec_from_file_location('ifmdm_goldens_recipe', folder / 'recipe.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def recipe():
+  """The goldens' `recipe.py` as a module: `image`, `gen_inputs`, `dit_inputs`, `draw`, ..."""
+  return _recipe_at(goldens())
+
+
+def golden(name):
+  """`golden('units')` -> dict of the arrays of units.npz."""
+  with np.load(goldens() / f'{name}.npz') as file:
+    return {key: file[key] for key in file.files}
+
+
+def golden_unit(name):
+  """`golden_unit('resblock')` -> (inputs, weights, outputs) of one module in units.npz.
+
+  Feature maps come channels-last; a `grid` is already, and weights stay as theirs are.
+  """
+  parts = {'in': {}, 'w': {}, 'out': {}}
+  for key, array in golden('units').items():
+    unit, kind, entry = key.split('/', 2)
+    if unit != name:
+      continue
+    if entry.startswith('w/'):
+      parts['w'][entry.removeprefix('w/')] = array
+    else:
+      parts[kind][entry] = nhwc(array) if array.ndim == 4 and entry != 'grid' else array
+  return parts['in'], parts['w'], parts['out']
+
+
+def golden_state(name):
+  """`golden_state('gen_S64')` -> {their key: float32 array}, drawn anew by the recipe."""
+  return recipe().load_state(goldens() / 'keys' / f'{name}.json')
+
+
+def golden_image(name, batch, size):
+  """`golden_image('input/source', 2, 64)` -> float32 [B, H, W, 3], about [-1, 1]."""
+  return nhwc(recipe().image(name, batch, size))
+
+
+def random_params(shapes, seed=0, scale=1.0):
+  """N(0, scale^2) in a tree of shapes, by numpy: compiling a model's own init takes seconds."""
+  rng = np.random.default_rng(seed)
+  draw = lambda leaf: scale * rng.standard_normal(leaf.shape).astype(leaf.dtype)
+  return jax.tree.map(draw, shapes)
+
+
+def nhwc(x):
+  """[B, C, H, W] -> [B, H, W, C]."""
+  return np.ascontiguousarray(np.transpose(np.asarray(x), (0, 2, 3, 1)))
+
+
+def nchw(x):
+  """[B, H, W, C] -> [B, C, H, W]."""
+  return np.ascontiguousarray(np.transpose(np.asarray(x), (0, 3, 1, 2)))
+
+
+def stats(x):
+  """The goldens' summary of x [B, H, W, C]: mean, population std, first 8 values in NCHW order."""
+  x = np.asarray(x, np.float64)
+  first = (nchw(x) if x.ndim == 4 else x).ravel()[:8]
+  return np.concatenate([[x.mean(), x.std()], first])
+
+
+def talking_face(num_frames=50, side=64, seed=0, sample_rate=16_000):
+  """A drawn face whose mouth follows its sound; nobody's likeness.
+
+  Args:
+    num_frames: T, at 25 per second.
+    side: R, pixels.
+    seed: of colours, movement and sound.
+    sample_rate: Hz.
+
+  Returns:
+    frames uint8 [T, R, R, 3]; landmarks float32 [T, 468, 2] as fractions of the side, with lips
+    and eyes at the face mesh's indices; waveform float32 [L].
+  """
+  import cv2  # only here: reading goldens does not need it
+
+  rng = np.random.default_rng(seed)
+  time = np.arange(num_frames) / 25
+  opening = 0.5 - 0.5 * np.cos(2 * np.pi * rng.uniform(1.5, 2.5) * time)
+  turn = rng.uniform(0.5, 1.0) * time
+  centres = 0.5 + 0.03 * np.stack([np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)], -1)
+  skin, back = rng.integers(120, 220, 3).tolist(), rng.integers(0, 255, 3).tolist()
+
+  angles = 2 * np.pi * np.arange(468) / 468
+  radii = 0.12 + 0.16 * (np.arange(468) * 0.618 % 1)
+  rest = np.stack([radii * np.cos(angles), 1.2 * radii * np.sin(angles)], -1)
+  lips = {61: (-0.09, 0), 291: (0.09, 0), 13: (0, -1), 14: (0, 1), 0: (0, -1.5), 17: (0, 1.5)}
+  rest[33], rest[263], rest[10], rest[152] = (-0.1, -0.08), (0.1, -0.08), (0, -0.28), (0, 0.28)
+
+  frames, landmarks = [], []
+  for centre, gape in zip(centres, opening):
+    points = rest.copy()
+    for index, (x, y) in lips.items():
+      points[index] = x, 0.12 + y * (0.01 + 0.03 * gape)
+    points = points + centre
+    frame = np.full((side, side, 3), back, np.uint8)
+    pixel = lambda p: tuple(np.round(np.asarray(p) * side).astype(int).tolist())
+    cv2.ellipse(frame, pixel(centre), pixel((0.22, 0.28)), 0, 0, 360, skin, -1)
+    for eye in (33, 263):
+      cv2.circle(frame, pixel(points[eye]), max(1, side // 32), (20, 20, 20), -1)
+    mouth = pixel(centre + [0, 0.12])
+    cv2.ellipse(frame, mouth, pixel((0.09, 0.01 + 0.03 * gape)), 0, 0, 360, (60, 10, 10), -1)
+    frames.append(frame)
+    landmarks.append(points)
+
+  count = round(num_frames / 25 * sample_rate)
+  loudness = np.interp(np.arange(count) / sample_rate, time, opening)
+  waveform = 0.3 * loudness * np.sin(2 * np.pi * 180 * np.arange(count) / sample_rate)
+  return np.stack(frames), np.stack(landmarks).astype(np.float32), waveform.astype(np.float32)
+
+
+def write_cache(folder, people=4, num_frames=70, side=64, motion_dim=20, audio_width=12):
+  """A cache as `ifmdm_jax.prepare` writes it, of drawn faces; the last person is held out."""
+  import json
+
+  from ifmdm_jax.pipeline import motion
+
+  folder, entries, codes, features = pathlib.Path(folder), [], [], []
+  (folder / 'motion').mkdir(parents=True)
+  for person in range(people):
+    frames, landmarks, _ = talking_face(num_frames, side, person)
+    place = folder / 'clips' / f'clip{person}'
+    place.mkdir(parents=True)
+    np.save(place / 'frames.npy', frames)
+    np.save(place / 'landmarks.npy', landmarks)
+    rng = np.random.default_rng(person)
+    codes.append(rng.normal(size=(num_frames, motion_dim)).astype(np.float32))
+    features.append(rng.normal(size=(2 * num_frames, audio_width)).astype(np.float32))
+    np.savez(folder / 'motion' / f'clip{person}.npz', codes=codes[-1], mirrored=codes[-1],
+             features=features[-1])
+    split = 'val' if person == people - 1 else 'train'
+    entries.append(dict(name=f'clip{person}', video='', person=f'person{person}', split=split))
+  (folder / 'index.json').write_text(json.dumps(entries))
+  (folder / 'motion' / 'index.json').write_text(json.dumps(entries))
+  np.savez(folder / 'motion' / 'statistics.npz', **motion.statistics(codes, features, 9))
+  return folder

@@ -1,0 +1,85 @@
+"""Which device holds what: a mesh, and (path pattern, axes) rules for every leaf of the state.
+
+  config.mesh = dict(data=-1)                                      -1: all devices that are left
+  config.sharding = [('Mlp.*/kernel', (None, 'model')), ('.*', ())]      first match; axes by name
+
+A pattern is searched for in paths such as 'params/block_3/Mlp/kernel'; Adam's moments and the
+average end in the same path and so lie beside their parameter. The batch is split over `data`
+(and `fsdp`).
+"""
+
+import math
+import re
+
+import jax
+import numpy as np
+
+from ifmdm_jax import errors
+from ifmdm_jax.training import state as states
+
+BATCH_AXES = ('data', 'fsdp')
+
+
+def make_mesh(axes, devices=None):
+  """{'data': -1, 'model': 2} -> Mesh. At most one size is -1; their product uses every device."""
+  devices = jax.devices() if devices is None else devices
+  sizes = list(axes.values())
+  known = math.prod(size for size in sizes if size != -1)
+  if sizes.count(-1) == 1 and len(devices) % known == 0:
+    sizes[sizes.index(-1)] = len(devices) // known
+  if math.prod(sizes) != len(devices):
+    raise errors.InputError(
+      f'config.mesh {dict(axes)} does not fit {len(devices)} devices: the product of the sizes'
+      ' must be that number, and one of them may be -1'
+    )
+  auto = (jax.sharding.AxisType.Auto,) * len(sizes)
+  return jax.make_mesh(tuple(sizes), tuple(axes), axis_types=auto, devices=devices)
+
+
+def replicated(mesh):
+  return jax.NamedSharding(mesh, jax.P())
+
+
+def batch_sharding(mesh):
+  """The first axis over all batch axes of the mesh."""
+  axes = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
+  return jax.NamedSharding(mesh, jax.P(axes if axes else None))
+
+
+def check_batch(mesh, batch):
+  parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES if axis in mesh.shape)
+  if batch < 1 or batch % parts:
+    raise errors.InputError(
+      f'config.train.batch is {batch}, expected a multiple of the {parts} devices that share it'
+    )
+
+
+def tree_shardings(mesh, rules, shapes):
+  """A NamedSharding for every leaf of `shapes`; leaves without a matching rule are replicated."""
+
+  def place(path, leaf):
+    axes = next((axes for pattern, axes in rules if re.search(pattern, path)), ())
+    if len(axes) > len(leaf.shape):  # counters, factored moments
+      axes = ()
+    for size, axis in zip(leaf.shape, axes, strict=False):
+      if axis is not None and axis not in mesh.shape:
+        raise errors.InputError(
+          f'config.sharding names axis {axis!r}, the mesh has {mesh.axis_names}'
+        )
+      if axis is not None and size % mesh.shape[axis]:
+        raise errors.InputError(
+          f'config.sharding splits {path} {leaf.shape} over {axis!r}: {size} is not a multiple of'
+          f' {mesh.shape[axis]}'
+        )
+    return jax.NamedSharding(mesh, jax.P(*axes))
+
+  return states.map_with_path(place, shapes)
+
+
+def put_batch(sharding, batch):
+  """This process's numpy arrays -> global arrays."""
+
+  def put(array):
+    return jax.make_array_from_process_local_data(sharding, np.asarray(array))
+
+  return jax.tree.map(put, batch)

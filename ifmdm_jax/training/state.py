@@ -1,0 +1,57 @@
+"""What training carries from step to step, and names for its leaves."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+
+@flax.struct.dataclass
+class TrainState:
+  """`ema` has the tree of `params`, or is None where the config asks for no average."""
+
+  step: jax.Array  # int32, []: updates made so far
+  params: Any
+  opt_state: Any
+  ema: Any = None
+
+
+def create(params, init_optimizer, ema):
+  """The state before the first step; `ema` says whether an average is kept."""
+  # A copy: two leaves of a donated state must not share one buffer.
+  average = jax.tree.map(jnp.copy, params) if ema else None
+  return TrainState(jnp.zeros((), jnp.int32), params, init_optimizer(params), average)
+
+
+def update_ema(ema, params, step, decay):
+  """ema <- d ema + (1 - d) params, d = min(decay, (1 + step) / (10 + step)).
+
+  The ramp lets the first averages forget the random start.
+  """
+  if ema is None:
+    return None
+  step = jnp.asarray(step, jnp.float32)
+  decay = jnp.minimum(jnp.float32(decay), (1 + step) / (10 + step))
+
+  def average(old, new):
+    if not jnp.issubdtype(new.dtype, jnp.floating):
+      return new
+    return old + (1 - decay).astype(old.dtype) * (new - old)
+
+  return jax.tree.map(average, ema, params)
+
+
+def path_of(keys):
+  """jax key path -> 'decoder/conv_3/kernel'."""
+  return jax.tree_util.keystr(keys, simple=True, separator='/')
+
+
+def by_path(tree):
+  """{path: leaf} in the order of the tree."""
+  return {path_of(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def map_with_path(function, tree, *rest):
+  """Like jax.tree.map, with the path as the function's first argument."""
+  return jax.tree_util.tree_map_with_path(lambda keys, *x: function(path_of(keys), *x), tree, *rest)

@@ -1,0 +1,26 @@
+"""What a video says about itself: that it is synthetic, and how it was made.
+
+The one place to change for stronger statements, e.g. a signed manifest (C2PA): `Writer` stores
+whatever `metadata` returns as container tags, before the file gets its name.
+"""
+
+import ifmdm_jax
+
+NOTICE = 'Synthetic video: the face was animated by a computer from one picture and a sound.'
+
+
+def metadata(checkpoint=None, seed=None):
+  """Container tags {'comment': for people, 'description': for programs}; MP4 keeps both.
+
+  Args:
+    checkpoint: name of the weights, None for frames of unknown origin.
+    seed: of the motion, with which the video can be made again.
+  """
+  facts = {
+    'synthetic': 'yes',
+    'software': f'ifmdm_jax {ifmdm_jax.__version__}',
+    'checkpoint': checkpoint,
+    'seed': seed,
+  }
+  facts = '; '.join(f'{name}={value}' for name, value in facts.items() if value is not None)
+  return {'comment': f'{NOTICE} {facts}', 'description': facts}

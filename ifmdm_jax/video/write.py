@@ -1,0 +1,171 @@
+"""H.264 + AAC that a browser plays, written frame by frame."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.video import provenance
+
+FPS = 25
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+
+
+def write(path, frames, waveform=None, sample_rate=16_000, fps=FPS, **options):
+  """Writes uint8 RGB frames ([T, H, W, 3] or any iterable of [H, W, 3]) and their sound.
+
+  Args:
+    waveform: [L] or [L, C], floats in [-1, 1] or signed integers, never cut short; None: a video
+      without sound.
+    options: `metadata`, `crf`, `preset` of `Writer`.
+  """
+  with Writer(path, waveform, sample_rate, fps, **options) as writer:
+    for frame in frames:
+      writer.add(frame)
+
+
+class Writer:
+  """A context manager: `writer.add(frame)` for each frame, the sound keeps up by itself.
+
+  The file takes its name only when all is well: until then it is a hidden one in the same folder,
+  which a failure removes. An odd last row or column is dropped, as H.264 has half-size colour.
+  """
+
+  def __init__(
+    self, path, waveform=None, sample_rate=16_000, fps=FPS, metadata=None, crf=18, preset='veryfast'
+  ):
+    """`waveform`: an array [L] or [L, C], or an iterator of blocks [n, C]; others: see `write`."""
+    self.path = pathlib.Path(path)
+    self.fps, self.sample_rate = fps, int(sample_rate)
+    self.metadata = provenance.metadata() if metadata is None else metadata
+    self.encoder_options = {'crf': str(crf), 'preset': preset}
+    self.blocks = None if waveform is None else _blocks(waveform)
+    self.num_frames = self.num_samples = 0
+    self.container = None
+
+  def __enter__(self):
+    import av
+
+    self.temporary = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.tmp.mp4')
+    try:
+      self.temporary.touch()  # FFmpeg would only fail at a frame
+      self.container = av.open(
+        str(self.temporary), 'w', format='mp4', container_options={'movflags': '+faststart'}
+      )
+    except OSError as error:
+      raise InputError(
+        f'expected a folder to write into, cannot create a file in '
+        f'{self.path.parent} ({error.strerror}): choose another --output'
+      ) from error
+    self.container.metadata.update(self.metadata)
+    self.video = self.audio = None
+    return self
+
+  def add(self, frame):
+    """One uint8 RGB frame [H, W, 3]; the first one decides the size."""
+    import av
+    from av.video.reformatter import Colorspace
+
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+      raise InputError(
+        f'expected uint8 frames [H, W, 3], got {frame.dtype} {frame.shape}: '
+        'convert them to RGB bytes'
+      )
+    height, width = (side // 2 * 2 for side in frame.shape[:2])
+    if self.video is None:
+      self._start(height, width)
+    if (height, width) != (self.video.height, self.video.width):
+      raise InputError(
+        f'expected frames of {self.video.width} x {self.video.height}, '
+        f'got {width} x {height}: resize them to one size'
+      )
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), 'rgb24')
+    picture = picture.reformat(format='yuv420p', dst_colorspace=Colorspace.ITU709)
+    picture.pts, picture.time_base = self.num_frames, 1 / Fraction(self.fps)
+    self.container.mux(self.video.encode(picture))
+    self.num_frames += 1
+    self._add_sound(until=self.num_frames / self.fps)
+
+  def _start(self, height, width):
+    # Both streams must be known before the first packet.
+    self.video = self.container.add_stream('libx264', rate=Fraction(self.fps))
+    self.video.width, self.video.height, self.video.pix_fmt = width, height, 'yuv420p'
+    self.video.options = self.encoder_options
+    self.video.codec_context.time_base = 1 / Fraction(self.fps)
+    self.video.codec_context.gop_size = int(2 * self.fps)  # a browser can jump to every 2 s
+    bt709 = 1  # say which colours these are
+    self.video.codec_context.colorspace = bt709
+    self.video.codec_context.color_primaries = self.video.codec_context.color_trc = bt709
+    self.video.codec_context.color_range = 1  # 16 to 235
+    if self.blocks is not None:
+      self.first = next(self.blocks, np.zeros((0, 1), np.float32))
+      rate = self.sample_rate if self.sample_rate in AAC_RATES else 48_000
+      layout = 'mono' if self.first.shape[1] == 1 else 'stereo'
+      self.audio = self.container.add_stream('aac', rate=rate, layout=layout)
+      self.audio.bit_rate = 96_000 if layout == 'mono' else 160_000
+      self._add_block(self.first)
+
+  def _add_sound(self, until):
+    """Encodes sound up to a time in seconds, so that the streams lie side by side in the file."""
+    while self.audio is not None and self.num_samples < until * self.sample_rate:
+      block = next(self.blocks, None)
+      if block is None:
+        return
+      self._add_block(block)
+
+  def _add_block(self, block):
+    import av
+
+    if not len(block):
+      return
+    layout = 'mono' if block.shape[1] == 1 else 'stereo'
+    sound = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), 'fltp', layout)
+    sound.sample_rate, sound.pts = self.sample_rate, self.num_samples
+    sound.time_base = Fraction(1, self.sample_rate)
+    self.container.mux(self.audio.encode(sound))
+    self.num_samples += len(block)
+
+  def __exit__(self, kind, *_):
+    try:
+      if kind is None:
+        self._finish()
+    finally:
+      self._close()
+      self.temporary.unlink(missing_ok=True)  # already renamed when all went well
+
+  def _finish(self):
+    if self.video is None:
+      raise InputError(
+        f'expected at least one frame for {self.path}, got none: is the sound shorter than 20 ms?'
+      )
+    self._add_sound(until=float('inf'))
+    for stream in (self.video, self.audio):
+      if stream is not None:
+        self.container.mux(stream.encode(None))
+    self._close()
+    os.replace(self.temporary, self.path)
+
+  def _close(self):
+    container, self.container = self.container, None
+    if container is not None:
+      container.close()
+
+
+def _blocks(waveform: np.ndarray | Iterator[np.ndarray], size=8192):
+  """Float32 blocks [n, C], C = 1 or 2, of an array or of an iterator of blocks."""
+  if hasattr(waveform, '__next__'):
+    blocks = waveform
+  else:
+    whole = np.asarray(waveform)
+    blocks = (whole[start : start + size] for start in range(0, len(whole), size))
+  for block in blocks:
+    block = np.asarray(block)
+    full_scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
+    block = block.reshape(len(block), -1).astype(np.float32) / np.float32(full_scale)
+    if block.shape[1] > 2:
+      block = block.mean(1, keepdims=True)
+    yield np.clip(np.nan_to_num(block), -1, 1)

@@ -1,0 +1,36 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from ifmdm_jax import testing
+from ifmdm_jax.autoencoder.discriminator import Discriminator, minibatch_stddev
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import discriminator
+
+
+@functools.cache
+def original():
+  return discriminator.convert(testing.golden_state('dis_S64'))
+
+
+@pytest.mark.parametrize('batch', [1, 2, 8])  # one group of one, of two, two groups of four
+def test_logits_agree_with_the_original(batch):
+  model, params = original()
+  image = testing.golden_image('input/dis', batch, 64)
+  logits = jax.jit(model.apply)({'params': params}, image)
+  np.testing.assert_allclose(logits, testing.golden('dis_S64')[f'logits_B{batch}'], atol=1e-5)
+
+
+@pytest.mark.parametrize('batch', [1, 2, 4, 8])
+def test_minibatch_stddev_agrees_with_the_original(batch):
+  given, _, expected = testing.golden_unit('minibatch_stddev_value')
+  spread = minibatch_stddev(given['x'][:batch])
+  np.testing.assert_allclose(spread, expected[f'B{batch}'], atol=1e-5)
+
+
+def test_batch_that_cannot_be_grouped_is_an_error():
+  model = Discriminator(size=8, max_width=4)
+  with pytest.raises(InputError, match='got 6 pictures, expected a multiple of 4'):
+    jax.eval_shape(model.init, jax.random.key(0), np.zeros((6, 8, 8, 3), np.float32))

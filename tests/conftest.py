@@ -1,0 +1,20 @@
+"""Strict types, four virtual CPU devices, and a checkout compiles each program once."""
+
+import os
+import pathlib
+
+# Before JAX is imported: it reads these once.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+flag = '--xla_force_host_platform_device_count'
+if flag not in os.environ.get('XLA_FLAGS', ''):
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {flag}=4'.strip()
+cache = pathlib.Path(__file__).resolve().parents[1] / '.cache' / 'jax'
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))  # inherited by subprocesses
+
+import jax  # noqa: E402
+
+jax.config.update('jax_numpy_dtype_promotion', 'strict')
+jax.config.update('jax_numpy_rank_promotion', 'raise')
+jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -1,0 +1,63 @@
+"""Tables of the schedule and the choice of steps."""
+import numpy as np
+import pytest
+
+from ifmdm_jax import testing
+from ifmdm_jax.diffusion import schedule as schedules
+from ifmdm_jax.errors import InputError
+
+TABLES = {  # name in the goldens: attribute
+    'betas': lambda s: s.betas,
+    'alphas_cumprod': lambda s: s.alpha_bar,
+    'posterior_variance': lambda s: s.posterior_variance,
+    'posterior_log_variance_clipped': lambda s: s.posterior_log_variance,
+    'posterior_mean_coef_x0': lambda s: s.posterior_mean_x_0,
+    'posterior_mean_coef_xt': lambda s: s.posterior_mean_x_t,
+    'log_betas': lambda s: np.log(s.betas),
+}
+
+
+@pytest.mark.parametrize('name', TABLES)
+def test_tables_equal_the_original(name):
+  golden = testing.golden('diffusion')
+  table = TABLES[name](schedules.linear())
+  np.testing.assert_allclose(table[golden['steps']], golden[name], rtol=1e-9)
+  np.testing.assert_allclose(table.sum(), golden[f'{name}_all_sum'], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    'tag', ['even25', 'even50', 'even250', 'ddim10', 'ddim25', 'ddim50', 'ddim100', 'ddim250']
+)
+def test_kept_steps_equal_the_original(tag):
+  kept = schedules.spaced(1000, tag.removeprefix('even'))
+  np.testing.assert_array_equal(kept, testing.golden('diffusion')[f'steps_{tag}'])
+
+
+@pytest.mark.parametrize('spacing', ['25', '250', 'ddim25'])
+def test_merged_betas_equal_the_original(spacing):
+  tag = spacing if spacing.startswith('ddim') else f'even{spacing}'
+  kept = schedules.linear().keep(schedules.spaced(1000, spacing))
+  n = len(kept)
+  run = 'ddpm_even250' if tag == 'even250' else f'ddim_{tag}'
+  golden = testing.golden('diffusion')[f'traj/{run}/betas']
+  np.testing.assert_allclose(kept.betas[[0, 1, n // 2, n - 1]], golden, rtol=1e-6)  # float32 there
+
+
+def test_kept_steps_have_the_noise_of_the_full_schedule():
+  full = schedules.linear()
+  kept = full.keep(schedules.spaced(1000, 'ddim10'))
+  np.testing.assert_allclose(kept.alpha_bar, full.alpha_bar[kept.timesteps], rtol=1e-12)
+
+
+@pytest.mark.parametrize('spacing', ['0', '1001', 'ddim', 'ddim999', 'fast', '-3'])
+def test_impossible_spacing_is_refused_in_one_line(spacing):
+  with pytest.raises(InputError) as error:
+    schedules.spaced(1000, spacing)
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('spacing', ['1', 'ddim1', '1000', 'ddim1000'])
+def test_extreme_spacings_work(spacing):
+  kept = schedules.linear().keep(schedules.spaced(1000, spacing))
+  assert len(kept) == int(spacing.removeprefix('ddim'))
+  assert np.isfinite(kept.posterior_log_variance).all()

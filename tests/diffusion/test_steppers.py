@@ -1,0 +1,90 @@
+"""DDPM and DDIM against the trajectories of the original, and their promises."""
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifmdm_jax import testing
+from ifmdm_jax.diffusion import steppers
+from ifmdm_jax.diffusion.gaussian import Gaussian
+from ifmdm_jax.diffusion.schedule import linear, spaced
+from ifmdm_jax.errors import InputError
+
+SHAPE = (2, 64, 20)
+RUNS = [
+    'ddim_ddim25', 'ddim_even25', 'ddim_ddim25_clip', 'ddim_ddim25_eta1', 'ddpm_even25',
+    'ddpm_even250', 'ddpm_even250_clip', 'B_ddim_ddim25', 'B_ddim_even50', 'B_ddpm_even25',
+    'B_ddpm_even250',
+]
+
+
+def toy(x, t):  # does not denoise
+  eps = 0.1 * x + 0.01 * t.astype(x.dtype) / 1000
+  return jnp.concatenate([eps, 0.5 * jnp.tanh(x)], -1)
+
+
+def toy_b(x, t):  # the best guess for standard normal data
+  strength = jnp.asarray(np.sqrt(1 - linear().alpha_bar), x.dtype)[t]
+  return jnp.concatenate([strength * x + 0.01 * t.astype(x.dtype) / 1000, 0.5 * jnp.tanh(x)], -1)
+
+
+@pytest.mark.parametrize('tag', RUNS)
+def test_trajectories_equal_the_original(tag):
+  golden = testing.golden('diffusion')
+  draw = testing.recipe().draw
+  method, spacing, *extra = tag.removeprefix('B_').split('_')
+  schedule = linear()
+  schedule = schedule.keep(spaced(1000, spacing.removeprefix('even')))
+  stepper = steppers.DDPM() if method == 'ddpm' else steppers.DDIM(float('eta1' in extra))
+  diffusion = Gaussian(schedule, clip=1.0 if 'clip' in extra else None)
+  x_T = draw('input/diff/xT', SHAPE)
+  noise = None
+  if stepper.stochastic:
+    noise = np.stack([draw(f'input/diff/step_noise/{j}', SHAPE) for j in range(len(schedule))])
+
+  @jax.jit
+  def run(x_T, noise):
+    network = toy_b if tag.startswith('B_') else toy
+    return steppers.sample(network, diffusion, stepper, x_T, noise, trajectory=True)
+
+  final, path = run(x_T, noise)
+  checks = {'final': final}
+  for j in golden[f'traj/{tag}/kept_steps']:
+    checks[f'after_{j}'] = path[j, :1, :4]
+  for name, got in checks.items():
+    want = golden[f'traj/{tag}/{name}']
+    error = np.abs(np.asarray(got) - want).max()
+    limit = 3e-5 if tag.startswith('B_') else 1e-5 * max(np.abs(want).max(), 1)
+    assert error < limit, f'{name}: {error:.1e}'
+
+
+@pytest.mark.parametrize('spacing', ['10', 'ddim10', '1'])
+@pytest.mark.parametrize('stepper', [steppers.DDIM(), steppers.DDPM()])
+def test_a_network_that_knows_the_answer_gives_it(stepper, spacing):
+  answer = jnp.linspace(-1, 1, 24).reshape(2, 3, 4)
+  schedule = linear()
+  diffusion = Gaussian(schedule.keep(spaced(1000, spacing)), 'x_0', learn_sigma=False)
+  noise = jax.random.normal(jax.random.key(0), (len(diffusion.schedule), 2, 3, 4))
+  got = steppers.sample(lambda x, t: answer, diffusion, stepper, noise[0], noise)
+  np.testing.assert_allclose(got, answer, atol=1e-5)
+
+
+def test_network_is_told_the_original_index():
+  schedule = linear().keep(spaced(1000, 'ddim25'))
+  diffusion = Gaussian(schedule, 'x_0', learn_sigma=False)
+
+  def network(x, t):
+    return jnp.full_like(x, t.astype(x.dtype))
+
+  _, path = steppers.sample(
+      network, diffusion, steppers.DDIM(), jnp.zeros((1, 1)), trajectory=True)
+  assert path[-1] == 0.0  # the last step was told t = 0 and moves to x_0 itself
+  expected = np.sqrt(schedule.alpha_bar[-2]) * 960
+  expected -= np.sqrt(1 - schedule.alpha_bar[-2]) * np.sqrt(
+      schedule.alpha_bar[-1] / (1 - schedule.alpha_bar[-1])) * 960
+  np.testing.assert_allclose(path[0, 0, 0], expected, rtol=1e-5)
+
+
+def test_stochastic_stepper_without_noise_is_refused():
+  with pytest.raises(InputError, match='pass noise'):
+    steppers.sample(toy, Gaussian(linear()), steppers.DDPM(), jnp.zeros(SHAPE))

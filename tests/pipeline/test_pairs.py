@@ -1,0 +1,69 @@
+import cv2
+import numpy as np
+import pytest
+
+from configs import autoencoder as configs
+from ifmdm_jax import testing
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import pairs
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+  config = configs.get_config('tiny').data
+  config.cache = str(testing.write_cache(tmp_path_factory.mktemp('pairs') / 'cache'))
+  return config
+
+
+def loader(config, **kwargs):
+  return pairs.make_loader(config, **{**dict(batch=2, seed=0, split='train'), **kwargs})
+
+
+def test_batches_have_one_source_and_its_targets(config):
+  batch = next(loader(config))
+  assert batch['source'].shape == (2, 64, 64, 3) and batch['source'].dtype == np.uint8
+  assert batch['target'].shape == (2, 3, 64, 64, 3)
+  assert batch['target_points'].shape == (2, 3, 468, 2)
+  assert batch['target_code'].shape == (2, 3, 20) and batch['seen'].shape == (2, 3)
+
+
+def test_same_seed_same_batches_and_another_seed_others(config):
+  first, again, other = (next(loader(config, seed=s)) for s in (0, 0, 1))
+  np.testing.assert_array_equal(first['target'], again['target'])
+  assert (first['target'] != other['target']).any()
+
+
+def test_a_restored_loader_goes_on_where_it_was(config):
+  running = loader(config)
+  next(running)
+  state = running.get_state()
+  expected = next(running)
+  fresh = loader(config)
+  fresh.set_state(state)
+  np.testing.assert_array_equal(next(fresh)['source'], expected['source'])
+
+
+def test_landmarks_follow_the_picture_through_every_augmentation():
+  rng = np.random.default_rng(0)
+  picture = np.zeros((64, 64, 3), np.uint8)
+  point = np.array([[0.4, 0.6]], np.float32)
+  cv2.circle(picture, (int(0.4 * 64), int(0.6 * 64)), 2, (255, 255, 255), -1)
+  for _ in range(10):
+    matrix = pairs.flip(pairs.affine(rng, **pairs.AUGMENT))
+    moved = pairs.move_picture(picture, matrix)[..., 0].astype(float)
+    rows, columns = np.mgrid[:64, :64]
+    found = np.array([(columns * moved).sum(), (rows * moved).sum()]) / moved.sum()
+    expected = pairs.move_points(point, matrix)[0] * 64
+    np.testing.assert_allclose(found, expected - 0.1, atol=0.7)  # within a pixel
+
+
+def test_two_processes_read_different_items(config):
+  one, two = (next(loader(config, process_index=i, process_count=2)) for i in (0, 1))
+  assert (one['source'] != two['source']).any()
+
+
+def test_a_missing_cache_is_told_with_the_command_that_makes_it(config, tmp_path):
+  config = config.copy_and_resolve_references()
+  config.cache = str(tmp_path)
+  with pytest.raises(InputError, match='ifmdm_jax.prepare'):
+    loader(config)

@@ -1,0 +1,60 @@
+import subprocess
+import sys
+
+import pytest
+
+from ifmdm_jax import errors
+
+PROGRAM = """
+from absl import flags
+from ifmdm_jax import errors
+flags.DEFINE_integer('number', 1, 'A number.')
+def main(_):
+  raise errors.InputError('expected this,\\n  got that')
+errors.run(main)
+"""
+
+
+def run(*words):
+  command = [sys.executable, '-c', PROGRAM, *words]
+  return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_an_input_error_is_one_line_and_a_value_error():
+  error = errors.InputError('expected\n  one line')
+  assert str(error) == 'expected one line'
+  assert isinstance(error, ValueError)
+
+
+def test_fail_cleanly_prints_one_line_and_exits_with_2(capsys):
+  with pytest.raises(SystemExit) as caught, errors.fail_cleanly():
+    raise errors.InputError('no such thing')
+  assert caught.value.code == 2
+  assert capsys.readouterr().err == 'error: no such thing\n'
+
+
+def test_fail_cleanly_does_not_hide_our_own_mistakes():
+  with pytest.raises(KeyError), errors.fail_cleanly():
+    raise KeyError('a bug')
+
+
+@pytest.mark.parametrize(
+  ('words', 'said'),
+  [
+    ([], 'error: expected this, got that'),
+    (['--bogus'], "error: Unknown command line flag 'bogus': --help lists the flags"),
+    (['--number=x'], 'error: flag --number=x: invalid literal'),
+    (['word'], "error: expected flags only, got 'word'"),
+  ],
+)
+def test_a_program_fails_in_one_line_without_traceback(words, said):
+  ran = run(*words)
+  assert ran.returncode == 2
+  assert ran.stderr.startswith(said)
+  assert ran.stderr.count('\n') == 1
+
+
+def test_help_is_success():
+  ran = run('--help')
+  assert ran.returncode == 0
+  assert '--number' in ran.stdout

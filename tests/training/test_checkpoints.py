@@ -1,0 +1,62 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifmdm_jax import errors
+from ifmdm_jax.training import checkpoints, loop
+from tests.training import toy
+
+
+def trained(tmp_path, **train):
+  config = toy.get_config()
+  config.train.update(steps=3, eval_every=0, pictures_every=0, **train)
+  return config, loop.train(config, tmp_path)
+
+
+@pytest.mark.parametrize('ema', [0.9, 0.0])
+def test_sampling_loads_the_average_where_one_was_kept(tmp_path, ema):
+  config, state = trained(tmp_path, ema=ema)
+  loaded, params = checkpoints.load(tmp_path)
+  expected = state.ema if ema else state.params
+  jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(expected))
+  assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(params))
+  assert loaded.model == config.model
+  assert loaded.sharding == (('kernel', (None, 'data')),)  # tuples, as written
+
+
+def test_nothing_to_load_says_where_it_looked(tmp_path):
+  with pytest.raises(errors.InputError, match=f'no checkpoint in {tmp_path}'):
+    checkpoints.load(tmp_path)
+  (tmp_path / 'checkpoints').mkdir()
+  with pytest.raises(errors.InputError, match='no finished checkpoint'):
+    checkpoints.load(tmp_path)
+
+
+def test_a_workdir_without_average_does_not_resume_with_one(tmp_path):
+  config, _ = trained(tmp_path, ema=0.0)
+  config.train.ema = 0.9
+  with pytest.raises(errors.InputError, match='without an average'):
+    loop.train(config, tmp_path)
+
+
+def test_a_run_killed_while_saving_goes_on_from_the_save_before(tmp_path):
+  config, _ = trained(tmp_path)
+  half = tmp_path / 'checkpoints' / '4.orbax-checkpoint-tmp'
+  (half / 'state').mkdir(parents=True)
+  config.train.steps = 4
+  assert int(loop.train(config, tmp_path).step) == 4
+  assert not half.exists() and checkpoints.load(tmp_path)[0].train.steps == 4
+
+
+def test_only_the_latest_checkpoints_are_kept(tmp_path):
+  trained(tmp_path, save_every_steps=1, keep=2)
+  assert sorted(path.name for path in (tmp_path / 'checkpoints').glob('[0-9]*')) == ['2', '3']
+
+
+def test_weights_are_taken_by_path_and_shape():
+  ours = {'a': jnp.zeros(2), 'b': jnp.zeros(3), 'c': jnp.zeros(1)}
+  given = {'a': jnp.ones(2), 'b': jnp.ones(4), 'd': jnp.ones(1)}
+  params, left, unused = checkpoints.take(ours, given)
+  assert params['a'].tolist() == [1, 1] and params['b'].tolist() == [0, 0, 0]
+  assert left == ['b', 'c'] and unused == ['b', 'd']
