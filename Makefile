@@ -20,10 +20,11 @@ demo: setup
 	  --audio data/fixtures/speech.wav --output out/demo.mp4 --overwrite
 
 test: lint
-	$(RUN) -m pytest -q --durations=10
+	$(RUN) -m pytest -q -n 2 --durations=10
 
 lint: setup
 	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
 
 setup: $(INSTALLED)
 

@@ -7,57 +7,72 @@ the codes as controls. `lite` is for real time on a laptop and for hours, not da
 predicts the codes themselves, reads Whisper-tiny and weighs the change between frames.
 Expected: not run yet.
 """
+
 import ml_collections
 
 SIZES = {
-    'paper': dict(width=512, depth=6, heads=8, audio_width=768),
-    'lite':  dict(width=160, depth=4, heads=4, audio_width=384),
-    'tiny':  dict(width=32,  depth=2, heads=2, audio_width=12),    # tests
+  'paper': dict(width=512, depth=6, heads=8, audio_width=768),
+  'lite': dict(width=160, depth=4, heads=4, audio_width=384),
+  'tiny': dict(width=32, depth=2, heads=2, audio_width=12),  # tests
 }
-FAITHFUL = dict(prediction='eps', learn_sigma=True, clean_drop=False, drop_audio=0.3,
-                drop_hint=0.3, drop_stats=0.3, velocity_weight=0.0)
-SMALL_DATA = dict(prediction='x_0', learn_sigma=False, clean_drop=True, drop_audio=0.15,
-                  drop_hint=0.1, drop_stats=0.3, velocity_weight=1.0)
+FAITHFUL = dict(
+  prediction='eps',
+  learn_sigma=True,
+  clean_drop=False,
+  drop_audio=0.3,
+  drop_hint=0.3,
+  drop_stats=0.3,
+  velocity_weight=0.0,
+)
+SMALL_DATA = dict(
+  prediction='x_0',
+  learn_sigma=False,
+  clean_drop=True,
+  drop_audio=0.15,
+  drop_hint=0.1,
+  drop_stats=0.3,
+  velocity_weight=1.0,
+)
 OBJECTIVES = {'paper': FAITHFUL, 'lite': SMALL_DATA, 'tiny': FAITHFUL}
 
 OPTIMS = {  # clip_norm 0: no clipping
-    'paper': dict(peak_lr=1e-4, schedule='constant', clip_norm=0.0),
-    'lite':  dict(peak_lr=7e-4, schedule='cosine', warmup_steps=200, clip_norm=1.0),
-    'tiny':  dict(peak_lr=1e-3, schedule='constant', clip_norm=0.0),
+  'paper': dict(peak_lr=1e-4, schedule='constant', clip_norm=0.0),
+  'lite': dict(peak_lr=7e-4, schedule='cosine', warmup_steps=200, clip_norm=1.0),
+  'tiny': dict(peak_lr=1e-3, schedule='constant', clip_norm=0.0),
 }
 TRAIN = {
-    'paper': dict(steps=400_000, batch=128, ema=0.9999, eval_every=5_000),
-    'lite':  dict(steps=10_000,  batch=32,  ema=0.999,  eval_every=500),
-    'tiny':  dict(steps=10,      batch=4,   ema=0.9,    eval_every=0),
+  'paper': dict(steps=400_000, batch=128, ema=0.9999, eval_every=5_000),
+  'lite': dict(steps=10_000, batch=32, ema=0.999, eval_every=500),
+  'tiny': dict(steps=10, batch=4, ema=0.9, eval_every=0),
 }
 
 
 def get_config(size='paper'):
   config = ml_collections.ConfigDict()
   config.model = dict(
-      module='ifmdm_jax.motion.model',
-      **SIZES[size],
-      **OBJECTIVES[size],
-      motion_dim=20,
-      frames=8 if size == 'tiny' else 64,
-      timesteps=1000,
-      dim_weights=(),      # one number per motion direction; (): all the same
-      units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
-      relative=20,         # with units: as many leading directions are counted from the hint
-      untold=(6, 14),      # with units: the lips, whose mean and deviation are not told
-      audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
+    module='ifmdm_jax.motion.model',
+    **SIZES[size],
+    **OBJECTIVES[size],
+    motion_dim=20,
+    frames=8 if size == 'tiny' else 64,
+    timesteps=1000,
+    dim_weights=(),  # one number per motion direction; (): all the same
+    units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
+    relative=20,  # with units: as many leading directions are counted from the hint
+    untold=(6, 14),  # with units: the lips, whose mean and deviation are not told
+    audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
   )
   config.data = dict(
-      module='ifmdm_jax.pipeline.motion',
-      cache='runs/cache',
-      frames=config.model.frames + 1,  # frame 0 is the hint
-      autoencoder='runs/autoencoder',  # the stage 1 that made the codes and draws them
+    module='ifmdm_jax.pipeline.motion',
+    cache='runs/cache',
+    frames=config.model.frames + 1,  # frame 0 is the hint
+    autoencoder='runs/autoencoder',  # the stage 1 that made the codes and draws them
   )
   config.optim = dict(name='adamw', weight_decay=0.0, b1=0.9, b2=0.999, **OPTIMS[size])
   config.train = dict(seed=903, log_every=50, **TRAIN[size])
   config.sampler = dict(steps=25, guidance=2.0, stepper='ddim')
-  config.mesh = dict(data=-1)          # -1: all devices
-  config.sharding = [('.*', ())]       # 32 million parameters fit anywhere
+  config.mesh = dict(data=-1)  # -1: all devices
+  config.sharding = [('.*', ())]  # 32 million parameters fit anywhere
   return config
 
 

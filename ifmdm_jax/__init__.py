@@ -1,10 +1,10 @@
 """IF-MDM in JAX: one portrait and one voice in, a talking video out.
 
-  import ifmdm_jax as ifm
+import ifmdm_jax as ifm
 
-  sampler = ifm.load()                              # the bundled weights, or ifm.load('runs/motion')
-  frames = sampler(image, waveform, seed=0)         # uint8 [T, 512, 512, 3], T = round(seconds * 25)
-  ifm.video.write('out.mp4', frames, waveform)      # H.264 and AAC, plays in a browser
+sampler = ifm.load()                              # the bundled weights, or ifm.load('runs/motion')
+frames = sampler(image, waveform, seed=0)         # uint8 [T, 512, 512, 3], T = round(seconds * 25)
+ifm.video.write('out.mp4', frames, waveform)      # H.264 and AAC, plays in a browser
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """Two training runs become a release that `ifmdm_jax.load` takes: half precision, no optimiser.
 
-  python -m ifmdm_jax.export --autoencoder runs/autoencoder --motion runs/motion --output DIR
+python -m ifmdm_jax.export --autoencoder runs/autoencoder --motion runs/motion --output DIR
 """
 
 import pathlib

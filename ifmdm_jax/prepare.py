@@ -24,12 +24,15 @@ _SOURCE = flags.DEFINE_string('source', None, 'Folder with clips (and stills/, M
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the cache.')
 _AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of a trained stage 1.')
 _SIZE = flags.DEFINE_integer('size', 256, 'Side of the stored pictures.', lower_bound=32)
-_AUDIO = flags.DEFINE_string('audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel, wav2vec2.')
+_AUDIO = flags.DEFINE_string(
+  'audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel, wav2vec2.'
+)
 
 
 def features_of(clip, name, encoder):
   """Speech features [2T, A] of a clip, kept beside its frames; None where there is no sound."""
   from ifmdm_jax.audio import waveform
+
   path = clip.folder / f'features_{name}.npy'
   if not path.exists():
     try:
@@ -69,8 +72,12 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
     frames = clip.frames
     count = min(len(frames), len(features) // 2)
     frames = np.asarray(frames[:count])
-    np.savez(folder / f'{clip.name}.npz', codes=codes(frames), mirrored=codes(frames[:, :, ::-1]),
-             features=features[: 2 * count])
+    np.savez(
+      folder / f'{clip.name}.npz',
+      codes=codes(frames),
+      mirrored=codes(frames[:, :, ::-1]),
+      features=features[: 2 * count],
+    )
     entries.append(dict(name=clip.name, person=clip.person, split=clip.split))
   train = [np.load(folder / f'{e["name"]}.npz') for e in entries if e['split'] == 'train']
   found = motion.statistics([c['codes'] for c in train], [c['features'] for c in train], window)
@@ -84,11 +91,13 @@ def main(_):
     raise InputError('expected --output and one of --source, --autoencoder: --help shows examples')
   if _SOURCE.value:
     from ifmdm_jax.pipeline import cache
+
     cache.build(_SOURCE.value, _OUTPUT.value, _SIZE.value)
     print(f'{_OUTPUT.value}: {len(cache.clips(_OUTPUT.value))} clips')
   if _AUTOENCODER.value:
     from ifmdm_jax import release
     from ifmdm_jax.audio import features
+
     hear = functools.partial(features_of, name=_AUDIO.value, encoder=features.load(_AUDIO.value))
     count = encode(_OUTPUT.value, release.trained(_AUTOENCODER.value), hear)
     print(f'{_OUTPUT.value}/motion: codes and features of {count} clips with sound')

@@ -165,8 +165,12 @@ def write_cache(folder, people=4, num_frames=70, side=64, motion_dim=20, audio_w
     rng = np.random.default_rng(person)
     codes.append(rng.normal(size=(num_frames, motion_dim)).astype(np.float32))
     features.append(rng.normal(size=(2 * num_frames, audio_width)).astype(np.float32))
-    np.savez(folder / 'motion' / f'clip{person}.npz', codes=codes[-1], mirrored=codes[-1],
-             features=features[-1])
+    np.savez(
+      folder / 'motion' / f'clip{person}.npz',
+      codes=codes[-1],
+      mirrored=codes[-1],
+      features=features[-1],
+    )
     split = 'val' if person == people - 1 else 'train'
     entries.append(dict(name=f'clip{person}', video='', person=f'person{person}', split=split))
   (folder / 'index.json').write_text(json.dumps(entries))

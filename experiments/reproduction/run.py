@@ -31,8 +31,13 @@ SIDE = 512
 
 def read_clip(clip):
   from ifmdm_jax.video import read
-  frames = [cv2.resize(f, (SIDE, SIDE), interpolation=cv2.INTER_AREA if f.shape[0] > SIDE else
-                       cv2.INTER_CUBIC) for f in read.frames(clip.video)]
+
+  frames = [
+    cv2.resize(
+      f, (SIDE, SIDE), interpolation=cv2.INTER_AREA if f.shape[0] > SIDE else cv2.INTER_CUBIC
+    )
+    for f in read.frames(clip.video)
+  ]
   return np.stack(frames)
 
 
@@ -47,10 +52,16 @@ def reenact(sampler, frames, points):
   first = np.broadcast_to(frames[:1], frames.shape)
   row = {}
   for name, video in (('ours', made), ('first_frame', first)):
-    mouth = [images.psnr(video[t][b], frames[t][b]) for t in range(1, len(frames))
-             for b in [images.mouth_box(points[t], SIDE)]]
-    row[name] = dict(psnr=float(images.psnr(video[1:], frames[1:]).mean()),
-                     mouth_psnr=float(np.mean(mouth)), lpips=lpips_of(video[1::5], frames[1::5]))
+    mouth = [
+      images.psnr(video[t][b], frames[t][b])
+      for t in range(1, len(frames))
+      for b in [images.mouth_box(points[t], SIDE)]
+    ]
+    row[name] = dict(
+      psnr=float(images.psnr(video[1:], frames[1:]).mean()),
+      mouth_psnr=float(np.mean(mouth)),
+      lpips=lpips_of(video[1::5], frames[1::5]),
+    )
   real, seen = openings(frames), openings(made)
   found = np.isfinite(real) & np.isfinite(seen)
   row['opening_r'] = sync.correlation(real[found], seen[found])
@@ -64,12 +75,19 @@ _lpips = {}
 def lpips_of(a, b, side=256):
   """LPIPS (Alex) at 256 px, mean over frames."""
   import jax
+
   from ifmdm_jax.perception import lpips
+
   if not _lpips:
     params = lpips.load('alex')
     _lpips['distance'] = jax.jit(lambda x, y: lpips.distance(params, x, y))
-  shrink = lambda v: np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA)
-                               for f in v]).astype(np.float32) / 127.5 - 1
+  shrink = lambda v: (
+    np.stack([cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in v]).astype(
+      np.float32
+    )
+    / 127.5
+    - 1
+  )
   a, b = shrink(a), shrink(b)
   return float(np.mean([_lpips['distance'](a[i : i + 1], b[i : i + 1]) for i in range(len(a))]))
 
@@ -86,21 +104,26 @@ def fit_judge(folder, encoder_features):
   return sync.RidgeJudge.fit(clips)
 
 
-def speech(clip, encoder, kept={}):
+_speech = {}
+
+
+def speech(clip, encoder):
   from ifmdm_jax.audio import waveform
-  if clip.name not in kept:
+
+  if clip.name not in _speech:
     try:
-      kept[clip.name] = encoder.features(*waveform.read(clip.video))
+      _speech[clip.name] = encoder.features(*waveform.read(clip.video))
     except errors.InputError:
-      kept[clip.name] = None
-  return kept[clip.name]
+      _speech[clip.name] = None
+  return _speech[clip.name]
 
 
 def strip(video, count=8, side=192):
   """Frames side by side, evenly spaced."""
   chosen = np.linspace(0, len(video) - 1, count).astype(int)
-  return np.concatenate([cv2.resize(video[i], (side, side), interpolation=cv2.INTER_AREA)
-                         for i in chosen], axis=1)
+  return np.concatenate(
+    [cv2.resize(video[i], (side, side), interpolation=cv2.INTER_AREA) for i in chosen], axis=1
+  )
 
 
 def save_strip(name, *videos):
@@ -117,6 +140,7 @@ def mean_of(rows, *path):
 def main(_):
   import ifmdm_jax as ifm
   from ifmdm_jax.audio import features, waveform
+
   sampler = ifm.load(_CHECKPOINT.value)
   clips = cache.clips(_CACHE.value, _SPLIT.value)
   encoder = features.load('whisper_tiny', layer=2)
@@ -139,7 +163,9 @@ def main(_):
         'real': judge.score(sound[: 2 * count], real[:count]),
         'ours': judge.score(sound[: 2 * count], seen[:count]),
         'shuffled': judge.chance(sound[: 2 * count], seen[:count]),
-        'opening_std': float(seen.std()), 'opening_std_real': float(real.std())}
+        'opening_std': float(seen.std()),
+        'opening_std_real': float(real.std()),
+      }
       if _OUTPUT.value:
         save_strip(f'audio_{clip.name}', frames[: len(made)], made)
     results[clip.name] = row

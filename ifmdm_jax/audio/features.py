@@ -107,8 +107,9 @@ def _whisper_mel(grid, samples, block=1000):
   length = blocks * size * mel.hop + mel.n_fft
   padded = np.pad(padded, (0, max(0, length - len(padded))))[:length]
   # Each block reads the window's overhang beyond its last hop.
-  spans = [padded[i * size * mel.hop:][:size * mel.hop + mel.n_fft - mel.hop]
-           for i in range(blocks)]
+  spans = [
+    padded[i * size * mel.hop :][: size * mel.hop + mel.n_fft - mel.hop] for i in range(blocks)
+  ]
   log10 = np.concatenate([np.asarray(_log10_power(span, mel)) for span in spans])[:count]
   return np.asarray(logmel.whisper_scale(log10))
 

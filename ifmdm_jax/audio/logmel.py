@@ -24,7 +24,8 @@ class Mel:
     count = 1 + (samples.shape[-1] - self.n_fft) // self.hop
     index = self.hop * np.arange(count)[:, None] + np.arange(self.n_fft)
     frames = samples[..., index] * jnp.asarray(self.window(), samples.dtype).reshape(
-        (1,) * samples.ndim + (-1,))
+      (1,) * samples.ndim + (-1,)
+    )
     spectrum = jnp.abs(jnp.fft.rfft(frames, axis=-1)) ** 2
     # Full precision: TF32 would round energies that the logarithm then magnifies.
     return jnp.matmul(spectrum, self.filters(), precision=jax.lax.Precision.HIGHEST)

@@ -57,8 +57,13 @@ class Positions(nn.Module):
     kernel = g * v / jnp.sqrt(jnp.square(v).sum((1, 2), keepdims=True))
     half = self.taps // 2  # an even kernel gives one step too many; theirs drops the last
     y = jax.lax.conv_general_dilated(
-        x, kernel, (1,), [(half, half - 1)], dimension_numbers=('NWC', 'WIO', 'NWC'),
-        feature_group_count=self.groups)
+      x,
+      kernel,
+      (1,),
+      [(half, half - 1)],
+      dimension_numbers=('NWC', 'WIO', 'NWC'),
+      feature_group_count=self.groups,
+    )
     return gelu(y + bias[None, None])
 
 
@@ -70,8 +75,10 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x, mask):  # x: [B, N, D]; mask: bool [B, 1, 1, N]
-    q, k, v = (nn.Dense(self.width, name=name)(x).reshape(*x.shape[:2], self.heads, -1)
-               for name in ('query', 'key', 'value'))
+    q, k, v = (
+      nn.Dense(self.width, name=name)(x).reshape(*x.shape[:2], self.heads, -1)
+      for name in ('query', 'key', 'value')
+    )
     y = jax.nn.dot_product_attention(q, k, v, mask=mask).reshape(x.shape)
     x = norm('norm_attention')(x + nn.Dense(self.width, name='out')(y))
     y = nn.Dense(self.width, name='down')(gelu(nn.Dense(4 * self.width, name='up')(x)))
@@ -100,8 +107,9 @@ class Wav2Vec2(nn.Module):
     sound = jnp.broadcast_to(jnp.asarray(sound), samples.shape[:1])
     x = samples[..., None]
     for i, (kernel, stride) in enumerate(zip(KERNELS, STRIDES)):
-      x = nn.Conv(self.channels, (kernel,), stride, padding='VALID', use_bias=False,
-                  name=f'conv{i}')(x)
+      x = nn.Conv(
+        self.channels, (kernel,), stride, padding='VALID', use_bias=False, name=f'conv{i}'
+      )(x)
       if i == 0:
         real = jnp.arange(x.shape[1])[None] < ((sound - kernel) // stride + 1)[:, None]
         x = ChannelNorm(name='norm0')(x, real[..., None].astype(x.dtype))

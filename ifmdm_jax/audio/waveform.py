@@ -14,8 +14,9 @@ MIN_SECONDS = 0.04  # one video frame
 
 def num_frames(num_samples, sample_rate, fps=FPS):
   """round(seconds * fps) in exact arithmetic; a tie goes to the even number, as Python's round."""
-  return round(fractions.Fraction(int(num_samples)) / fractions.Fraction(sample_rate)
-               * fractions.Fraction(fps))
+  return round(
+    fractions.Fraction(int(num_samples)) / fractions.Fraction(sample_rate) * fractions.Fraction(fps)
+  )
 
 
 def read(path):
@@ -67,7 +68,7 @@ def _read_av(path):
   except (av.error.FFmpegError, UnicodeDecodeError) as error:
     reason = getattr(error, 'strerror', None) or 'not a media file'
     raise errors.InputError(
-        f'expected a sound or video file, {path} cannot be decoded ({reason}): convert it to WAV'
+      f'expected a sound or video file, {path} cannot be decoded ({reason}): convert it to WAV'
     ) from error
   if not blocks:
     return np.zeros((0,), np.float32), sample_rate
@@ -102,26 +103,29 @@ def check(waveform, sample_rate):
   """The waveform as float32, or an InputError that says what is wrong with it; see `prepare`."""
   waveform = np.asarray(waveform)
   if not (np.isscalar(sample_rate) and np.isreal(sample_rate) and 100 <= sample_rate <= 1e6):
-    raise errors.InputError(
-        f'expected a sample rate in Hz, got {sample_rate!r}: pass e.g. 16000')
+    raise errors.InputError(f'expected a sample rate in Hz, got {sample_rate!r}: pass e.g. 16000')
   if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and waveform.shape[1] > 64):
     raise errors.InputError(
-        f'expected a waveform [samples] or [samples, channels], got shape {waveform.shape}: '
-        'put the samples first')
+      f'expected a waveform [samples] or [samples, channels], got shape {waveform.shape}: '
+      'put the samples first'
+    )
   seconds = waveform.shape[0] / sample_rate
   if not waveform.size or seconds < MIN_SECONDS:
     raise errors.InputError(
-        f'expected at least {MIN_SECONDS} s of sound (one video frame), got {seconds:.4f} s '
-        f'({waveform.shape[0]} samples at {sample_rate} Hz): pass a longer recording')
+      f'expected at least {MIN_SECONDS} s of sound (one video frame), got {seconds:.4f} s '
+      f'({waveform.shape[0]} samples at {sample_rate} Hz): pass a longer recording'
+    )
   waveform = _to_float(waveform)
   if not np.isfinite(waveform).all():
     bad = int((~np.isfinite(waveform)).sum())
     raise errors.InputError(
-        f'expected finite samples, got {bad} NaN or infinite of {waveform.size}: repair the sound')
+      f'expected finite samples, got {bad} NaN or infinite of {waveform.size}: repair the sound'
+    )
   peak = float(np.abs(waveform).max())
   if peak > 64:
     raise errors.InputError(
-        f'expected floats in [-1, 1], got a peak of {peak:.0f}: divide by 32768 or pass int16')
+      f'expected floats in [-1, 1], got a peak of {peak:.0f}: divide by 32768 or pass int16'
+    )
   return waveform
 
 
@@ -134,4 +138,5 @@ def _to_float(waveform):
   if np.issubdtype(waveform.dtype, np.floating):
     return waveform.astype(np.float32)
   raise errors.InputError(
-      f'expected float or 8, 16, 32-bit PCM samples, got {waveform.dtype}: convert to float32')
+    f'expected float or 8, 16, 32-bit PCM samples, got {waveform.dtype}: convert to float32'
+  )

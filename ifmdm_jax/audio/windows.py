@@ -35,7 +35,7 @@ def encode(network, inputs, rate, fill=0.0, buckets=BUCKETS, overlap=OVERLAP):
   total, weights = None, np.zeros((count, 1), np.float32)
   for start in starts(count, window, overlap):
     valid = min(window, count - start)
-    block = inputs[start * rate:(start + valid) * rate]
+    block = inputs[start * rate : (start + valid) * rate]
     padding = [(0, (window - valid) * rate)] + [(0, 0)] * (inputs.ndim - 1)
     block = np.pad(block, padding, constant_values=fill)
     features = np.asarray(network(block[None], np.array([valid], np.int32)))[0, :valid]
@@ -44,6 +44,6 @@ def encode(network, inputs, rate, fill=0.0, buckets=BUCKETS, overlap=OVERLAP):
     weight = np.float32(np.minimum(edge, overlap) / overlap)[:, None]
     if total is None:
       total = np.zeros((count, features.shape[-1]), np.float32)
-    total[start:start + valid] += weight * features
-    weights[start:start + valid] += weight
+    total[start : start + valid] += weight * features
+    weights[start : start + valid] += weight
   return total / weights

@@ -38,8 +38,9 @@ def minibatch_stddev(x, group=4):
   batch = x.shape[0]
   group = min(batch, group)
   if batch % group:
-    raise InputError(f'discriminator got {batch} pictures, expected a multiple of {group}: change '
-                     'the batch size')
+    raise InputError(
+      f'discriminator got {batch} pictures, expected a multiple of {group}: change the batch size'
+    )
   x = x.reshape(group, batch // group, *x.shape[1:])
   spread = jnp.sqrt(x.var(axis=0) + 1e-8).mean(axis=(1, 2, 3))  # biased variance
   return jnp.tile(spread, group)

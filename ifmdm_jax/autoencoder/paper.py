@@ -7,6 +7,7 @@ As a trainable module it is adversarial, with two sets of parameters, `gen` and 
 import functools
 import importlib
 import re
+from typing import NamedTuple
 
 import flax.traverse_util
 import jax
@@ -178,6 +179,40 @@ def optimizers(config):
     'gen': gen if mode == 'all' else only(trainable(mode, config.model.size), gen),
     'dis': lazy_adam(config.optim.peak_lr, interval=16),  # trained in every mode
   }
+
+
+# -------------------------------------------------------------------------------- sampling
+
+
+class Portrait(NamedTuple):
+  """A source, encoded once."""
+
+  w_a: jax.Array  # [1, D]
+  features: list  # [1, r, r, C] each
+  code: jax.Array  # [1, M]
+
+
+def _apply(params, config, *args, method, **kwargs):
+  return build(config)[0].apply({'params': params['gen']}, *args, method=method, **kwargs)
+
+
+def portrait(params, image, config):
+  """uint8 [R, R, 3] -> Portrait."""
+  w_a, features = _apply(params, config, as_float(image[None], config.size), method='appearance')
+  return Portrait(w_a, features, _apply(params, config, w_a, method='motion'))
+
+
+def motion(params, frames, config):
+  """uint8 [T, R, R, 3] -> codes [T, M]."""
+  return _apply(params, config, as_float(frames, config.size), method='encode')
+
+
+def draw(params, portrait, codes, config):
+  """Portrait and codes [B, M] -> uint8 [B, S, S, 3]."""
+  spread = lambda x: jnp.broadcast_to(x, (len(codes), *x.shape[1:]))
+  w_a, features = jax.tree.map(spread, (portrait.w_a, portrait.features))
+  image = _apply(params, config, w_a, features, codes, method='decode')
+  return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
 # -------------------------------------------------------------------------------- training

@@ -123,10 +123,10 @@ class Gaussian:
       x_0 = jnp.clip(x_0, -clip, clip)
     mean, _ = self.posterior(x_0, x_t, t)
     return Prediction(
-        x_0=x_0,
-        eps=self.eps_of(x_0, x_t, t),
-        mean=mean,
-        log_variance=self.log_variance_of(range_, x_t, t),
+      x_0=x_0,
+      eps=self.eps_of(x_0, x_t, t),
+      mean=mean,
+      log_variance=self.log_variance_of(range_, x_t, t),
     )
 
   # -- the objective
@@ -170,10 +170,7 @@ def normal_kl(mean_p, log_variance_p, mean_q, log_variance_q):
   """KL(p || q) of two diagonal gaussians, in nats per element."""
   difference = log_variance_p - log_variance_q
   return 0.5 * (
-      jnp.exp(difference)
-      - difference
-      - 1
-      + (mean_p - mean_q) ** 2 * jnp.exp(-log_variance_q)
+    jnp.exp(difference) - difference - 1 + (mean_p - mean_q) ** 2 * jnp.exp(-log_variance_q)
   )
 
 

@@ -99,7 +99,7 @@ def spaced(total, spacing):
       if len(range(0, total, stride)) == count:
         return np.arange(0, total, stride)
     raise InputError(
-        f'no whole stride takes {count} of {total} steps: choose another N, or pass {digits!r}'
+      f'no whole stride takes {count} of {total} steps: choose another N, or pass {digits!r}'
     )
   if count == 1:  # noise to signal in one step: told that it sees noise
     return np.asarray([total - 1])

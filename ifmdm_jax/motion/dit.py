@@ -60,9 +60,9 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x, cond, visible=None):  # x, cond: [B, K, D]
-    modulation = nn.Dense(
-        6 * x.shape[-1], kernel_init=zeros, bias_init=zeros, name='modulation'
-    )(nn.silu(cond))
+    modulation = nn.Dense(6 * x.shape[-1], kernel_init=zeros, bias_init=zeros, name='modulation')(
+      nn.silu(cond)
+    )
     shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = jnp.split(modulation, 6, axis=-1)
     attention = Attention(self.heads, name='attention')
     x = x + gate_a * attention(modulate(norm(x), shift_a, scale_a), visible)
@@ -114,9 +114,9 @@ class Tokens(nn.Module):
 
     # three tokens that tell where the motion starts and how it is distributed
     extra = (
-        Embedder(d, self.drop_hint, name='x_hint_embedder')(hint, train),
-        Embedder(d, self.drop_stats, name='x_mean_embedder')(mean, train),
-        Embedder(d, self.drop_stats, name='x_std_embedder')(std, train),
+      Embedder(d, self.drop_hint, name='x_hint_embedder')(hint, train),
+      Embedder(d, self.drop_stats, name='x_mean_embedder')(mean, train),
+      Embedder(d, self.drop_stats, name='x_std_embedder')(std, train),
     )
     tokens = jnp.concatenate([tokens, *extra], axis=1)
     # a window shorter than usual leaves out its last frames' places, not those of the extra tokens
@@ -173,8 +173,13 @@ class MotionDiT(nn.Module):
       [B, T, channels].
     """
     tokens, cond = Tokens(
-        self.width, self.frames, self.drop_audio, self.drop_hint, self.drop_stats, self.clean_drop,
-        name='tokens',
+      self.width,
+      self.frames,
+      self.drop_audio,
+      self.drop_hint,
+      self.drop_stats,
+      self.clean_drop,
+      name='tokens',
     )(x_t, t, y, hint, mean, std, train)
     visible = None
     if mask is not None:

@@ -25,10 +25,15 @@ from ifmdm_jax.motion.dit import FEATURES_PER_FRAME, MotionDiT
 def network(config):
   """The transformer of a config."""
   return MotionDiT(
-      width=config.width, depth=config.depth, heads=config.heads,
-      channels=config.motion_dim * (2 if config.learn_sigma else 1), frames=config.frames,
-      drop_audio=config.drop_audio, drop_hint=config.drop_hint, drop_stats=config.drop_stats,
-      clean_drop=config.clean_drop,
+    width=config.width,
+    depth=config.depth,
+    heads=config.heads,
+    channels=config.motion_dim * (2 if config.learn_sigma else 1),
+    frames=config.frames,
+    drop_audio=config.drop_audio,
+    drop_hint=config.drop_hint,
+    drop_stats=config.drop_stats,
+    clean_drop=config.clean_drop,
   )
 
 
@@ -58,7 +63,8 @@ def frozen(config):
   if not config.units:
     return units_of.plain(config.motion_dim, config.audio_width)
   return units_of.load(
-      config.units, config.motion_dim, config.audio_width, config.relative, config.untold)
+    config.units, config.motion_dim, config.audio_width, config.relative, config.untold
+  )
 
 
 # -- training
@@ -86,7 +92,8 @@ def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):
   t = jax.random.randint(rng_t, x.shape[:1], 0, config.timesteps)
   noise = jax.random.normal(rng_noise, x.shape, x.dtype)
   terms, frames = loss_terms(
-      params, batch, t, noise, config=config, units=frozen, rng_drop=rng_drop if drop else None)
+    params, batch, t, noise, config=config, units=frozen, rng_drop=rng_drop if drop else None
+  )
 
   def over_batch(values):  # every real frame counts the same, in short windows and in long ones
     return (values * frames).sum() / jnp.maximum(frames.sum(), 1)
@@ -128,8 +135,16 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
   x_t = diffusion.q_sample(x_0, noise, t)
   train = rng_drop is not None
   output = network(config).apply(
-      {'params': params}, x_t, t, y, hint, mean, std, mask, train,
-      rngs={'drop': rng_drop} if train else None,
+    {'params': params},
+    x_t,
+    t,
+    y,
+    hint,
+    mean,
+    std,
+    mask,
+    train,
+    rngs={'drop': rng_drop} if train else None,
   )
   terms = diffusion.loss_terms(output, x_0, x_t, noise, t, weights)
 
@@ -181,8 +196,21 @@ def guided_denoiser(params, config, y, hint, mean=None, std=None, mask=None, *, 
 
 
 def sample(
-    params, config, rng, y, hint, mean=None, std=None, mask=None,
-    *, units=None, steps=25, guidance=2.0, stepper='ddim', clip=None, step_rng=None,
+  params,
+  config,
+  rng,
+  y,
+  hint,
+  mean=None,
+  std=None,
+  mask=None,
+  *,
+  units=None,
+  steps=25,
+  guidance=2.0,
+  stepper='ddim',
+  clip=None,
+  step_rng=None,
 ):
   """Motion codes for one window of speech.
 
@@ -228,8 +256,7 @@ def sample(
 
   units = _or_plain(units, config)
   tokens = units.controls(hint, mean, std)
-  denoiser = guided_denoiser(
-      params, config, units.features(y), *tokens, mask, guidance=guidance)
+  denoiser = guided_denoiser(params, config, units.features(y), *tokens, mask, guidance=guidance)
   return units.codes(steppers.sample(denoiser, diffusion, stepper, x_T, noise), hint)
 
 
@@ -242,7 +269,7 @@ def _window_shape(y, config):
   frames, rest = divmod(y.shape[1], FEATURES_PER_FRAME)
   if rest or not 1 <= frames <= config.frames:
     raise InputError(
-        f'y holds {y.shape[1]} audio features, expected {FEATURES_PER_FRAME} per frame and at most '
-        f'{config.frames} frames: split the sound into windows'
+      f'y holds {y.shape[1]} audio features, expected {FEATURES_PER_FRAME} per frame and at most '
+      f'{config.frames} frames: split the sound into windows'
     )
   return y.shape[0], frames, config.motion_dim

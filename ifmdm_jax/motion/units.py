@@ -77,8 +77,12 @@ def plain(motion_dim, audio_width):
   """Codes and features as they are: the paper."""
   zeros, ones = np.zeros(motion_dim, np.float32), np.ones(motion_dim, np.float32)
   statistics = dict(
-      code_mean=zeros, code_std=ones, change_std=ones, window_std=ones,
-      feature_mean=np.zeros(audio_width, np.float32), feature_std=np.ones(audio_width, np.float32),
+    code_mean=zeros,
+    code_std=ones,
+    change_std=ones,
+    window_std=ones,
+    feature_mean=np.zeros(audio_width, np.float32),
+    feature_std=np.ones(audio_width, np.float32),
   )
   return Units(statistics, np.zeros(motion_dim, bool), np.ones(motion_dim, bool))
 
@@ -97,16 +101,20 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
   """
   path = pathlib.Path(path)
   if not path.is_file():
-    raise InputError(f'expected statistics of the training clips at {path}, found no such file: '
-                     'prepare the data, or set config.model.units to an empty string')
+    raise InputError(
+      f'expected statistics of the training clips at {path}, found no such file: '
+      'prepare the data, or set config.model.units to an empty string'
+    )
   with np.load(path) as file:
     found = {name: file[name].astype(np.float32) for name in file.files}
   statistics = {}
   for name, value in plain(motion_dim, audio_width).statistics.items():
     if name not in found or found[name].shape != value.shape:
       came = found[name].shape if name in found else 'nothing'
-      raise InputError(f'{path} should hold {name} {value.shape}, holds {came}: prepare the data '
-                       'again, or fit config.model to it')
+      raise InputError(
+        f'{path} should hold {name} {value.shape}, holds {came}: prepare the data '
+        'again, or fit config.model to it'
+      )
     statistics[name] = found[name]
     if name.endswith('_std'):  # a direction that never moves stays where it is
       statistics[name] = np.maximum(found[name], 1e-6)

@@ -1,8 +1,8 @@
 """Building blocks that two or more models use; they know nothing of faces.
 
-  equalized.py   linear and convolution layers with equalised learning rate, leaky activation
-  fir.py         the [1, 3, 3, 1] filter around every change of resolution; gaussians
-  modulated.py   style-modulated convolution, without grouped convolutions
-  stylegan.py    ResBlock, StyledConv, ToRGB
-  warp.py        bilinear sampling of features at a grid
+equalized.py   linear and convolution layers with equalised learning rate, leaky activation
+fir.py         the [1, 3, 3, 1] filter around every change of resolution; gaussians
+modulated.py   style-modulated convolution, without grouped convolutions
+stylegan.py    ResBlock, StyledConv, ToRGB
+warp.py        bilinear sampling of features at a grid
 """

@@ -56,8 +56,7 @@ def gaussian_blur(x, count, sigma, *, stride=1, mode='zeros'):
     mode: what lies outside the picture, 'zeros' or 'reflect' (about the border pixel).
   """
   rows, columns = (
-    jnp.asarray(_bands(n, gaussian_taps(count, sigma), stride, mode), x.dtype)
-    for n in x.shape[1:3]
+    jnp.asarray(_bands(n, gaussian_taps(count, sigma), stride, mode), x.dtype) for n in x.shape[1:3]
   )
   highest = lax.Precision.HIGHEST
   x = jnp.einsum('bhwc,ih->biwc', x, rows, precision=highest)

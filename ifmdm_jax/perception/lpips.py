@@ -16,7 +16,8 @@ class AlexNet(nn.Module):
   def __call__(self, x):
     pool = lambda y: nn.max_pool(y, (3, 3), (2, 2))
     conv = lambda width, size, i, y, **more: nn.relu(
-        nn.Conv(width, (size, size), name=f'conv{i}', **more)(y))
+      nn.Conv(width, (size, size), name=f'conv{i}', **more)(y)
+    )
     relu1 = conv(64, 11, 1, x, strides=4, padding=2)
     relu2 = conv(192, 5, 2, pool(relu1), padding=2)
     relu3 = conv(384, 3, 3, pool(relu2), padding=1)
@@ -40,8 +41,9 @@ def load(net='alex'):
     layers, taps = vgg.convolutions(theirs), vgg.TAPS
   else:
     raise ValueError(f'net={net!r}: expected alex or vgg')
-  heads = {tap: theirs[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1)
-           for i, tap in enumerate(taps)}
+  heads = {
+    tap: theirs[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1) for i, tap in enumerate(taps)
+  }
   return dict(net=layers, heads=heads)
 
 
@@ -64,12 +66,14 @@ def distance(params, a, b):
 
   y_a, y_b = activations(a), activations(b)
   # Their heads hold w^2, so the squared difference is weighted directly.
-  return sum(((y_a[name] - y_b[name]) ** 2 * w[None, None, None]).sum(-1).mean((1, 2))
-             for name, w in params['heads'].items())
+  return sum(
+    ((y_a[name] - y_b[name]) ** 2 * w[None, None, None]).sum(-1).mean((1, 2))
+    for name, w in params['heads'].items()
+  )
 
 
 def unit(y, epsilon=1e-10):
   """Unit length over the channels; the square root is kept differentiable where y is all zero."""
-  square = jnp.sum(y ** 2, axis=-1, keepdims=True)
+  square = jnp.sum(y**2, axis=-1, keepdims=True)
   length = jnp.sqrt(jnp.where(square > 0, square, 1.0)) * (square > 0).astype(y.dtype)
   return y / (length + epsilon)

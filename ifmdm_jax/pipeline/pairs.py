@@ -39,8 +39,9 @@ def move_picture(picture, matrix):
   side = picture.shape[0]
   pixels = matrix.copy()  # fraction f is pixel f side - 1/2
   pixels[:, 2] = side * matrix[:, 2] + matrix[:, :2] @ [0.5, 0.5] - 0.5
-  return cv2.warpAffine(picture, pixels, (side, side), flags=cv2.INTER_LINEAR,
-                        borderMode=cv2.BORDER_REPLICATE)
+  return cv2.warpAffine(
+    picture, pixels, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+  )
 
 
 def recolour(rng, gain, offset, **_):
@@ -60,8 +61,11 @@ class Pairs(grain.sources.RandomAccessDataSource):
     whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
     self.clips = [self.clips[i] for i in whole]
     self.landmarks = [landmarks[i] for i in whole]
-    train = self.landmarks if split == 'train' else [
-        landmark_code.smooth(c.landmarks) for c in cache.clips(folder, 'train')]
+    train = (
+      self.landmarks
+      if split == 'train'
+      else [landmark_code.smooth(c.landmarks) for c in cache.clips(folder, 'train')]
+    )
     self.code = landmark_code.fit([t for t in train if np.isfinite(t).all()])
     self.frames = [c.frames for c in self.clips]
     self.openings = [landmark_code.mouth_opening(track) for track in self.landmarks]
@@ -91,8 +95,15 @@ class Pairs(grain.sources.RandomAccessDataSource):
     if self.augment:
       pictures, points = self._augment(pictures, points, rng)
     codes = self.code(points)
-    return dict(source=pictures[0], source_points=points[0], source_code=codes[0],
-                target=pictures[1:], target_points=points[1:], target_code=codes[1:], seen=seen)
+    return dict(
+      source=pictures[0],
+      source_points=points[0],
+      source_code=codes[0],
+      target=pictures[1:],
+      target_points=points[1:],
+      target_code=codes[1:],
+      seen=seen,
+    )
 
   def _clip(self, index, rng):
     count = len(self.landmarks[index])
@@ -146,10 +157,12 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """
   source = Pairs(config.cache, split, config.targets, config.stills, augment=split == 'train')
   dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-  dataset = dataset[process_index::process_count].random_map(
-      functools.partial(_draw, source))
-  return iter(dataset.to_iter_dataset(
-      grain.ReadOptions(num_threads=2, prefetch_buffer_size=4 * batch)).batch(batch))
+  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
+  return iter(
+    dataset.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4 * batch)).batch(
+      batch
+    )
+  )
 
 
 def _draw(source, item, rng):

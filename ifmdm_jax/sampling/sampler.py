@@ -60,8 +60,9 @@ class Sampler:
 
     @functools.partial(jax.jit, static_argnames=('steps', 'guidance'))
     def dream(params, key, y, hint, mean, std, steps, guidance):
-      return motion_model.sample(params, motion.config, key, y, hint, mean, std, units=units,
-                                 steps=steps, guidance=guidance)
+      return motion_model.sample(
+        params, motion.config, key, y, hint, mean, std, units=units, steps=steps, guidance=guidance
+      )
 
     self._dream = dream
 
@@ -83,8 +84,8 @@ class Sampler:
     Args:
       steps: evaluations of the motion network per window.
       guidance: how strictly the motion follows the voice; 1 is as in training.
-      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or one
-        per motion direction; lips follow the voice alone.
+      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or
+        one per motion direction; lips follow the voice alone.
       motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still.
     """
     features = self._audio.features(waveform, sample_rate)
@@ -116,8 +117,9 @@ class Sampler:
         person's video. False takes the codes as they are; for a person's own.
     """
     portrait = self._encode(image)
-    codes = np.concatenate([np.asarray(self._read(self._autoencoder.params, frame[None]))
-                            for frame in driving])
+    codes = np.concatenate(
+      [np.asarray(self._read(self._autoencoder.params, frame[None])) for frame in driving]
+    )
     if relative:
       codes = codes - codes[:1] + np.asarray(portrait.code)
     return np.concatenate(list(self._draw_all(portrait, codes)))
@@ -139,11 +141,15 @@ class Sampler:
     directions = self._motion.config.motion_dim
     offset = np.asarray(motion_mean, np.float32)
     if offset.shape not in ((), (directions,)):
-      raise InputError(f'motion_mean should be one number or {directions}, got {offset.size}: '
-                       f'pass one per motion direction')
+      raise InputError(
+        f'motion_mean should be one number or {directions}, got {offset.size}: '
+        f'pass one per motion direction'
+      )
     if not np.isfinite(offset).all() or not np.isfinite(motion_std) or motion_std < 0:
-      raise InputError(f'motion_mean and motion_std should be finite and motion_std not negative, '
-                       f'got {motion_mean} and {motion_std}')
+      raise InputError(
+        f'motion_mean and motion_std should be finite and motion_std not negative, '
+        f'got {motion_mean} and {motion_std}'
+      )
     if offset.shape == ():
       offset = np.full(directions, offset)
     return dict(steps=int(steps), guidance=float(guidance), offset=offset, scale=float(motion_std))
@@ -151,13 +157,17 @@ class Sampler:
   def _encode(self, image):
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
-      raise InputError(f'image should be a square uint8 [H, H, 3], got {image.shape}: cut it with '
-                       f'ifmdm_jax.sample.find_square')
+      raise InputError(
+        f'image should be a square uint8 [H, H, 3], got {image.shape}: cut it with '
+        f'ifmdm_jax.sample.find_square'
+      )
     import cv2
+
     if image.shape[0] != self.size:
       shrinks = image.shape[0] > self.size
-      image = cv2.resize(image, (self.size, self.size),
-                         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+      image = cv2.resize(
+        image, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+      )
     return self._portrait(self._autoencoder.params, image)
 
   def _dream_windows(self, portrait, features, seed, *, steps, guidance, offset, scale):
@@ -200,8 +210,10 @@ class Sampler:
 
 def _draw_block(module, config, params, portrait, codes):
   """uint8 frames of a few codes [n, M], one after the other: memory of one frame."""
+
   def one(code):
     return module.draw(params, portrait, code[None], config)[0]
+
   return jax.lax.map(one, codes)
 
 

@@ -23,8 +23,9 @@ def babble(seconds, sample_rate=16_000, seed=0):
 
 
 @pytest.mark.parametrize('name', ['whisper_tiny', 'mel', 'wav2vec2'])
-@pytest.mark.parametrize('samples, sample_rate', [
-    (640, 16_000), (16_000, 16_000), (11_111, 8_000), (66_151, 44_100)])
+@pytest.mark.parametrize(
+  'samples, sample_rate', [(640, 16_000), (16_000, 16_000), (11_111, 8_000), (66_151, 44_100)]
+)
 def test_two_features_for_every_video_frame(name, samples, sample_rate):
   sound = babble(samples / sample_rate, sample_rate)
   ours = encoder(name).features(sound, sample_rate)
@@ -58,6 +59,7 @@ def test_silence_is_finite_and_constant():
 
 def test_mel_equals_whispers_own_transform():
   from ifmdm_jax.audio import logmel
+
   sound = babble(12.0)  # longer than one block
   padded = np.pad(sound, (0, 4_000))  # theirs: silence after the end, up to 30 s
   theirs = logmel.whisper_scale(logmel.Mel().log10(padded)[:1200])
@@ -70,8 +72,8 @@ def test_long_sound_agrees_with_its_excerpt_and_is_deterministic():
   whole = encoder('whisper_tiny').features(sound, 16_000)
   np.testing.assert_array_equal(whole, encoder('whisper_tiny').features(sound, 16_000))
   assert whole.shape == (1150, 384)
-  part = encoder('whisper_tiny').features(sound[8 * 16_000:17 * 16_000], 16_000)
-  a, b = whole[8 * 50 + 100:17 * 50 - 100], part[100:-100]
+  part = encoder('whisper_tiny').features(sound[8 * 16_000 : 17 * 16_000], 16_000)
+  a, b = whole[8 * 50 + 100 : 17 * 50 - 100], part[100:-100]
   a, b = ((x - x.mean(0)) / x.std(0) for x in (a, b))
   # Not equal: attention has another 10 s to look at, and positions differ.
   assert (a * b).mean() > 0.8

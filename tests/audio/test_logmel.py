@@ -10,12 +10,14 @@ def noise(seconds=1.0, seed=0):
   return np.float32(0.1 * rng.standard_normal(int(16_000 * seconds)))
 
 
-@pytest.mark.parametrize('mel', [
-    logmel.Mel(), logmel.Mel(n_mels=26), logmel.Mel(22_050, 1024, 256, 64, 50.0, 8_000.0)])
+@pytest.mark.parametrize(
+  'mel', [logmel.Mel(), logmel.Mel(n_mels=26), logmel.Mel(22_050, 1024, 256, 64, 50.0, 8_000.0)]
+)
 def test_equals_librosa(mel):
   librosa = pytest.importorskip('librosa')
   filters = librosa.filters.mel(
-      sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.n_mels, fmin=mel.f_min, fmax=mel.f_max)
+    sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.n_mels, fmin=mel.f_min, fmax=mel.f_max
+  )
   np.testing.assert_allclose(mel.filters(), filters.T, atol=1e-7)
   stft = librosa.stft(noise(), n_fft=mel.n_fft, hop_length=mel.hop, pad_mode='reflect')
   theirs = np.log10(np.maximum(filters @ np.abs(stft) ** 2, 1e-10)).T

@@ -45,13 +45,20 @@ def test_equals_transformers():
   torch = pytest.importorskip('torch')
   transformers = pytest.importorskip('transformers')
   config = transformers.Wav2Vec2Config(
-      hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
-      conv_dim=(16,) * 7, num_conv_pos_embeddings=128, num_conv_pos_embedding_groups=16)
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=128,
+    conv_dim=(16,) * 7,
+    num_conv_pos_embeddings=128,
+    num_conv_pos_embedding_groups=16,
+  )
   theirs = transformers.Wav2Vec2Model(config).eval()
   with torch.no_grad():
     expected = theirs(torch.from_numpy(sound(50))).last_hidden_state.numpy()
   ours = wav2vec2.Wav2Vec2(**SIZES).apply(
-      {'params': from_transformers(theirs.state_dict())}, sound(50), method='network')
+    {'params': from_transformers(theirs.state_dict())}, sound(50), method='network'
+  )
   np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
@@ -61,21 +68,30 @@ def from_transformers(state):
   norm = lambda name: dict(scale=state[f'{name}.weight'], bias=state[f'{name}.bias'])
   convs = 'feature_extractor.conv_layers'
   positions = 'encoder.pos_conv_embed.conv'
-  params = {f'conv{i}': dict(kernel=state[f'{convs}.{i}.conv.weight'].transpose(2, 1, 0))
-            for i in range(7)}
+  params = {
+    f'conv{i}': dict(kernel=state[f'{convs}.{i}.conv.weight'].transpose(2, 1, 0)) for i in range(7)
+  }
   params |= dict(
-      norm0=norm(f'{convs}.0.layer_norm'), norm_project=norm('feature_projection.layer_norm'),
-      project=dense('feature_projection.projection'), norm=norm('encoder.layer_norm'),
-      positions=dict(
-          g=state[f'{positions}.parametrizations.weight.original0'].transpose(2, 1, 0),
-          v=state[f'{positions}.parametrizations.weight.original1'].transpose(2, 1, 0),
-          bias=state[f'{positions}.bias']))
+    norm0=norm(f'{convs}.0.layer_norm'),
+    norm_project=norm('feature_projection.layer_norm'),
+    project=dense('feature_projection.projection'),
+    norm=norm('encoder.layer_norm'),
+    positions=dict(
+      g=state[f'{positions}.parametrizations.weight.original0'].transpose(2, 1, 0),
+      v=state[f'{positions}.parametrizations.weight.original1'].transpose(2, 1, 0),
+      bias=state[f'{positions}.bias'],
+    ),
+  )
   for i in range(2):
     layer = f'encoder.layers.{i}'
     params[f'block_{i + 1}'] = dict(
-        query=dense(f'{layer}.attention.q_proj'), key=dense(f'{layer}.attention.k_proj'),
-        value=dense(f'{layer}.attention.v_proj'), out=dense(f'{layer}.attention.out_proj'),
-        norm_attention=norm(f'{layer}.layer_norm'), norm_mlp=norm(f'{layer}.final_layer_norm'),
-        up=dense(f'{layer}.feed_forward.intermediate_dense'),
-        down=dense(f'{layer}.feed_forward.output_dense'))
+      query=dense(f'{layer}.attention.q_proj'),
+      key=dense(f'{layer}.attention.k_proj'),
+      value=dense(f'{layer}.attention.v_proj'),
+      out=dense(f'{layer}.attention.out_proj'),
+      norm_attention=norm(f'{layer}.layer_norm'),
+      norm_mlp=norm(f'{layer}.final_layer_norm'),
+      up=dense(f'{layer}.feed_forward.intermediate_dense'),
+      down=dense(f'{layer}.feed_forward.output_dense'),
+    )
   return params

@@ -35,14 +35,17 @@ def test_channels_are_averaged():
   np.testing.assert_allclose(waveform.prepare(stereo, 16_000), 0, atol=1e-7)
 
 
-@pytest.mark.parametrize('dtype, scale, zero', [
-    (np.uint8, 128, 128), (np.int16, 2**15, 0), (np.int32, 2**31, 0)])
+@pytest.mark.parametrize(
+  'dtype, scale, zero', [(np.uint8, 128, 128), (np.int16, 2**15, 0), (np.int32, 2**31, 0)]
+)
 def test_integer_pcm_is_scaled_to_one(dtype, scale, zero):
   pcm = np.round(tone().astype(np.float64) * scale + zero).astype(dtype)
   np.testing.assert_allclose(waveform.prepare(pcm, 16_000), tone(), atol=0.6 / scale + 1e-7)
 
 
-@pytest.mark.parametrize('bad, sample_rate, says', [
+@pytest.mark.parametrize(
+  'bad, sample_rate, says',
+  [
     (np.zeros((0,), np.float32), 16_000, 'longer'),
     (np.zeros((100,), np.float32), 16_000, 'longer'),
     (np.full((16_000,), np.nan, np.float32), 16_000, 'NaN'),
@@ -53,7 +56,8 @@ def test_integer_pcm_is_scaled_to_one(dtype, scale, zero):
     (1e4 * tone(), 16_000, '32768'),
     (tone(), 0, 'sample rate'),
     (tone(), None, 'sample rate'),
-])
+  ],
+)
 def test_bad_sound_is_one_clear_line(bad, sample_rate, says):
   with pytest.raises(errors.InputError, match=says) as error:
     waveform.prepare(bad, sample_rate)
@@ -99,9 +103,13 @@ def test_files_without_sound_are_one_clear_line(tmp_path):
   (tmp_path / 'text.wav').write_text('not a sound')
   (tmp_path / 'empty.wav').write_bytes(b'')
   soundfile.write(tmp_path / 'none.wav', np.zeros((0,), np.float32), 16_000)
-  for name, says in [('silent.mp4', 'no audio'), ('text.wav', 'cannot be decoded'),
-                     ('empty.wav', 'cannot be decoded'), ('none.wav', 'no samples'),
-                     ('missing.wav', 'does not exist')]:
+  for name, says in [
+    ('silent.mp4', 'no audio'),
+    ('text.wav', 'cannot be decoded'),
+    ('empty.wav', 'cannot be decoded'),
+    ('none.wav', 'no samples'),
+    ('missing.wav', 'does not exist'),
+  ]:
     with pytest.raises(errors.InputError, match=says) as error:
       waveform.read(tmp_path / name)
     assert '\n' not in str(error.value)

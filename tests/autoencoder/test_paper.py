@@ -39,16 +39,18 @@ def original(size):
   source, drive = h[:batch], h[batch:]
   motions = jnp.concatenate([source, drive, drive - start + source, jnp.zeros_like(drive)])
   repeat = lambda x: jnp.concatenate([x[:batch]] * len(MODES))
-  decode = functools.partial(
-    model.apply, method='decode', refine=False, mutable=['intermediates']
-  )
-  rgb, sown = jax.jit(decode)(
-    variables, repeat(w_a), [repeat(x) for x in features], motions
-  )
+  decode = functools.partial(model.apply, method='decode', refine=False, mutable=['intermediates'])
+  rgb, sown = jax.jit(decode)(variables, repeat(w_a), [repeat(x) for x in features], motions)
   rgb = rgb.reshape(len(MODES), batch, *rgb.shape[1:])
   return types.SimpleNamespace(
-    golden=testing.golden(f'gen_S{size}'), model=model, variables=variables, batch=batch, w_a=w_a,
-    features=[x[:batch] for x in features], h=h, rgb=dict(zip(MODES, rgb, strict=True)),
+    golden=testing.golden(f'gen_S{size}'),
+    model=model,
+    variables=variables,
+    batch=batch,
+    w_a=w_a,
+    features=[x[:batch] for x in features],
+    h=h,
+    rgb=dict(zip(MODES, rgb, strict=True)),
     sown=sown['intermediates']['synthesis'],
   )
 
@@ -162,8 +164,13 @@ def tiny():
     h = call(drive, method='encode')
     start = call(source, method='encode')
     return types.SimpleNamespace(
-      w_a=w_a, h=h, features=features, plain=call(source), driven=call(source, drive),
-      decoded=call(w_a, features, h, method='decode'), relative=call(source, drive, start),
+      w_a=w_a,
+      h=h,
+      features=features,
+      plain=call(source),
+      driven=call(source, drive),
+      decoded=call(w_a, features, h, method='decode'),
+      relative=call(source, drive, start),
       zero=call(w_a, features, jnp.zeros_like(h), method='decode'),
       bare=call(w_a, features, h, refine=False, method='decode'),
       unrefined=model.clone(refine=False).apply(variables, source, drive),

@@ -50,7 +50,10 @@ def original():
   values, made, grads = gradients(gen, dis)
   loss = jax.jit(jax.value_and_grad(functools.partial(paper.dis_loss, config=CONFIG)))
   return types.SimpleNamespace(
-    golden=golden, terms=values, grads=grads, dis=loss(dis, target, made),
+    golden=golden,
+    terms=values,
+    grads=grads,
+    dis=loss(dis, target, made),
     after=jax.jit(terms)(adam_step(gen, grads), dis)[0],
   )
 
@@ -100,11 +103,19 @@ def test_losses_after_an_adam_step_agree_with_the_original():
 
 
 def config(**optim):
-  return ml_collections.ConfigDict({
-    'model': {'size': 8, 'motion_dim': 3, 'style_dim': 6, 'max_width': 4, 'refine_width': 3,
-              'perceptual': 'a_network_for_tests'},
-    'optim': {'peak_lr': 1e-2, **optim},
-  })
+  return ml_collections.ConfigDict(
+    {
+      'model': {
+        'size': 8,
+        'motion_dim': 3,
+        'style_dim': 6,
+        'max_width': 4,
+        'refine_width': 3,
+        'perceptual': 'a_network_for_tests',
+      },
+      'optim': {'peak_lr': 1e-2, **optim},
+    }
+  )
 
 
 @pytest.fixture
@@ -157,12 +168,19 @@ def test_partial_training_leaves_the_rest_alone(mode):
   tx = paper.optimizers(settings)['gen']
   updates, _ = tx.update(params, tx.init(params), params)
   moved = {
-    path for path, update in flax.traverse_util.flatten_dict(updates, sep='/').items()
+    path
+    for path, update in flax.traverse_util.flatten_dict(updates, sep='/').items()
     if np.any(update)
   }
   expected = {
-    'super_resolution': ('appearance_net/conv_in/', 'appearance_net/block_1/', 'synthesis/convs_0/',
-                         'synthesis/convs_1/', 'synthesis/to_flows_0/', 'synthesis/to_rgbs_0/'),
+    'super_resolution': (
+      'appearance_net/conv_in/',
+      'appearance_net/block_1/',
+      'synthesis/convs_0/',
+      'synthesis/convs_1/',
+      'synthesis/to_flows_0/',
+      'synthesis/to_rgbs_0/',
+    ),
     'refine': ('refine_block/',),
     'decoder': ('directions/', 'synthesis/', 'refine_block/'),
   }[mode]

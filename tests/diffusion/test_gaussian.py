@@ -1,4 +1,5 @@
 """Forward process, reading of the network's output, and the objective."""
+
 import functools
 
 import jax
@@ -34,18 +35,39 @@ def golden_numbers():
     free, clipped = (diffusion.predict(output, x_t, t, clip=c) for c in (None, 1.0))
     terms = diffusion.loss_terms(output, x_0, x_t, noise, t)
     got = {
-        'q_sample': x_t, 'posterior_mean': mean, 'posterior_logvar': log_variance[:, 0, 0],
-        'p_mean': free.mean, 'pred_x0': free.x_0, 'p_logvar': free.log_variance,
-        'p_mean_clip': clipped.mean, 'pred_x0_clip': clipped.x_0,
-        'p_logvar_clip': clipped.log_variance,
-        'mse': terms.mse, 'vb_bits': terms.vb, 'loss': terms.mse + terms.vb,
+      'q_sample': x_t,
+      'posterior_mean': mean,
+      'posterior_logvar': log_variance[:, 0, 0],
+      'p_mean': free.mean,
+      'pred_x0': free.x_0,
+      'p_logvar': free.log_variance,
+      'p_mean_clip': clipped.mean,
+      'pred_x0_clip': clipped.x_0,
+      'p_logvar_clip': clipped.log_variance,
+      'mse': terms.mse,
+      'vb_bits': terms.vb,
+      'loss': terms.mse + terms.vb,
     }
     return {name: np.asarray(value) for name, value in got.items()}
 
 
-@pytest.mark.parametrize('name', [
-    'q_sample', 'posterior_mean', 'posterior_logvar', 'p_mean', 'pred_x0', 'p_logvar',
-    'p_mean_clip', 'pred_x0_clip', 'p_logvar_clip', 'mse', 'vb_bits', 'loss'])
+@pytest.mark.parametrize(
+  'name',
+  [
+    'q_sample',
+    'posterior_mean',
+    'posterior_logvar',
+    'p_mean',
+    'pred_x0',
+    'p_logvar',
+    'p_mean_clip',
+    'pred_x0_clip',
+    'p_logvar_clip',
+    'mse',
+    'vb_bits',
+    'loss',
+  ],
+)
 def test_formulas_equal_the_original(name):
   # relative to each sample's largest value; stored as float32
   got, want = golden_numbers()[name], testing.golden('diffusion')[name]

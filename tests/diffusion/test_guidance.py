@@ -1,4 +1,5 @@
 """Guidance mixes two evaluations of one batch."""
+
 import jax.numpy as jnp
 import numpy as np
 import pytest

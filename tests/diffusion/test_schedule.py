@@ -1,4 +1,5 @@
 """Tables of the schedule and the choice of steps."""
+
 import numpy as np
 import pytest
 
@@ -7,13 +8,13 @@ from ifmdm_jax.diffusion import schedule as schedules
 from ifmdm_jax.errors import InputError
 
 TABLES = {  # name in the goldens: attribute
-    'betas': lambda s: s.betas,
-    'alphas_cumprod': lambda s: s.alpha_bar,
-    'posterior_variance': lambda s: s.posterior_variance,
-    'posterior_log_variance_clipped': lambda s: s.posterior_log_variance,
-    'posterior_mean_coef_x0': lambda s: s.posterior_mean_x_0,
-    'posterior_mean_coef_xt': lambda s: s.posterior_mean_x_t,
-    'log_betas': lambda s: np.log(s.betas),
+  'betas': lambda s: s.betas,
+  'alphas_cumprod': lambda s: s.alpha_bar,
+  'posterior_variance': lambda s: s.posterior_variance,
+  'posterior_log_variance_clipped': lambda s: s.posterior_log_variance,
+  'posterior_mean_coef_x0': lambda s: s.posterior_mean_x_0,
+  'posterior_mean_coef_xt': lambda s: s.posterior_mean_x_t,
+  'log_betas': lambda s: np.log(s.betas),
 }
 
 
@@ -26,7 +27,7 @@ def test_tables_equal_the_original(name):
 
 
 @pytest.mark.parametrize(
-    'tag', ['even25', 'even50', 'even250', 'ddim10', 'ddim25', 'ddim50', 'ddim100', 'ddim250']
+  'tag', ['even25', 'even50', 'even250', 'ddim10', 'ddim25', 'ddim50', 'ddim100', 'ddim250']
 )
 def test_kept_steps_equal_the_original(tag):
   kept = schedules.spaced(1000, tag.removeprefix('even'))

@@ -1,4 +1,5 @@
 """DDPM and DDIM against the trajectories of the original, and their promises."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +13,17 @@ from ifmdm_jax.errors import InputError
 
 SHAPE = (2, 64, 20)
 RUNS = [
-    'ddim_ddim25', 'ddim_even25', 'ddim_ddim25_clip', 'ddim_ddim25_eta1', 'ddpm_even25',
-    'ddpm_even250', 'ddpm_even250_clip', 'B_ddim_ddim25', 'B_ddim_even50', 'B_ddpm_even25',
-    'B_ddpm_even250',
+  'ddim_ddim25',
+  'ddim_even25',
+  'ddim_ddim25_clip',
+  'ddim_ddim25_eta1',
+  'ddpm_even25',
+  'ddpm_even250',
+  'ddpm_even250_clip',
+  'B_ddim_ddim25',
+  'B_ddim_even50',
+  'B_ddpm_even25',
+  'B_ddpm_even250',
 ]
 
 
@@ -76,12 +85,14 @@ def test_network_is_told_the_original_index():
   def network(x, t):
     return jnp.full_like(x, t.astype(x.dtype))
 
-  _, path = steppers.sample(
-      network, diffusion, steppers.DDIM(), jnp.zeros((1, 1)), trajectory=True)
+  _, path = steppers.sample(network, diffusion, steppers.DDIM(), jnp.zeros((1, 1)), trajectory=True)
   assert path[-1] == 0.0  # the last step was told t = 0 and moves to x_0 itself
   expected = np.sqrt(schedule.alpha_bar[-2]) * 960
-  expected -= np.sqrt(1 - schedule.alpha_bar[-2]) * np.sqrt(
-      schedule.alpha_bar[-1] / (1 - schedule.alpha_bar[-1])) * 960
+  expected -= (
+    np.sqrt(1 - schedule.alpha_bar[-2])
+    * np.sqrt(schedule.alpha_bar[-1] / (1 - schedule.alpha_bar[-1]))
+    * 960
+  )
   np.testing.assert_allclose(path[0, 0, 0], expected, rtol=1e-5)
 
 

@@ -15,9 +15,7 @@ from ifmdm_jax.importers import autoencoder, discriminator, engine
 def zeros(name):
   """Shapes are all that matters here: views of one zero."""
   spec = json.loads((testing.goldens() / 'keys' / f'{name}.json').read_text())
-  return {
-    key: np.broadcast_to(np.float32(0), shape) for key, shape in spec['shapes'].items()
-  }
+  return {key: np.broadcast_to(np.float32(0), shape) for key, shape in spec['shapes'].items()}
 
 
 def count(params, part=''):

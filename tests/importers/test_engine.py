@@ -33,7 +33,8 @@ def state(**changes):
 def test_entries_land_where_the_table_says():
   params = engine.convert(state(), RULES, IGNORED, TARGET)
   assert jax.tree.map(np.shape, params) == {
-    'layer_0': {'kernel': (3, 2), 'bias': (2,)}, 'scale': (4,)
+    'layer_0': {'kernel': (3, 2), 'bias': (2,)},
+    'scale': (4,),
   }
   np.testing.assert_array_equal(params['layer_0']['kernel'], [[0, 3], [1, 4], [2, 5]])
   assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(params))
@@ -48,13 +49,15 @@ def test_wrapper_prefix_is_stripped():
 
 
 def test_one_error_names_every_entry_that_does_not_fit():
-  broken = state(**{
-    'net.0.weight': np.ones((2, 5)),  # another width
-    'net.0.bias': np.ones((2,)),  # too few axes
-    'scale': None,
-    'net.7.bias': np.ones((1, 2, 1, 1)),  # no such layer
-    'mystery': np.ones(3),
-  })
+  broken = state(
+    **{
+      'net.0.weight': np.ones((2, 5)),  # another width
+      'net.0.bias': np.ones((2,)),  # too few axes
+      'scale': None,
+      'net.7.bias': np.ones((1, 2, 1, 1)),  # no such layer
+      'mystery': np.ones(3),
+    }
+  )
   with pytest.raises(InputError) as error:
     engine.convert(broken, RULES, IGNORED, TARGET)
   message = str(error.value)

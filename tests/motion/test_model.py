@@ -1,4 +1,5 @@
 """Training loss and sampling of the second stage."""
+
 import functools
 import importlib.util
 import pathlib
@@ -46,7 +47,8 @@ def published():
 def test_guidance_equals_the_original(t):
   config, params, inputs = published()
   denoise = model.guided_denoiser(
-      params, config, inputs['y'], inputs['hint'], inputs['mean'], inputs['std'], guidance=2.0)
+    params, config, inputs['y'], inputs['hint'], inputs['mean'], inputs['std'], guidance=2.0
+  )
   got = jax.jit(denoise)(inputs['x'], t)
   assert np.abs(got - testing.golden('dit_A0')[f'cfg2_t{t}']).max() < 2e-4
 
@@ -65,6 +67,7 @@ def test_loss_and_gradients_equal_the_original():
     def objective(params):
       terms, _ = model.loss_terms(params, batch, t, noise, config=config)
       return (terms['mse'] + terms['vb']).mean(), terms
+
     (value, terms), gradient = jax.value_and_grad(objective, has_aux=True)(params)
     return value, terms, jax.tree.map(jnp.linalg.norm, gradient)
 
@@ -117,8 +120,10 @@ def compiled_terms(config):
 
 def sampled(config, params, rng, batch, units=None, **options):
   """One jitted `model.sample`."""
+
   def run(params, rng, controls):
     return model.sample(params, config, rng, **controls, units=units, **options)
+
   controls = {name: batch[name] for name in ('y', 'hint', 'mean', 'std') if name in batch}
   return jax.jit(run)(params, rng, controls)
 
@@ -149,6 +154,7 @@ def test_gradients_are_finite_at_every_step_of_the_diffusion(objective):
     def total(params):
       terms, _ = model.loss_terms(params, batch, t, batch['x'][::-1], config=config)
       return sum(term.sum() for term in terms.values())
+
     return jax.grad(total)(params)
 
   for t in (0, 1, 500, 999):
@@ -167,7 +173,8 @@ def test_weights_per_direction_choose_what_counts():
   # a fresh network says zero whatever it sees, so only the weighted half is left
   fresh = jax.tree.map(jnp.zeros_like, params)
   np.testing.assert_array_equal(
-      terms(fresh, hidden, t, noise)[0]['mse'], terms(fresh, batch, t, noise)[0]['mse'])
+    terms(fresh, hidden, t, noise)[0]['mse'], terms(fresh, batch, t, noise)[0]['mse']
+  )
 
 
 def test_constant_error_has_velocity_only_after_the_hint():
@@ -191,8 +198,13 @@ def some_units():
   rng = np.random.default_rng(5)
   spread = lambda n: rng.uniform(0.5, 2, n).astype(np.float32)
   statistics = dict(
-      code_mean=spread(20), code_std=spread(20), change_std=spread(20), window_std=spread(20),
-      feature_mean=spread(12), feature_std=spread(12))
+    code_mean=spread(20),
+    code_std=spread(20),
+    change_std=spread(20),
+    window_std=spread(20),
+    feature_mean=spread(12),
+    feature_std=spread(12),
+  )
   return units_of.Units(statistics, np.arange(20) < 6, np.ones(20, bool))
 
 
@@ -202,9 +214,12 @@ def test_loss_and_sample_change_the_units_themselves():
   s = {name: value[None, None] for name, value in units.statistics.items()}
   hint = inside['hint'] * s['code_std'] + s['code_mean']
   outside = dict(
-      x=units.codes(inside['x'], hint), y=inside['y'] * s['feature_std'] + s['feature_mean'],
-      hint=hint, mean=units.codes(inside['mean'], hint),
-      std=inside['std'] * s['window_std'])
+    x=units.codes(inside['x'], hint),
+    y=inside['y'] * s['feature_std'] + s['feature_mean'],
+    hint=hint,
+    mean=units.codes(inside['mean'], hint),
+    std=inside['std'] * s['window_std'],
+  )
   loss = compiled_loss(config)
   want, _ = loss(params, inside, RNG)
   np.testing.assert_allclose(loss(params, outside, RNG, frozen=units)[0], want, rtol=1e-4)
@@ -221,8 +236,11 @@ def test_guidance_one_is_the_conditional_pass(objective):
   @jax.jit
   def passes(params, x, one):
     guided = functools.partial(model.guided_denoiser, params, config, **given)
-    return (model.denoise(params, config, x, 37, **given),
-            guided(guidance=1.0)(x, 37), guided(guidance=one)(x, 37))
+    return (
+      model.denoise(params, config, x, 37, **given),
+      guided(guidance=1.0)(x, 37),
+      guided(guidance=one)(x, 37),
+    )
 
   want, spared, computed = passes(params, batch['x'], jnp.asarray(1.0))
   np.testing.assert_allclose(spared, want, atol=1e-5)
@@ -233,7 +251,8 @@ def test_guidance_one_is_the_conditional_pass(objective):
 def test_same_seed_same_sample(stepper):
   config, params, batch = tiny(LITE)
   sample = lambda seed: sampled(
-      config, params, jax.random.key(seed), batch, steps=5, stepper=stepper)
+    config, params, jax.random.key(seed), batch, steps=5, stepper=stepper
+  )
   first = sample(0)
   np.testing.assert_array_equal(first, sample(0))
   assert first.shape == (2, 8, 20) and np.isfinite(first).all()
@@ -256,7 +275,8 @@ def test_statistics_not_given_are_zeros():
   bare = {name: batch[name] for name in ('y', 'hint')}
   zeros = {**bare, 'mean': 0 * batch['mean'], 'std': 0 * batch['std']}
   np.testing.assert_array_equal(
-      sampled(config, params, RNG, bare, steps=2), sampled(config, params, RNG, zeros, steps=2))
+    sampled(config, params, RNG, bare, steps=2), sampled(config, params, RNG, zeros, steps=2)
+  )
 
 
 @pytest.mark.parametrize('steps', [1, 3, '3', 'ddim4'])

@@ -1,4 +1,5 @@
 """The network's own units."""
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,8 +10,13 @@ from ifmdm_jax.motion import units
 
 def statistics(motion=4, audio=3):
   return dict(
-      code_mean=np.arange(motion), code_std=np.full(motion, 2.0), change_std=np.full(motion, 4.0),
-      window_std=np.full(motion, 8.0), feature_mean=np.ones(audio), feature_std=np.full(audio, 5.0))
+    code_mean=np.arange(motion),
+    code_std=np.full(motion, 2.0),
+    change_std=np.full(motion, 4.0),
+    window_std=np.full(motion, 8.0),
+    feature_mean=np.ones(audio),
+    feature_std=np.full(audio, 5.0),
+  )
 
 
 def saved(tmp_path, **changes):
@@ -30,8 +36,9 @@ def test_relative_directions_are_counted_from_the_hint_and_the_rest_is_not(tmp_p
   codes, hint = arrays()
   motion = u.motion(codes, hint)
   np.testing.assert_allclose(motion[..., :2], (codes - hint)[..., :2] / 4, rtol=1e-6)
-  np.testing.assert_allclose(motion[..., 2:], (codes[..., 2:] - jnp.asarray([[[2.0, 3.0]]])) / 2,
-                             rtol=1e-6)
+  np.testing.assert_allclose(
+    motion[..., 2:], (codes[..., 2:] - jnp.asarray([[[2.0, 3.0]]])) / 2, rtol=1e-6
+  )
   np.testing.assert_allclose(u.codes(motion, hint), codes, atol=1e-6)
 
 

@@ -21,8 +21,9 @@ class Harmful:
     return os.system, ('exit 1',)
 
 
-@pytest.mark.parametrize('bad', [
-    {'a': Harmful()}, {'a': np.zeros(2, object)}, {'a': np.zeros(2, np.int32)}, {'a': 'text'}])
+@pytest.mark.parametrize(
+  'bad', [{'a': Harmful()}, {'a': np.zeros(2, object)}, {'a': np.zeros(2, np.int32)}, {'a': 'text'}]
+)
 def test_anything_else_is_refused_and_not_run(bad):
   with pytest.raises(pickle.UnpicklingError):
     package_weights.loads(pickle.dumps(bad))

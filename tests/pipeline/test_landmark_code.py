@@ -23,7 +23,8 @@ def test_the_lips_block_sees_the_mouth_open_and_the_pose_block_the_head_turn(tra
   opening = landmark_code.mouth_opening(track)
   codes = code(track)
   correlation = lambda block, series: max(
-    abs(np.corrcoef(c, series)[0, 1]) for c in codes[:, landmark_code.BLOCK[block]].T)
+    abs(np.corrcoef(c, series)[0, 1]) for c in codes[:, landmark_code.BLOCK[block]].T
+  )
   assert correlation('lips', opening) > 0.9
   assert correlation('pose', track[:, 168, 0]) > 0.9
 

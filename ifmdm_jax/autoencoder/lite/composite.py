@@ -41,12 +41,15 @@ def sample(image, grid):
 
 def _double(x, axis):
   """Bilinear, half-pixel centres, clamped ends, along one axis: shifts, not a matrix."""
-  before = jnp.concatenate([jax.lax.slice_in_dim(x, 0, 1, axis=axis),
-                            jax.lax.slice_in_dim(x, 0, -1, axis=axis)], axis)
-  after = jnp.concatenate([jax.lax.slice_in_dim(x, 1, None, axis=axis),
-                           jax.lax.slice_in_dim(x, -1, None, axis=axis)], axis)
+  before = jnp.concatenate(
+    [jax.lax.slice_in_dim(x, 0, 1, axis=axis), jax.lax.slice_in_dim(x, 0, -1, axis=axis)], axis
+  )
+  after = jnp.concatenate(
+    [jax.lax.slice_in_dim(x, 1, None, axis=axis), jax.lax.slice_in_dim(x, -1, None, axis=axis)],
+    axis,
+  )
   pairs = jnp.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis + 1)
-  return pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1:])
+  return pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
 
 
 def upsample(x, side):

@@ -17,10 +17,82 @@ from ifmdm_jax.autoencoder.lite import composite, network
 LIPS = np.array([61, 291, 0, 17, 37, 267, 84, 314, 13, 14])
 EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])
 DETAIL = np.zeros(468, bool)
-DETAIL[[61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,
-        78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,
-        33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,
-        263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]] = True
+DETAIL[
+  [
+    61,
+    146,
+    91,
+    181,
+    84,
+    17,
+    314,
+    405,
+    321,
+    375,
+    291,
+    185,
+    40,
+    39,
+    37,
+    0,
+    267,
+    269,
+    270,
+    409,
+    78,
+    95,
+    88,
+    178,
+    87,
+    14,
+    317,
+    402,
+    318,
+    324,
+    308,
+    191,
+    80,
+    81,
+    82,
+    13,
+    312,
+    311,
+    310,
+    415,
+    33,
+    7,
+    163,
+    144,
+    145,
+    153,
+    154,
+    155,
+    133,
+    246,
+    161,
+    160,
+    159,
+    158,
+    157,
+    173,
+    263,
+    249,
+    390,
+    373,
+    374,
+    380,
+    381,
+    382,
+    362,
+    466,
+    388,
+    387,
+    386,
+    385,
+    384,
+    398,
+  ]
+] = True
 
 
 def network_of(config):
@@ -60,9 +132,9 @@ def draw(params, portrait, codes, config):
   """Portrait and absolute codes [B, M] -> uint8 [B, R, R, 3]."""
   batch = codes.shape[0]
   pixels, appearance, code = jax.tree.map(
-      lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait)
-  drawing = network_of(config).apply(
-      {'params': params}, appearance, codes - code, method='draw')
+    lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
+  )
+  drawing = network_of(config).apply({'params': params}, appearance, codes - code, method='draw')
   picture, _ = composite.composite(pixels, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
@@ -101,9 +173,11 @@ def mean_over(values, weight):
   return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1.0)
 
 
-def code_loss(code, taught):
-  """Mean absolute error, in standard deviations."""
-  return jnp.abs(code - taught).mean(-1)
+def code_loss(code, taught, weights):
+  """Mean absolute error, in standard deviations: [..., M] -> [...]."""
+  shape = (1,) * (code.ndim - 1) + (-1,)
+  weights = jnp.asarray(weights, jnp.float32).reshape(shape)
+  return (weights * jnp.abs(code - taught)).sum(-1) / weights.sum()
 
 
 def flow_loss(grid, target_points, source_points):
@@ -120,7 +194,8 @@ def mouth_crop(pictures, points, side):
   centre = (lips.min(1) + lips.max(1)) / 2.0
   half = 0.75 * (lips.max(1) - lips.min(1)).max(-1)
   grid = centre[:, None, None, :] + half[:, None, None, None] * (
-      2.0 * composite.identity_grid(side)[None] - 1.0)
+    2.0 * composite.identity_grid(side)[None] - 1.0
+  )
   return composite.sample(pictures, grid)
 
 
@@ -129,12 +204,14 @@ def frozen(config):
   if not config.loss.perceptual:
     return None
   from ifmdm_jax.perception import vgg
+
   return vgg.load()
 
 
 def perceptual_loss(vgg_params, picture, target):
   """Mean absolute difference of VGG-16 features, equal weight per layer: [B]."""
   from ifmdm_jax.perception import vgg
+
   ours = vgg.features(vgg_params, picture, upto='relu3_3')
   theirs = vgg.features(vgg_params, jax.lax.stop_gradient(target), upto='relu3_3')
   per_layer = [jnp.abs(ours[k] - theirs[k]).mean((1, 2, 3)) for k in ours]
@@ -147,47 +224,71 @@ def teaching(step, config):
   return jnp.clip((end - step.astype(jnp.float32)) / (end - start), 0.0, 1.0)
 
 
-def animate(model, params, batch, config, step):
-  """Codes of all frames and a drawing per target; K targets share one pass over the source."""
+def read_codes(apply, batch, config):
+  """(source codes [B, M], target codes [B, K, M]) of all frames of a batch, from pixels."""
+  count, targets = batch['target'].shape[:2]
+  target = batch['target'].reshape(count * targets, *batch['target'].shape[2:])
+  frames = to_float(jnp.concatenate([batch['source'], target]))
+  codes = apply('motion', shrink(frames, config.side))
+  return codes[:count], codes[count:].reshape(count, targets, -1)
+
+
+def code_terms(source_code, target_code, batch, config):
+  """How far the codes are from the taught ones, as they are and as differences."""
+  seen, weights = batch['seen'].reshape(-1), config.code_weights
+  absolute = code_loss(source_code, batch['source_code'], weights).mean()
+  error = code_loss(target_code, batch['target_code'], weights)
+  absolute += mean_over(error.reshape(-1), seen)
+  moved = target_code - source_code[:, None]
+  taught = batch['target_code'] - batch['source_code'][:, None]
+  relative = mean_over(code_loss(moved, taught, weights).reshape(-1), seen)
+  return dict(code=relative + 0.3 * absolute, code_relative=relative)
+
+
+def animate(apply, batch, config, step, source_code, target_code):
+  """A drawing per target; K targets share one pass over the source."""
   source = to_float(batch['source'])
   count, targets = batch['target'].shape[:2]
   target = to_float(batch['target']).reshape(count * targets, *source.shape[1:])
-  apply = lambda method, *args: model.apply({'params': params}, *args, method=method)
-  small = shrink(source, config.side)
-  codes = apply('motion', jnp.concatenate([small, shrink(target, config.side)]))
-  source_code, target_code = codes[:count], codes[count:].reshape(count, targets, -1)
 
   taught = batch['target_code'] - batch['source_code'][:, None]
   share = jnp.broadcast_to(teaching(step, config), batch['seen'].shape)
   share = jnp.where(batch['seen'] > 0, share, 1.0)[..., None]  # no picture, no code of its own
   code = share * taught + (1.0 - share) * (target_code - source_code[:, None])
 
-  appearance = apply('appearance', small)
+  appearance = apply('appearance', shrink(source, config.side))
   spread = lambda x: jnp.repeat(x, targets, axis=0)
   drawing = apply('draw', jax.tree.map(spread, appearance), code.reshape(count * targets, -1))
   picture, warped = composite.composite(spread(source), drawing)
-  return source_code, target_code, drawing, picture, warped, target
+  return drawing, picture, warped, target
+
+
+def methods(params, config):
+  """apply('motion', x) and so on."""
+  model = network_of(config)
+  return lambda method, *args: model.apply({'params': params}, *args, method=method)
 
 
 def loss(params, batch, rng, *, config, step, frozen):
   """Weighted sum of the terms in `config.loss`; see the functions above for their units."""
   del rng
   weights = config.loss
-  model = network_of(config)
-  source_code, target_code, drawing, picture, warped, target = animate(
-      model, params, batch, config, step)
+  apply = methods(params, config)
+  codes = read_codes(apply, batch, config)
+  if config.phase == 'picture':
+    codes = jax.lax.stop_gradient(codes)
+  terms = code_terms(*codes, batch, config)
+  if config.phase == 'codes':
+    return terms['code'], terms
+  drawing, picture, warped, target = animate(apply, batch, config, step, *codes)
   seen = batch['seen'].reshape(-1)
   targets = batch['target'].shape[1]
   points = batch['target_points'].reshape(-1, 468, 2)
   source_points = jnp.repeat(batch['source_points'], targets, axis=0)
 
-  absolute = code_loss(source_code, batch['source_code']).mean()
-  absolute += mean_over(code_loss(target_code, batch['target_code']).reshape(-1), seen)
-  relative = code_loss(target_code - source_code[:, None],
-                       batch['target_code'] - batch['source_code'][:, None])
-  relative = mean_over(relative.reshape(-1), seen)
-  flow = (flow_loss(drawing.grid, points, source_points)
-          + flow_loss(drawing.base, points, source_points)).mean()
+  flow = (
+    flow_loss(drawing.grid, points, source_points) + flow_loss(drawing.base, points, source_points)
+  ).mean()
 
   mouth, eyes, face = regions(points, target.shape[1])
   weight = 1.0 + weights.face * face + weights.mouth * mouth + weights.eyes * eyes
@@ -200,32 +301,36 @@ def loss(params, batch, rng, *, config, step, frozen):
   paint = mean_over(error.sum((1, 2, 3)) / (3.0 * allowed.sum((1, 2, 3)) + 1.0), seen)
   haze = (drawing.mask * (1.0 - allowed)).mean()
   correction = drawing.grid - composite.upsample_grid(drawing.base, drawing.grid.shape[1])
-  rough = 100.0 * (jnp.abs(jnp.diff(correction, axis=1)).mean()
-                   + jnp.abs(jnp.diff(correction, axis=2)).mean())
-  terms = dict(code=relative + 0.3 * absolute, flow=flow, photo=photo, bare=bare, paint=paint,
-               haze=haze, rough=rough)
+  rough = 100.0 * (
+    jnp.abs(jnp.diff(correction, axis=1)).mean() + jnp.abs(jnp.diff(correction, axis=2)).mean()
+  )
+  terms |= dict(flow=flow, photo=photo, bare=bare, paint=paint, haze=haze, rough=rough)
   if weights.perceptual:
     crop = lambda x: mouth_crop(x, points, 64)
     terms['perceptual'] = mean_over(perceptual_loss(frozen, crop(picture), crop(target)), seen)
-  total = sum(weights[name] * value for name, value in terms.items())
-  lip_error = jnp.abs(batch['target_code'] - batch['source_code'][:, None]
-                      - (target_code - source_code[:, None]))[..., 6:8].mean(-1).reshape(-1)
-  terms['lip_code'] = mean_over(lip_error, seen)
-  still = mean_over((weight * jnp.abs(jnp.repeat(to_float(batch['source']), targets, axis=0)
-                                      - target)).mean((1, 2, 3)), seen)
+  total = sum(weights[name] * value for name, value in terms.items() if name in weights)
+  still = mean_over(
+    (weight * jnp.abs(jnp.repeat(to_float(batch['source']), targets, axis=0) - target)).mean(
+      (1, 2, 3)
+    ),
+    seen,
+  )
   terms['photo_of_still'] = still  # what repeating the source would score
   return total, terms
 
 
 def pictures(params, batch, config):
   """A grid for people: source, target, picture, bare warp, mask; one row per example."""
-  model = network_of(config)
+  apply = methods(params, config)
   step = jnp.array(config.teach[1], jnp.int32)  # the network's own codes
-  _, _, drawing, picture, warped, target = animate(model, params, batch, config, step)
+  drawing, picture, warped, target = animate(
+    apply, batch, config, step, *read_codes(apply, batch, config)
+  )
   targets = batch['target'].shape[1]
   source = to_float(batch['source'])
-  mask = jnp.broadcast_to(2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0,
-                          picture.shape)
+  mask = jnp.broadcast_to(
+    2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0, picture.shape
+  )
   pick = lambda x: x[::targets]
   rows = jnp.concatenate([source, pick(target), pick(picture), pick(warped), pick(mask)], axis=2)
   rows = jnp.clip(127.5 * (rows + 1.0), 0.0, 255.0).astype(jnp.uint8)

@@ -16,6 +16,7 @@ class Source(NamedTuple):
   coarse: Array  # [B, 32, 32, G] features
   head: Array  # [B, 32, 32, M, 2] flow per unit of code, in target coordinates
   face: Array  # [B, 64, 64, M, 2] flow per unit of code, in source coordinates
+  thumb: Array  # [B, 64, 64, 3] the picture itself, small
 
 
 class Drawing(NamedTuple):
@@ -115,7 +116,7 @@ class SourceEncoder(nn.Module):
       x = 0.02 * conv(2 * self.motion_dim, kernel_init=nn.initializers.normal(5e-3))(x)
       return x.reshape(*x.shape[:3], self.motion_dim, 2)
 
-    return Source(fine, coarse, fields(x), fields(y))
+    return Source(fine, coarse, fields(x), fields(y), composite.halve(image))
 
 
 class FilmBlock(nn.Module):
@@ -126,8 +127,9 @@ class FilmBlock(nn.Module):
     width = x.shape[-1]
     scale, shift = jnp.split(nn.Dense(2 * width)(motion)[:, None, None, :], 2, axis=-1)
     y = act(conv(width)(x) * (1.0 + scale) + shift)
-    return x + conv(width, kernel_init=nn.initializers.variance_scaling(
-        0.2, 'fan_in', 'truncated_normal'))(y)
+    return x + conv(
+      width, kernel_init=nn.initializers.variance_scaling(0.2, 'fan_in', 'truncated_normal')
+    )(y)
 
 
 def combine(fields, code):
@@ -178,7 +180,9 @@ class Decoder(nn.Module):
     awake = (1.0 - jnp.exp(-jnp.sum(code**2, axis=-1)))[:, None, None, None]
     grid = composite.upsample_grid(base, 4 * side) + awake * 0.02 * unshuffle(flow, 2)
     mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) - self.closed)
-    return Drawing(grid, mask, unshuffle(paint, 4), base)
+    # Paint starts as the warped picture, blurred: opening the mask early does no harm.
+    blurred = composite.upsample(composite.sample(source.thumb, base), 8 * side)
+    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base)
 
 
 class Autoencoder(nn.Module):
@@ -198,8 +202,7 @@ class Autoencoder(nn.Module):
   decoder_fine: int = 32
 
   def setup(self):
-    self.source_encoder = SourceEncoder(
-        self.motion_dim, self.source_widths, self.fine, self.coarse)
+    self.source_encoder = SourceEncoder(self.motion_dim, self.source_widths, self.fine, self.coarse)
     self.motion_encoder = MotionEncoder(self.motion_dim, self.motion_widths)
     self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
 

@@ -27,29 +27,39 @@ def loss(params, batch, config, step=0):
   return model.loss(params, batch, None, config=config, step=jnp.int32(step), frozen=None)
 
 
-def test_loss_and_gradient_are_finite(tiny, batch):
-  config, params = tiny
-  (value, terms), grads = jax.value_and_grad(loss, has_aux=True)(params, batch, config)
+def reaches(tree):
+  return max(float(jnp.abs(g).max()) for g in jax.tree.leaves(tree)) > 0
+
+
+@pytest.fixture(scope='module')
+def gradient(tiny):
+  """Compiled (params, batch, step) -> ((loss, terms), gradient), codes not taught directly."""
+  config = tiny[0].copy_and_resolve_references()
+  config.loss.code = 0.0
+  return jax.jit(
+    jax.value_and_grad(lambda params, batch, step: loss(params, batch, config, step), has_aux=True)
+  )
+
+
+def test_loss_and_gradient_are_finite(tiny, batch, gradient):
+  (value, terms), grads = gradient(tiny[1], batch, 0)
   assert np.isfinite(value) and all(np.isfinite(v) for v in terms.values())
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
-def test_taught_codes_reach_the_decoder_first_and_own_codes_later(tiny, batch):
+def test_taught_codes_drive_the_decoder_first_and_own_codes_later(tiny, batch, gradient):
   config, params = tiny
   start, end = config.teach
   assert float(model.teaching(jnp.int32(start), config)) == 1.0
   assert float(model.teaching(jnp.int32(end), config)) == 0.0
   # While taught, the picture does not depend on the motion encoder.
-  photo = lambda p, step: loss(p, batch, config, step)[1]['photo']
   for step, moves in ((0, False), (end, True)):
-    grads = jax.grad(photo)(params, step)['motion_encoder']
-    assert (max(float(jnp.abs(g).max()) for g in jax.tree.leaves(grads)) > 0) == moves
+    assert reaches(gradient(params, batch, step)[1]['motion_encoder']) == moves
 
 
-def test_targets_without_a_picture_teach_the_flow_only(tiny, batch):
-  config, params = tiny
+def test_targets_without_a_picture_teach_the_flow_only(tiny, batch, gradient):
   blind = dict(batch, seen=np.zeros_like(batch['seen']))
-  _, terms = loss(params, blind, config)
+  (_, terms), _ = gradient(tiny[1], blind, 0)
   assert float(terms['photo']) == float(terms['bare']) == 0.0
   assert float(terms['flow']) > 0.0
 
@@ -76,3 +86,11 @@ def test_pictures_are_rows_of_five(tiny, batch):
   config, params = tiny
   sheet = model.pictures(params, batch, config)['source_target_picture_warp_mask']
   assert sheet.shape == (2 * 64, 5 * 64, 3) and sheet.dtype == jnp.uint8
+
+
+def test_the_motion_encoder_can_be_trained_alone(tiny, batch):
+  config, params = tiny
+  config = config.copy_and_resolve_references()
+  config.phase = 'codes'
+  grads = jax.jit(jax.grad(lambda p, b: loss(p, b, config)[0]))(params, batch)
+  assert {name for name, tree in grads.items() if reaches(tree)} == {'motion_encoder'}

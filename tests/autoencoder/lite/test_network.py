@@ -32,7 +32,9 @@ def test_sampling_looks_where_the_grid_points():
 def test_upsampling_a_ramp_is_exact_inside():
   ramp = jnp.broadcast_to(composite.identity_grid(8)[None], (1, 8, 8, 2))
   large = composite.upsample(ramp, 16)
-  np.testing.assert_allclose(large[0, 1:-1, 1:-1], composite.identity_grid(16)[1:-1, 1:-1], atol=1e-6)
+  np.testing.assert_allclose(
+    large[0, 1:-1, 1:-1], composite.identity_grid(16)[1:-1, 1:-1], atol=1e-6
+  )
 
 
 def test_upsampled_identity_grid_is_the_identity():
@@ -78,19 +80,31 @@ def test_lite_stays_within_its_budget():
   assert count < 8e6
   net = model.network_of(config)
   small = jax.ShapeDtypeStruct((1, 128, 128, 3), jnp.float32)
-  source = jax.eval_shape(lambda p, x: net.apply({'params': p}, x, method='appearance'),
-                          params, small)
+  source = jax.eval_shape(
+    lambda p, x: net.apply({'params': p}, x, method='appearance'), params, small
+  )
+
   def frame(p, source, code, pixels):
     drawing = net.apply({'params': p}, source, code, method='draw')
     return composite.composite(pixels, drawing)[0]
-  cost = jax.jit(frame).lower(
-      params, source, jax.ShapeDtypeStruct((1, 20), jnp.float32),
-      jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32)).cost_analysis()
+
+  cost = (
+    jax.jit(frame)
+    .lower(
+      params,
+      source,
+      jax.ShapeDtypeStruct((1, 20), jnp.float32),
+      jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32),
+    )
+    .cost_analysis()
+  )
   assert cost['flops'] < 1.7e9
 
 
 def test_enlarge_and_unshuffle_keep_places():
   x = jnp.arange(4.0).reshape(1, 2, 2, 1)
-  np.testing.assert_array_equal(network.enlarge(x)[0, :, :, 0], np.kron([[0, 1], [2, 3]], np.ones((2, 2))))
+  np.testing.assert_array_equal(
+    network.enlarge(x)[0, :, :, 0], np.kron([[0, 1], [2, 3]], np.ones((2, 2)))
+  )
   channels = jnp.arange(4.0).reshape(1, 1, 1, 4)
   np.testing.assert_array_equal(network.unshuffle(channels, 2)[0, :, :, 0], [[0, 1], [2, 3]])
