@@ -37,12 +37,12 @@ OBJECTIVES = {'paper': FAITHFUL, 'lite': SMALL_DATA, 'tiny': FAITHFUL}
 
 OPTIMS = {  # clip_norm 0: no clipping
   'paper': dict(peak_lr=1e-4, schedule='constant', clip_norm=0.0),
-  'lite': dict(peak_lr=7e-4, schedule='cosine', warmup_steps=200, clip_norm=1.0),
+  'lite': dict(peak_lr=1e-3, schedule='cosine', warmup_steps=200, clip_norm=1.0),
   'tiny': dict(peak_lr=1e-3, schedule='constant', clip_norm=0.0),
 }
 TRAIN = {
   'paper': dict(steps=400_000, batch=128, ema=0.9999, eval_every=5_000),
-  'lite': dict(steps=10_000, batch=32, ema=0.999, eval_every=500),
+  'lite': dict(steps=1_500, batch=32, ema=0.999, eval_every=500),
   'tiny': dict(steps=10, batch=4, ema=0.9, eval_every=0),
 }
 
@@ -56,7 +56,8 @@ def get_config(size='paper'):
     motion_dim=20,
     frames=8 if size == 'tiny' else 64,
     timesteps=1000,
-    dim_weights=(),  # one number per motion direction; (): all the same
+    # One number per motion direction, the lips count more; (): all the same.
+    dim_weights=(1,) * 6 + (2,) * 8 + (1,) * 6 if size == 'lite' else (),
     units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
     relative=20,  # with units: as many leading directions are counted from the hint
     untold=(6, 14),  # with units: the lips, whose mean and deviation are not told

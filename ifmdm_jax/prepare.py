@@ -8,8 +8,10 @@ codes and speech features for stage 2, with the autoencoder that stage 1 made. C
 25 fps, one face, H.264 or anything FFmpeg decodes. What is done already is not done again.
 """
 
+import concurrent.futures
 import functools
 import json
+import os
 import pathlib
 
 import jax
@@ -64,11 +66,11 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
 
   folder = pathlib.Path(cache_folder) / 'motion'
   folder.mkdir(parents=True, exist_ok=True)
-  entries = []
-  for clip in tqdm(cache.clips(cache_folder), desc='motion codes', unit='clip'):
+
+  def encode_clip(clip):
     features = hear(clip)
     if features is None:
-      continue  # silent clips teach stage 1 only
+      return None  # silent clips teach stage 1 only
     frames = clip.frames
     count = min(len(frames), len(features) // 2)
     frames = np.asarray(frames[:count])
@@ -78,7 +80,12 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
       mirrored=codes(frames[:, :, ::-1]),
       features=features[: 2 * count],
     )
-    entries.append(dict(name=clip.name, person=clip.person, split=clip.split))
+    return dict(name=clip.name, person=clip.person, split=clip.split)
+
+  clips = cache.clips(cache_folder)
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and XLA free the lock
+    done = tqdm(pool.map(encode_clip, clips), 'motion codes', len(clips), unit='clip')
+    entries = [entry for entry in done if entry is not None]
   train = [np.load(folder / f'{e["name"]}.npz') for e in entries if e['split'] == 'train']
   found = motion.statistics([c['codes'] for c in train], [c['features'] for c in train], window)
   np.savez(folder / 'statistics.npz', **found)

@@ -15,9 +15,9 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, face_mesh
 from ifmdm_jax.evaluation import images, sync
-from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.pipeline import cache
 from ifmdm_jax.pipeline.prep import faces
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.')
@@ -43,7 +43,7 @@ def read_clip(clip):
 
 def openings(frames):
   """Mouth opening [T], found again on the pictures."""
-  return landmark_code.mouth_opening(faces.FaceMesh().track(iter(frames)))
+  return face_mesh.mouth_opening(faces.FaceMesh().track(iter(frames)))
 
 
 def reenact(sampler, frames, points):
@@ -100,7 +100,7 @@ def fit_judge(folder, encoder_features):
       continue
     features = encoder_features(clip)
     if features is not None:
-      clips.append((features, landmark_code.mouth_opening(points)))
+      clips.append((features, face_mesh.mouth_opening(points)))
   return sync.RidgeJudge.fit(clips)
 
 

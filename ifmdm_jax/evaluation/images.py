@@ -2,7 +2,7 @@
 
 import numpy as np
 
-LIPS = [61, 291, 0, 17, 37, 267, 84, 314]
+from ifmdm_jax import face_mesh
 
 
 def psnr(a, b):
@@ -22,7 +22,7 @@ def mouth_box(points, side, margin=0.3):
   Returns:
     (slice, slice).
   """
-  low, high = points[LIPS].min(0), points[LIPS].max(0)
+  low, high = points[face_mesh.LIPS].min(0), points[face_mesh.LIPS].max(0)
   room = margin * (high - low).max()
   (x_0, y_0), (x_1, y_1) = np.clip([low - room, high + room], 0, 1)
   pixel = lambda f: int(round(f * side))

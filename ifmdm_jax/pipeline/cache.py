@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.prep import faces
 
 VIDEO = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
-POINTS = 468
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _write_stills(root, folder, size, manifest, mesh):
   for path in tqdm(paths, desc='stills', unit='picture'):
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     if path.name in known:
-      points = known[path.name][:POINTS].astype(np.float32)
+      points = known[path.name][: face_mesh.POINTS].astype(np.float32)
     else:
       points = mesh.track([picture], detector)[0] / np.float32(picture.shape[1::-1])
     if not np.isfinite(points).all():

@@ -11,6 +11,7 @@ import cv2
 import grain
 import numpy as np
 
+from ifmdm_jax import face_mesh
 from ifmdm_jax.pipeline import cache, landmark_code
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
@@ -68,7 +69,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     )
     self.code = landmark_code.fit([t for t in train if np.isfinite(t).all()])
     self.frames = [c.frames for c in self.clips]
-    self.openings = [landmark_code.mouth_opening(track) for track in self.landmarks]
+    self.openings = [face_mesh.mouth_opening(track) for track in self.landmarks]
     self.mirror = landmark_code.mirror_indices(np.mean([t.mean(0) for t in self.landmarks], 0))
     self.stills = cache.stills(folder, split)
     self.targets, self.augment = targets, augment
@@ -136,7 +137,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     index = rng.integers(len(self.landmarks))
     track, opening = self.landmarks[index], self.openings[index]
     some = rng.integers(len(track), size=12)
-    start = some[np.argmin(np.abs(opening[some] - landmark_code.mouth_opening(points)))]
+    start = some[np.argmin(np.abs(opening[some] - face_mesh.mouth_opening(points)))]
     size = lambda p: np.linalg.norm(p[33] - p[263])
     end = rng.choice(some)
     return (track[end] - track[start]) * (size(points) / size(track[start]))

@@ -11,88 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax import face_mesh
 from ifmdm_jax.autoencoder.lite import composite, network
 
-# Points of the 468-point face mesh.
-LIPS = np.array([61, 291, 0, 17, 37, 267, 84, 314, 13, 14])
-EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])
-DETAIL = np.zeros(468, bool)
-DETAIL[
-  [
-    61,
-    146,
-    91,
-    181,
-    84,
-    17,
-    314,
-    405,
-    321,
-    375,
-    291,
-    185,
-    40,
-    39,
-    37,
-    0,
-    267,
-    269,
-    270,
-    409,
-    78,
-    95,
-    88,
-    178,
-    87,
-    14,
-    317,
-    402,
-    318,
-    324,
-    308,
-    191,
-    80,
-    81,
-    82,
-    13,
-    312,
-    311,
-    310,
-    415,
-    33,
-    7,
-    163,
-    144,
-    145,
-    153,
-    154,
-    155,
-    133,
-    246,
-    161,
-    160,
-    159,
-    158,
-    157,
-    173,
-    263,
-    249,
-    390,
-    373,
-    374,
-    380,
-    381,
-    382,
-    362,
-    466,
-    388,
-    387,
-    386,
-    385,
-    384,
-    398,
-  ]
-] = True
+EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])  # corners and lids of either eye
+DETAIL = np.zeros(face_mesh.POINTS, bool)  # what has to be exact
+DETAIL[face_mesh.LIPS_OUTER + face_mesh.LIPS_INNER + face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE] = (
+  True
+)
 
 
 def network_of(config):
@@ -163,7 +89,7 @@ def soft_box(points, side, margin=0.25, edge=0.01):
 
 def regions(points, side):
   """(mouth, eyes, face) soft boxes of the landmarks [B, 468, 2]."""
-  mouth = soft_box(points[:, LIPS], side, margin=0.3)
+  mouth = soft_box(points[:, np.array(face_mesh.LIPS)], side, margin=0.3)
   eyes = sum(soft_box(points[:, eye], side, margin=0.4) for eye in EYES)
   return mouth, jnp.minimum(eyes, 1.0), soft_box(points, side, margin=0.1)
 
@@ -190,7 +116,7 @@ def flow_loss(grid, target_points, source_points):
 
 def mouth_crop(pictures, points, side):
   """A square around the lips, `side` pixels: [B, R, R, 3] -> [B, side, side, 3]."""
-  lips = points[:, LIPS]
+  lips = points[:, np.array(face_mesh.LIPS)]
   centre = (lips.min(1) + lips.max(1)) / 2.0
   half = 0.75 * (lips.max(1) - lips.min(1)).max(-1)
   grid = centre[:, None, None, :] + half[:, None, None, None] * (
