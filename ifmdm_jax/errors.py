@@ -3,6 +3,9 @@
 import contextlib
 import sys
 
+# For flags of entry points: two commands may both have --output, and be imported together.
+SHARED = dict(allow_override=True)
+
 
 class InputError(ValueError):
   """Something the user gave cannot be used; the message is one line and says what to do."""
@@ -32,7 +35,7 @@ def fail_cleanly():
 
 def run(main):
   """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well."""
-  from absl import app, flags
+  from absl import app, flags, logging
 
   def parse(argv):
     asked = {word.lstrip('-').split('=')[0] for word in argv[1:] if word.startswith('-')}
@@ -48,4 +51,8 @@ def run(main):
       print(f'error: {" ".join(str(error).split())}: --help lists the flags', file=sys.stderr)
       sys.exit(2)
 
-  app.run(fail_cleanly()(main), flags_parser=parse)
+  def quiet(argv):
+    logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every read
+    main(argv)
+
+  app.run(fail_cleanly()(quiet), flags_parser=parse)

@@ -10,9 +10,9 @@ from absl import flags
 from ifmdm_jax import errors, release
 from ifmdm_jax.errors import InputError
 
-_AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of stage 1.')
-_MOTION = flags.DEFINE_string('motion', None, 'Workdir of stage 2.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
+_AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of stage 1.', **errors.SHARED)
+_MOTION = flags.DEFINE_string('motion', None, 'Workdir of stage 2.', **errors.SHARED)
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.', **errors.SHARED)
 
 
 def main(_):

@@ -22,12 +22,18 @@ from tqdm import tqdm
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 
-_SOURCE = flags.DEFINE_string('source', None, 'Folder with clips (and stills/, MANIFEST.csv).')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the cache.')
-_AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of a trained stage 1.')
-_SIZE = flags.DEFINE_integer('size', 256, 'Side of the stored pictures.', lower_bound=32)
+_SOURCE = flags.DEFINE_string(
+  'source', None, 'Folder with clips (and stills/, MANIFEST.csv).', **errors.SHARED
+)
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder of the cache.', **errors.SHARED)
+_AUTOENCODER = flags.DEFINE_string(
+  'autoencoder', None, 'Workdir of a trained stage 1.', **errors.SHARED
+)
+_SIZE = flags.DEFINE_integer(
+  'size', 256, 'Side of the stored pictures.', lower_bound=32, **errors.SHARED
+)
 _AUDIO = flags.DEFINE_string(
-  'audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel, wav2vec2.'
+  'audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel, wav2vec2.', **errors.SHARED
 )
 
 

@@ -29,32 +29,53 @@ from absl import flags
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 
-IMAGE = flags.DEFINE_string('image', None, 'The portrait.')
-AUDIO = flags.DEFINE_string('audio', None, 'The voice: a sound file, or a video with sound.')
-OUTPUT = flags.DEFINE_string('output', None, 'The video to write, *.mp4.')
-CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of weights; default: the bundled.')
-SEED = flags.DEFINE_integer('seed', 0, 'Of the motion; the same seed gives the same video.')
+IMAGE = flags.DEFINE_string('image', None, 'The portrait.', **errors.SHARED)
+AUDIO = flags.DEFINE_string(
+  'audio', None, 'The voice: a sound file, or a video with sound.', **errors.SHARED
+)
+OUTPUT = flags.DEFINE_string('output', None, 'The video to write, *.mp4.', **errors.SHARED)
+CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'Folder of weights; default: the bundled.', **errors.SHARED
+)
+SEED = flags.DEFINE_integer(
+  'seed', 0, 'Of the motion; the same seed gives the same video.', **errors.SHARED
+)
 STEPS = flags.DEFINE_integer(
-  'steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1
+  'steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1, **errors.SHARED
 )
 GUIDANCE = flags.DEFINE_float(
-  'guidance', None, 'How strictly the motion follows the voice; default: as advised.'
+  'guidance',
+  None,
+  'How strictly the motion follows the voice; default: as advised.',
+  **errors.SHARED,
 )
 MOTION_MEAN = flags.DEFINE_list(
-  'motion_mean', None, 'Offset of the pose: one number, or one per motion direction.'
+  'motion_mean',
+  None,
+  'Offset of the pose: one number, or one per motion direction.',
+  **errors.SHARED,
 )
 MOTION_STD = flags.DEFINE_float(
-  'motion_std', None, 'Liveliness, 1 is natural; 0 keeps still all but the lips.', lower_bound=0
+  'motion_std',
+  None,
+  'Liveliness, 1 is natural; 0 keeps still all but the lips.',
+  lower_bound=0,
+  **errors.SHARED,
 )
 CROP = flags.DEFINE_enum(
   'crop',
   'auto',
   ['auto', 'none'],
   'auto: a square around the face; none: the (square) picture as it is.',
+  **errors.SHARED,
 )
-FACE = flags.DEFINE_integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
-PASTE_BACK = flags.DEFINE_bool('paste_back', False, 'Put the moving square back into the picture.')
-OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing output.')
+FACE = flags.DEFINE_integer(
+  'face', None, 'Which face, 1 is the largest.', lower_bound=1, **errors.SHARED
+)
+PASTE_BACK = flags.DEFINE_bool(
+  'paste_back', False, 'Put the moving square back into the picture.', **errors.SHARED
+)
+OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing output.', **errors.SHARED)
 
 FPS, SAMPLE_RATE = 25, 16_000
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere

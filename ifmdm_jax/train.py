@@ -14,17 +14,25 @@ import sys
 
 import jax
 import ml_collections
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.training import loop
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'File, or file:size.', lock_config=True)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for checkpoints and logs.')
-_INIT_FROM = flags.DEFINE_string('init_from', None, 'Workdir whose weights a new run starts from.')
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'File, or file:size.', lock_config=True, **errors.SHARED
+)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for checkpoints and logs.', **errors.SHARED)
+_INIT_FROM = flags.DEFINE_string(
+  'init_from', None, 'Workdir whose weights a new run starts from.', **errors.SHARED
+)
 _MAX_MINUTES = flags.DEFINE_float(
-  'max_minutes', None, 'Stop with a checkpoint after so many minutes.', lower_bound=0
+  'max_minutes',
+  None,
+  'Stop with a checkpoint after so many minutes.',
+  lower_bound=0,
+  **errors.SHARED,
 )
 
 
@@ -36,7 +44,6 @@ def main(_):
   if not isinstance(_CONFIG.value, ml_collections.ConfigDict):  # so a missing file is passed on
     name = config_flags.get_config_filename(flags.FLAGS['config'])
     raise errors.InputError(f'--config: expected a Python file, {name} cannot be read')
-  logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every save
   print(_CONFIG.value)
   keep_compiled(pathlib.Path(_WORKDIR.value).absolute() / '.cache')
   try:

@@ -20,12 +20,16 @@ from ifmdm_jax.evaluation import images, sync
 from ifmdm_jax.pipeline import cache
 from ifmdm_jax.pipeline.prep import faces
 
-_CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.')
-_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: the bundled weights.')
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json and strips.')
-_SPLIT = flags.DEFINE_string('split', 'val', 'val: people never trained on.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the sampled motion.')
-_PARTS = flags.DEFINE_list('parts', ['reenact', 'audio'], 'What to measure.')
+_CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'Default: the bundled weights.', **errors.SHARED
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'Folder for results.json and strips.', **errors.SHARED
+)
+_SPLIT = flags.DEFINE_string('split', 'val', 'val: people never trained on.', **errors.SHARED)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the sampled motion.', **errors.SHARED)
+_PARTS = flags.DEFINE_list('parts', ['reenact', 'audio'], 'What to measure.', **errors.SHARED)
 SIDE = 512
 
 

