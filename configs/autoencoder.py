@@ -33,8 +33,9 @@ TAUGHT = dict(
   phase='all',  # 'codes': the motion encoder alone; 'picture': all but it; 'all': both
   code_weights=(1,) * 6 + (2,) * 8 + (1,) * 6,  # pose, lips, lids and brows
   teach=(1_000, 1_600),  # steps: landmark codes drive the decoder until, its own codes from
-  loss=dict(code=0.5, flow=1.0, photo=4.0, bare=1.0, paint=1.0, haze=2.0, rough=1.0, static=1.0,
-            perceptual=0.0, face=1.0, mouth=6.0, eyes=3.0),
+  taught_targets=1,  # so many targets of each source are driven by landmark codes for ever
+  loss=dict(code=0.5, flow=1.0, photo=4.0, bare=1.0, paint=2.0, opening=0.3, haze=2.0, rough=1.0,
+            static=1.0, shape=4.0, perceptual=0.0, face=1.0, mouth=6.0, eyes=3.0),
 )  # fmt: skip
 
 OPTIMS = {

@@ -5,8 +5,8 @@
 `paper` is the published network and objective: noise prediction, learned variance, statistics of
 the codes as controls. `lite` is for real time on a laptop and for hours, not days, of speech: it
 predicts the codes themselves, reads Whisper-tiny and weighs the change between frames.
-Expected of `lite`: mse 0.35 on held-out windows after 1,500 steps, 20 minutes on two shared CPU cores,
-with Whisper-tiny features of 108 clips. `paper` has not been trained here.
+Expected of `lite`: mse 0.35 on held-out windows after 1,500 steps, 20 minutes on two shared CPU
+cores, with Whisper-tiny features of 108 clips. `paper` has not been trained here.
 """
 
 import ml_collections

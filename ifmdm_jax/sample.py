@@ -263,6 +263,7 @@ def motion_mean(words):
 def main(_):
   # A terminated run, too, must remove its half-written file: unwind as for any exit.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may ignore it
   for required in (IMAGE, AUDIO, OUTPUT):
     if required.value is None:
       raise InputError(

@@ -29,6 +29,7 @@ _OUTPUT = flags.DEFINE_string(
 )
 _SPLIT = flags.DEFINE_string('split', 'val', 'val: people never trained on.', **errors.SHARED)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the sampled motion.', **errors.SHARED)
+_CLIPS = flags.DEFINE_integer('clips', None, 'Only so many clips.', **errors.SHARED)
 _PARTS = flags.DEFINE_list('parts', ['reenact', 'audio'], 'What to measure.', **errors.SHARED)
 SIDE = 512
 
@@ -146,7 +147,7 @@ def main(_):
   from ifmdm_jax.audio import features, waveform
 
   sampler = ifm.load(_CHECKPOINT.value)
-  clips = cache.clips(_CACHE.value, _SPLIT.value)
+  clips = cache.clips(_CACHE.value, _SPLIT.value)[: _CLIPS.value]
   encoder = features.load('whisper_tiny', layer=2)
   if _OUTPUT.value:
     pathlib.Path(_OUTPUT.value).mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,14 @@ from ifmdm_jax import face_mesh
 from ifmdm_jax.autoencoder.lite import composite, network
 
 EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])  # corners and lids of either eye
+SHAPES = tuple(
+  np.array(part)
+  for part in (
+    face_mesh.LIPS_INNER + face_mesh.LIPS_OUTER,
+    face_mesh.LEFT_EYE,
+    face_mesh.RIGHT_EYE,
+  )
+)
 DETAIL = np.zeros(face_mesh.POINTS, bool)  # what has to be exact
 DETAIL[face_mesh.LIPS_OUTER + face_mesh.LIPS_INNER + face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE] = (
   True
@@ -106,18 +114,55 @@ def code_loss(code, taught, weights):
   return (weights * jnp.abs(code - taught)).sum(-1) / weights.sum()
 
 
-def flow_loss(grid, target_points, source_points):
-  """Distance of where the grid looks from where each landmark was, per cent of the side: [B]."""
+def flow_error(grid, target_points, source_points):
+  """How far from where each landmark was the grid looks, per cent of the side: [B, 468, 2]."""
   found = composite.sample(grid, target_points[:, :, None, :])[:, :, 0]
-  error = jnp.abs(found - source_points).sum(-1)
+  return 100.0 * (found - source_points)
+
+
+def flow_loss(grid, target_points, source_points):
+  """Mean distance of the landmarks, sum over x and y; lips and lids count three times: [B]."""
   weight = jnp.where(DETAIL, 3.0, 1.0)[None]
-  return 100.0 * (error * weight).sum(-1) / weight.sum()
+  error = jnp.abs(flow_error(grid, target_points, source_points)).sum(-1)
+  return (error * weight).sum(-1) / weight.sum()
+
+
+def shape_loss(grid, target_points, source_points):
+  """The same for the shape alone of lips and eyes, wherever they are: [B].
+
+  A head that is slightly off hides a mouth that does not open from the distance; not from this.
+  """
+  error = flow_error(grid, target_points, source_points)
+  total = jnp.zeros(error.shape[0])
+  for part in SHAPES:
+    deviation = error[:, part] - error[:, part].mean(1, keepdims=True)
+    total += jnp.abs(deviation).sum(-1).mean(-1)
+  return total / len(SHAPES)
 
 
 def unmoved(source, target, side, tolerance=0.04):
   """1 where two pictures agree around a place, 0 where not: [B, R, R, 3] -> [B, side, side, 1]."""
   change = shrink(jnp.abs(source - target).mean(-1, keepdims=True), side // 8)
   return jnp.exp(-composite.upsample(change, side) / tolerance)
+
+
+def opening_loss(drawing, warped, target, allowed, gain=0.02, slope=0.02):
+  """Cross-entropy that opens the mask where paint comes closer to the target than warping: [B].
+
+  The picture alone opens a closed mask too slowly: its gradient vanishes with the mask. Errors are
+  compared over neighbourhoods of 16 px; paint has to be better by `gain`.
+  """
+  side = drawing.mask.shape[1]
+
+  def error(picture):
+    difference = jnp.abs(picture - shrink(target, side)).mean(-1, keepdims=True)
+    return composite.upsample(shrink(difference, side // 16), side)
+
+  better = error(shrink(warped, side)) - error(drawing.paint)
+  wanted = jax.lax.stop_gradient(jax.nn.sigmoid((better - gain) / slope))
+  mask = jnp.clip(drawing.mask, 1e-5, 1.0 - 1e-5)
+  entropy = -wanted * jnp.log(mask) - (1.0 - wanted) * jnp.log(1.0 - mask)
+  return (entropy * allowed).sum((1, 2, 3)) / (allowed.sum((1, 2, 3)) + 1.0)
 
 
 def mouth_crop(pictures, points, side):
@@ -185,7 +230,9 @@ def animate(apply, batch, config, step, source_code, target_code):
 
   taught = batch['target_code'] - batch['source_code'][:, None]
   share = jnp.broadcast_to(teaching(step, config), batch['seen'].shape)
-  share = jnp.where(batch['seen'] > 0, share, 1.0)[..., None]  # no picture, no code of its own
+  # No picture, no code of its own; and the first targets of each source stay taught.
+  stays = (batch['seen'] == 0) | (jnp.arange(targets) < config.taught_targets)[None]
+  share = jnp.where(stays, 1.0, share)[..., None]
   code = share * taught + (1.0 - share) * (target_code - source_code[:, None])
 
   appearance = apply('appearance', shrink(source, config.side))
@@ -232,6 +279,7 @@ def loss(params, batch, rng, *, config, step, frozen):
   error = jnp.abs(drawing.paint - shrink(target, drawing.paint.shape[1])) * allowed
   paint = mean_over(error.sum((1, 2, 3)) / (3.0 * allowed.sum((1, 2, 3)) + 1.0), seen)
   haze = (drawing.mask * (1.0 - allowed)).mean()
+  opening = mean_over(opening_loss(drawing, warped, target, allowed), seen)
   correction = drawing.grid - composite.upsample_grid(drawing.base, drawing.grid.shape[1])
   rough = 100.0 * (
     jnp.abs(jnp.diff(correction, axis=1)).mean() + jnp.abs(jnp.diff(correction, axis=2)).mean()
@@ -243,7 +291,14 @@ def loss(params, batch, rng, *, config, step, frozen):
   drift = 100.0 * jnp.abs(drawing.base - composite.identity_grid(side)[None])
   static = mean_over((rest * drift).mean((1, 2, 3)), seen)
   terms |= dict(
-    static=static, flow=flow, photo=photo, bare=bare, paint=paint, haze=haze, rough=rough
+    static=static,
+    flow=flow,
+    photo=photo,
+    bare=bare,
+    paint=paint,
+    opening=opening,
+    haze=haze,
+    rough=rough,
   )
   if weights.perceptual:
     crop = lambda x: mouth_crop(x, points, 64)
@@ -257,6 +312,8 @@ def loss(params, batch, rng, *, config, step, frozen):
 def pictures(params, batch, config):
   """A grid for people: source, target, picture, bare warp, mask; one row per example."""
   apply = methods(params, config)
+  config = config.copy_and_resolve_references()
+  config.taught_targets = 0
   step = jnp.array(config.teach[1], jnp.int32)  # the network's own codes
   drawing, picture, warped, target = animate(
     apply, batch, config, step, *read_codes(apply, batch, config)
