@@ -35,7 +35,7 @@ TAUGHT = dict(
   teach=(1_000, 1_600),  # steps: landmark codes drive the decoder until, its own codes from
   taught_targets=1,  # so many targets of each source are driven by landmark codes for ever
   loss=dict(code=0.5, flow=1.0, photo=4.0, bare=1.0, paint=2.0, opening=0.3, haze=2.0, rough=1.0,
-            static=1.0, shape=4.0, perceptual=0.0, face=1.0, mouth=6.0, eyes=3.0),
+            static=1.0, folds=0.2, shape=4.0, perceptual=0.0, face=1.0, mouth=6.0, eyes=3.0),
 )  # fmt: skip
 
 OPTIMS = {

@@ -107,6 +107,12 @@ def mean_over(values, weight):
   return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1.0)
 
 
+TERMS = (
+  'code', 'flow', 'shape', 'static', 'folds', 'rough',
+  'photo', 'bare', 'paint', 'opening', 'haze', 'perceptual',
+)  # fmt: skip
+
+
 def code_loss(code, taught, weights):
   """Mean absolute error, in standard deviations: [..., M] -> [...]."""
   shape = (1,) * (code.ndim - 1) + (-1,)
@@ -288,10 +294,15 @@ def loss(params, batch, rng, *, config, step, frozen):
   side = drawing.base.shape[1]
   source = jnp.repeat(to_float(batch['source']), targets, axis=0)
   rest = unmoved(source, target, side) * (1.0 - shrink(face, side))
-  drift = 100.0 * jnp.abs(drawing.base - composite.identity_grid(side)[None])
-  static = mean_over((rest * drift).mean((1, 2, 3)), seen)
+  drift = 100.0 * (drawing.base - composite.identity_grid(side)[None])
+  static = mean_over((rest * jnp.abs(drift)).mean((1, 2, 3)), seen)
+  # Squared: a head that turns costs little, a picture that folds over itself a lot.
+  folds = (jnp.diff(drift, axis=1) ** 2).mean() + (jnp.diff(drift, axis=2) ** 2).mean()
+  shape = shape_loss(drawing.grid, points, source_points).mean()
   terms |= dict(
     static=static,
+    folds=folds,
+    shape=shape,
     flow=flow,
     photo=photo,
     bare=bare,
@@ -303,7 +314,7 @@ def loss(params, batch, rng, *, config, step, frozen):
   if weights.perceptual:
     crop = lambda x: mouth_crop(x, points, 64)
     terms['perceptual'] = mean_over(perceptual_loss(frozen, crop(picture), crop(target)), seen)
-  total = sum(weights[name] * value for name, value in terms.items() if name in weights)
+  total = sum(weights[name] * terms[name] for name in TERMS if weights[name])
   still = mean_over((weight * jnp.abs(source - target)).mean((1, 2, 3)), seen)
   terms['photo_of_still'] = still  # what repeating the source would score
   return total, terms
