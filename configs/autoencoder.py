@@ -61,7 +61,8 @@ def get_config(size='lite'):
     stills=0.0 if size == 'paper' else 0.25,  # share of made pairs
   )
   config.optim = OPTIMS[size]
-  config.train = TRAIN[size]
+  common = dict(log_every=50, eval_every=0, pictures_every=0, save_every_minutes=5.0, keep=2)
+  config.train = {**common, **TRAIN[size]}
   config.mesh = dict(data=-1)  # -1: all devices
   config.sharding = [('.*', ())]  # (path, axes), first match: everything on every device
   return config

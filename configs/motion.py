@@ -77,7 +77,10 @@ def get_config(size='paper'):
     autoencoder='runs/autoencoder',  # the stage 1 that made the codes and draws them
   )
   config.optim = dict(name='adamw', weight_decay=0.0, b1=0.9, b2=0.999, **OPTIMS[size])
-  config.train = dict(seed=903, log_every=50, **TRAIN[size])
+  common = dict(
+    seed=903, log_every=50, eval_every=0, pictures_every=0, save_every_minutes=5.0, keep=2
+  )
+  config.train = {**common, **TRAIN[size]}
   config.sampler = SAMPLERS[size]
   config.mesh = dict(data=-1)  # -1: all devices
   config.sharding = [('.*', ())]  # 32 million parameters fit anywhere
