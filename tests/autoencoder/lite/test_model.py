@@ -94,3 +94,18 @@ def test_the_motion_encoder_can_be_trained_alone(tiny, batch):
   config.phase = 'codes'
   grads = jax.jit(jax.grad(lambda p, b: loss(p, b, config)[0]))(params, batch)
   assert {name for name, tree in grads.items() if reaches(tree)} == {'motion_encoder'}
+
+
+def test_the_perceptual_term_joins_when_it_has_a_weight(tiny, batch):
+  config, params = tiny
+  config = config.copy_and_resolve_references()
+  config.loss.perceptual = 1.0
+  vgg = model.frozen(config)
+  shapes = jax.eval_shape(
+    lambda p, b, f: model.loss(p, b, None, config=config, step=jnp.int32(0), frozen=f),
+    params,
+    batch,
+    vgg,
+  )
+  assert shapes[1]['perceptual'].shape == ()
+  assert model.frozen(tiny[0]) is None
