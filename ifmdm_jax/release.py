@@ -9,9 +9,7 @@ import json
 import pathlib
 import shutil
 
-import jax
 import ml_collections
-import numpy as np
 
 from ifmdm_jax.errors import InputError
 
@@ -35,7 +33,7 @@ def save(folder, autoencoder_run, motion_run):
   configs = {}
   for name, run in (('autoencoder', autoencoder_run), ('motion', motion_run)):
     config, params = checkpoints.load(run)
-    _write(folder / f'{name}.safetensors', params)
+    checkpoints.write_weights(folder / f'{name}.safetensors', params)
     configs[name] = json.loads(config.model.to_json())
     if name == 'motion':
       configs['sampler'] = json.loads(config.sampler.to_json())
@@ -52,23 +50,23 @@ def load(path=None):
   """
   from ifmdm_jax.audio import features
   from ifmdm_jax.sampling import sampler
+  from ifmdm_jax.training import checkpoints
 
   folder = pathlib.Path(path) if path else BUNDLED
   if (folder / 'config.json').exists():
-    configs = ml_collections.ConfigDict(_tuples(json.loads((folder / 'config.json').read_text())))
+    found = json.loads((folder / 'config.json').read_text())
+    configs = ml_collections.ConfigDict(checkpoints.as_tuples(found))
     stages = {
       name: sampler.Stage(
         importlib.import_module(configs[name].module),
         configs[name],
-        _read(folder / f'{name}.safetensors'),
+        checkpoints.read_weights(folder / f'{name}.safetensors'),
       )
       for name in ('autoencoder', 'motion')
     }
     stages['motion'].config.units = str(folder / configs.motion.units)
     advice = configs.sampler
   elif (folder / 'checkpoints').is_dir():
-    from ifmdm_jax.training import checkpoints
-
     config, _ = checkpoints.load(folder)
     if 'autoencoder' not in config.data:
       raise InputError(
@@ -94,31 +92,3 @@ def load(path=None):
     steps=advice.steps,
     guidance=advice.guidance,
   )
-
-
-def _write(path, params):
-  from safetensors.numpy import save_file
-
-  flat, _ = jax.tree_util.tree_flatten_with_path(params)
-  save_file(
-    {'/'.join(k.key for k in keys): np.asarray(leaf, np.float16) for keys, leaf in flat}, path
-  )
-
-
-def _read(path):
-  from safetensors.numpy import load_file
-
-  params = {}
-  for name, array in load_file(path).items():
-    *parents, leaf = name.split('/')
-    place = params
-    for parent in parents:
-      place = place.setdefault(parent, {})
-    place[leaf] = array.astype(np.float32)
-  return params
-
-
-def _tuples(value):
-  if isinstance(value, dict):
-    return {key: _tuples(item) for key, item in value.items()}
-  return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -25,7 +25,10 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for checkpoints and logs.', **errors.SHARED)
 _INIT_FROM = flags.DEFINE_string(
-  'init_from', None, 'Workdir whose weights a new run starts from.', **errors.SHARED
+  'init_from',
+  None,
+  'Workdir, or *.safetensors of a release, that a new run starts from.',
+  **errors.SHARED,
 )
 _MAX_MINUTES = flags.DEFINE_float(
   'max_minutes',

@@ -10,6 +10,8 @@ import dataclasses
 
 import numpy as np
 
+from ifmdm_jax.pipeline.landmark_code import smooth
+
 CONTEXT = 2  # frames on either side
 RIDGE = 1e5
 LAG = 3  # frames either way that sound and picture may be apart
@@ -18,12 +20,6 @@ LAG = 3  # frames either way that sound and picture may be apart
 def standard(x):
   """Mean 0 and deviation 1 over time."""
   return (x - x.mean(0)) / (x.std(0) + 1e-8)
-
-
-def smooth(x):
-  """[1, 2, 1] / 4 over time."""
-  padded = np.concatenate([x[:1], x, x[-1:]])
-  return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
 
 
 def context(features):

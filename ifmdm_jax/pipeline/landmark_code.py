@@ -20,7 +20,6 @@ BLOCKS = (
   ('brows', face_mesh.BROWS, 3),
 )
 BLOCK = {'pose': slice(0, 6), 'lips': slice(6, 14), 'lids': slice(14, 17), 'brows': slice(17, 20)}
-MOTION_DIM = 20
 
 
 def smooth(track):

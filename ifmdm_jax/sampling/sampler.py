@@ -79,7 +79,7 @@ class Sampler:
     return np.concatenate(list(self.frames(image, waveform, sample_rate, seed, **options)))
 
   def frames(self, image, waveform, sample_rate=16_000, seed=0, **options):
-    """The same in blocks of a few frames: memory does not grow with the length.
+    """The same in blocks of a few frames: only the voice and its features stay in memory.
 
     Args:
       steps: evaluations of the motion network per window.

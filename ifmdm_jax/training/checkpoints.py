@@ -7,9 +7,11 @@ Items of a checkpoint (Orbax): `state` (step, params, opt_state), `ema` (where o
 import json
 import pathlib
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import orbax.checkpoint as ocp
 
 from ifmdm_jax import errors
@@ -116,7 +118,23 @@ def load(workdir):
     else:
       args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
       params = manager.restore(step, args=args)['state']['params']
-  return ml_collections.ConfigDict(_tuples(meta['config'])), params
+  return ml_collections.ConfigDict(as_tuples(meta['config'])), params
+
+
+def write_weights(path, params):
+  """Parameters as one safetensors file in half precision; names are paths."""
+  from safetensors.numpy import save_file
+
+  arrays = {name: np.asarray(leaf, np.float16) for name, leaf in states.by_path(params).items()}
+  save_file(arrays, path)
+
+
+def read_weights(path):
+  """The inverse of `write_weights`, in float32."""
+  from safetensors.numpy import load_file
+
+  arrays = {name: array.astype(np.float32) for name, array in load_file(path).items()}
+  return flax.traverse_util.unflatten_dict(arrays, sep='/')
 
 
 def take(params, given):
@@ -152,7 +170,8 @@ def _without_ema(state):
   return dict(step=state.step, params=state.params, opt_state=state.opt_state)
 
 
-def _tuples(value):
+def as_tuples(value):
+  """A config from JSON as it was: lists are tuples there."""
   if isinstance(value, dict):
-    return {key: _tuples(item) for key, item in value.items()}
-  return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    return {key: as_tuples(item) for key, item in value.items()}
+  return tuple(map(as_tuples, value)) if isinstance(value, list) else value

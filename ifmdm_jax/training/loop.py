@@ -15,7 +15,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.training import optim, sharding
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
-from ifmdm_jax.training.checkpoints import Checkpoints, load, take
+from ifmdm_jax.training.checkpoints import Checkpoints, load, read_weights, take
 from ifmdm_jax.training.data import Prefetch
 from ifmdm_jax.training.logs import Logs
 
@@ -44,7 +44,8 @@ def train(config, workdir, *, init_from=None, max_minutes=None):
   Args:
     config: model, data, optim, train and, if wanted, mesh and sharding; see the package.
     workdir: folder for checkpoints, log.csv, tensorboard and pictures; made if absent.
-    init_from: another workdir whose averaged parameters a new run starts from.
+    init_from: another workdir whose averaged parameters a new run starts from, or a file of a
+      release, *.safetensors.
     max_minutes: stop with a checkpoint after so long, to go on with the same command.
 
   Returns the TrainState. Ctrl-C and SIGTERM save and return as well.
@@ -259,7 +260,12 @@ def _count(params):
 
 
 def _start_from(state, folder):
-  _, given = load(folder)
+  if str(folder).endswith('.safetensors'):
+    if not pathlib.Path(folder).is_file():
+      raise errors.InputError(f'--init_from {folder}: expected a file of weights, there is none')
+    given = read_weights(folder)
+  else:
+    _, given = load(folder)
   params, left, unused = take(state.params, given)
   taken = len(jax.tree.leaves(params)) - len(left)
   if not taken:

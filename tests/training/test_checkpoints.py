@@ -60,3 +60,11 @@ def test_weights_are_taken_by_path_and_shape():
   params, left, unused = checkpoints.take(ours, given)
   assert params['a'].tolist() == [1, 1] and params['b'].tolist() == [0, 0, 0]
   assert left == ['b', 'c'] and unused == ['b', 'd']
+
+
+def test_weights_of_a_release_come_back_in_half_precision(tmp_path):
+  params = {'a': {'kernel': jnp.full((2, 3), 0.1)}, 'b': {'bias': jnp.arange(4.0)}}
+  checkpoints.write_weights(tmp_path / 'w.safetensors', params)
+  back = checkpoints.read_weights(tmp_path / 'w.safetensors')
+  assert jax.tree.structure(back) == jax.tree.structure(params)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3), back, params)

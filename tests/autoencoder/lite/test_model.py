@@ -109,3 +109,7 @@ def test_the_perceptual_term_joins_when_it_has_a_weight(tiny, batch):
   )
   assert shapes[1]['perceptual'].shape == ()
   assert model.frozen(tiny[0]) is None
+
+
+def test_every_weight_of_the_config_has_its_term(tiny):
+  assert set(tiny[0].loss) == {*model.TERMS, 'face', 'mouth', 'eyes'}  # these three weigh places
