@@ -7,11 +7,22 @@ come near, not above it: a generator that drew the regression itself would score
 """
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
+from ifmdm_jax import face_mesh
+from ifmdm_jax.evaluation.types import SAMPLE_RATE, Absent, Metric
 from ifmdm_jax.pipeline.landmark_code import smooth
 
+METRICS = {
+  'sync_ridge': Metric('truth', '', 'r of the opening with that predicted from the voice', 2),
+  'sync_ridge_shuffled': Metric('truth', '', 'the same, voice rolled by half the clip: chance', 2),
+  'sync_lag': Metric('truth', 'frames', 'shift of the opening at which r is best, -3 to 3', 1),
+  'av_corr': Metric('truth', '', 'r of the opening with the level of the voice; weak', 2),
+}
+BUNDLED = pathlib.Path(__file__).parents[1] / 'weights' / 'sync_ridge.npz'
+FEWEST = 25  # frames with a face
 CONTEXT = 2  # frames on either side
 RIDGE = 1e5
 LAG = 3  # frames either way that sound and picture may be apart
@@ -31,7 +42,11 @@ def context(features):
 
 
 def correlation(a, b):
-  """Pearson's r of two series; 0 if one of them does not move."""
+  """Pearson's r of two series where both are finite; 0 if one of them does not move."""
+  both = np.isfinite(a) & np.isfinite(b)
+  if both.sum() < 2:
+    return 0.0
+  a, b = a[both].astype(np.float64), b[both].astype(np.float64)
   a, b = a - a.mean(), b - b.mean()
   norm = np.sqrt((a**2).sum() * (b**2).sum())
   return float((a * b).sum() / norm) if norm > 1e-12 else 0.0
@@ -47,6 +62,40 @@ def best_lag(predicted, seen, lag=LAG):
     scores[shift] = correlation(a, b)
   shift = max(scores, key=lambda s: scores[s])
   return scores[shift], shift
+
+
+def level(waveform, frames):
+  """Root mean square of the voice in each video frame, [frames]."""
+  samples = np.resize(waveform, frames * SAMPLE_RATE // 25).reshape(frames, -1)
+  return np.sqrt((samples**2).mean(1))
+
+
+def load(weights=None):
+  """The judge that ships, fitted by experiments/reproduction/judges.py on real people only."""
+  with np.load(BUNDLED) as file:
+    return Scorer(RidgeJudge(file['weight'].astype(np.float64)))
+
+
+class Scorer:
+  """See METRICS."""
+
+  def __init__(self, judge):
+    self.judge = judge
+
+  def score(self, pair):
+    if pair.waveform is None:
+      return dict.fromkeys(METRICS, Absent('the clip has no sound'))
+    if pair.found.sum() < FEWEST:
+      reason = f'a face in {pair.found.sum()} of {len(pair.found)} frames, expected {FEWEST}'
+      return dict.fromkeys(METRICS, Absent(reason))
+    opening = face_mesh.mouth_opening(pair.landmarks)
+    score, lag = best_lag(self.judge.predict(pair.speech), smooth(opening))
+    return {
+      'sync_ridge': score,
+      'sync_ridge_shuffled': self.judge.chance(pair.speech, opening),
+      'sync_lag': float(lag),
+      'av_corr': best_lag(level(pair.waveform, len(opening)), smooth(opening))[0],
+    }
 
 
 @dataclasses.dataclass(frozen=True)

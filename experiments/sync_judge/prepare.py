@@ -1,0 +1,63 @@
+"""Lips and voices of a cache of clips, small enough to stay in memory.
+
+  python experiments/sync_judge/prepare.py --cache runs/cache --output runs/sync
+
+Writes what `ifmdm_jax.pipeline.sync_windows` reads; clips without sound or with lost faces are left
+out. About a minute for twelve minutes of video.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from ifmdm_jax import errors, face_mesh
+from ifmdm_jax.pipeline import cache, lips
+
+_CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
+_OUTPUT = flags.DEFINE_string('output', 'runs/sync', 'Folder to write.', **errors.SHARED)
+
+ROOM = 1.25  # wider than the judge sees, so that training can move the picture
+
+
+def main(_):
+  from ifmdm_jax.audio import features, waveform
+  from ifmdm_jax.perception.mfcc import mfcc
+
+  output = pathlib.Path(_OUTPUT.value)
+  output.mkdir(parents=True, exist_ok=True)
+  encoder, entries = features.load('whisper_tiny', layer=2), []
+  for clip in tqdm(cache.clips(_CACHE.value), unit='clip'):
+    landmarks = clip.landmarks
+    if not np.isfinite(landmarks).all():
+      continue
+    try:
+      sound, rate = waveform.read(clip.video)
+    except errors.InputError:  # silent
+      continue
+    speech = encoder.features(sound, rate)
+    heard = mfcc(waveform.prepare(sound, rate))
+    count = min(len(landmarks), len(speech) // 2, len(heard) // 4)
+    landmarks = landmarks[:count] * clip.frames.shape[1]
+    side = round(lips.SIDE * ROOM)
+    points = lips.place(
+      landmarks[:, face_mesh.LIPS_OUTER + face_mesh.LIPS_INNER],
+      lips.matrices(landmarks, side, ROOM),
+    )
+    standard = lambda x: ((x - x.mean(0)) / (x.std(0) + 1e-8)).astype(np.float16)
+    np.savez(
+      output / f'{clip.name}.npz',
+      lips=lips.crop(clip.frames[:count], landmarks, side, ROOM),
+      points=points.astype(np.float32),
+      whisper_tiny=standard(speech[: 2 * count]),
+      mfcc=standard(heard[: 4 * count]),
+    )
+    entries.append(dict(name=clip.name, person=clip.person, split=clip.split))
+  (output / 'index.json').write_text(json.dumps(entries))
+  print(f'{output}: {len(entries)} clips')
+
+
+if __name__ == '__main__':
+  errors.run(main)

@@ -1,0 +1,167 @@
+"""How far can the sync judge be trusted? Held-out people, real and generated.
+
+  python experiments/sync_judge/run.py --workdir runs/sync_judge --lips runs/sync \
+      --cache runs/cache --output experiments/sync_judge
+
+Parts: `length` finds the offset of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
+whole clips; `rank` compares real videos, the bundled generator's and both with another part of the
+voice. With --weights the judge is written, in half precision.
+"""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from ifmdm_jax import errors
+from ifmdm_jax.evaluation import lip_sync
+from ifmdm_jax.pipeline import cache, lips, sync_windows
+from ifmdm_jax.training import checkpoints
+
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Run of configs/sync_judge.py; default: the bundled judge.', **errors.SHARED
+)
+_LIPS = flags.DEFINE_string('lips', 'runs/sync', 'Made by prepare.py.', **errors.SHARED)
+_CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json.', **errors.SHARED)
+_WEIGHTS = flags.DEFINE_string('weights', None, 'Where to write the judge.', **errors.SHARED)
+_PARTS = flags.DEFINE_multi_enum(
+  'parts', ['length', 'moved', 'rank'], ['length', 'moved', 'rank'], 'What to do.', **errors.SHARED
+)
+_SECONDS = flags.DEFINE_float('seconds', 3.0, 'Of every generated clip.', **errors.SHARED)
+_CLIPS = flags.DEFINE_integer('clips', None, 'Generate only so many.', **errors.SHARED)
+
+LENGTHS = (6, 11, 21, 34, 46, 71)  # windows of five frames, 0.4 to 3 s
+SHIFTS = lip_sync.SHIFTS
+
+
+def read_clips(folder, split, features):
+  """[(name, crops [T, 48, 48], speech features)] of what prepare.py wrote."""
+  entries = json.loads((pathlib.Path(folder) / 'index.json').read_text())
+  found = []
+  for entry in entries:
+    if entry['split'] == split:
+      with np.load(pathlib.Path(folder) / f'{entry["name"]}.npz') as file:
+        crops, _ = sync_windows.centre(file['lips'], file['points'])
+        found.append((entry['name'], crops, file[features].astype(np.float32)))
+  return found
+
+
+def by_length(judge, clips):
+  """{seconds: share of pieces whose offset is found within a frame; how many pieces and clips}.
+
+  Pieces start every fifth frame, wherever all shifts of the voice exist; means within a clip, then
+  over clips.
+  """
+  vectors = [(judge.lips(crops), judge.voices(speech)) for _, crops, speech in clips]
+  rows = {}
+  for length in LENGTHS:
+    shares, pieces = [], 0
+    for seen, heard in vectors:
+      starts = range(SHIFTS, min(len(seen), len(heard)) - length - SHIFTS + 1, 5)
+      found = []
+      for a in starts:
+        part = seen[a : a + length].astype(np.float64)
+        apart = [
+          np.linalg.norm(part - heard[a + s : a + s + length], axis=1).mean()
+          for s in range(-SHIFTS, SHIFTS + 1)
+        ]
+        found.append(abs(int(np.argmin(apart)) - SHIFTS) <= 1)
+      if found:
+        shares.append(float(np.mean(found)))
+        pieces += len(found)
+    if shares:
+      seconds = (length + 4) / 25
+      rows[f'{seconds:.2f}'] = dict(found=float(np.mean(shares)), pieces=pieces, clips=len(shares))
+  return rows
+
+
+def by_shift(judge, clips):
+  """Voices moved by whole frames: {frames: [offset found less the own one, of each clip]}."""
+  rows = {str(shift): [] for shift in (0, 3, 6, -3, -6)}
+  for _, crops, speech in clips:
+    seen = judge.lips(crops[10:-10])
+    found = {}
+    for shift in rows:
+      # The voice of `shift` frames later stands at the pictures: it comes too early by as much.
+      later = speech[(10 + int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
+      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(later)))[2]
+      rows[shift].append(found[shift] - found['0'])
+  return rows
+
+
+def ranking(judge, clips):
+  """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
+  voice of half a clip later, over the same frames."""
+  import ifmdm_jax as ifm
+  from ifmdm_jax.audio import waveform
+  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.video import read
+
+  sampler, mesh, rows = ifm.load(), faces.FaceMesh(), []
+  known = {clip.name: clip for clip in cache.clips(_CACHE.value)}
+  for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
+    sound, rate = waveform.read(known[name].video)
+    picture = next(iter(read.frames(known[name].video)))
+    made = sampler(picture, sound[: round(_SECONDS.value * rate)], rate, seed=0)
+    count = min(len(made), len(crops))
+    drawn = lips.crop(made[:count], mesh.track(made[:count]))
+    heard = speech[: count * judge.rate]
+    rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
+    row = {}
+    for video, pictures in (('real', crops[:count]), ('ours', drawn)):
+      for voice, features in (('', heard), ('_shuffled', rolled)):
+        lse_c, lse_d, offset = judge.scores(pictures, features)
+        row[video + voice] = dict(lse_c=lse_c, lse_d=lse_d, offset=offset)
+    rows.append(row)
+    print(json.dumps(row), flush=True)
+  return rows
+
+
+def plot(rows, path):
+  """Share of offsets found against length."""
+  import matplotlib
+
+  matplotlib.use('agg')
+  from matplotlib import pyplot
+
+  figure, axes = pyplot.subplots(figsize=(5, 3.2), layout='constrained')
+  seconds = [float(s) for s in rows]
+  axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync judge')
+  axes.axhline(100 * 3 / 31, color='grey', linestyle=':', label='chance')
+  axes.set(xlabel='seconds of lips', ylabel='offset found within a frame, %', ylim=(0, 103))
+  axes.legend(frameon=False)
+  figure.savefig(path, dpi=110)
+
+
+def main(_):
+  params, audio = None, 'whisper_tiny'
+  if _WORKDIR.value:
+    config, params = checkpoints.load(_WORKDIR.value)
+    audio = config.model.audio
+  if _WEIGHTS.value:
+    path = pathlib.Path(_WEIGHTS.value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoints.write_weights(path.with_suffix('.new'), params)
+    os.replace(path.with_suffix('.new'), path)
+    print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
+    params = lip_sync.sync_judge.load(path)  # judged as it ships
+  judge = lip_sync.Judge(params, audio)
+  clips = read_clips(_LIPS.value, 'val', audio)
+  measures = {'length': by_length, 'moved': by_shift, 'rank': ranking}
+  for part in _PARTS.value:
+    result = measures[part](judge, clips)
+    print(json.dumps({part: result}, indent=1), flush=True)
+    if _OUTPUT.value:  # after each part, so that none is lost
+      path = pathlib.Path(_OUTPUT.value) / 'results.json'
+      known = json.loads(path.read_text()) if path.exists() else {}
+      path.write_text(json.dumps({**known, part: result}, indent=1) + '\n')
+      if part == 'length':
+        plot(result, path.with_name('length.png'))
+
+
+if __name__ == '__main__':
+  errors.run(main)

@@ -1,0 +1,60 @@
+"""How much samples of one portrait and one voice differ: deviation over K seeds."""
+
+import itertools
+
+import numpy as np
+
+from ifmdm_jax import face_mesh
+from ifmdm_jax.evaluation import crops, geometry
+from ifmdm_jax.evaluation.types import Absent, Metric
+
+METRICS = {
+  'diversity_face': Metric('truth', '/255', 'deviation over seeds in the face box at 1-4 s', 2),
+  'diversity_torso': Metric('truth', '/255', 'the same below the face', 2),
+  'diversity_background': Metric('down', '/255', 'the same in the rest of the picture', 2),
+  'diversity_expression': Metric('truth', 'mm', 'pairwise distance of lips, lids, brows', 2),
+}
+
+
+def score(samples, landmarks, portrait_landmarks):
+  """METRICS of one clip.
+
+  Args:
+    samples: uint8 [K, N, R, R, 3], K samples at N instants.
+    landmarks: [K, N, 468, 2] of them, pixels, NaN where no face was found.
+    portrait_landmarks: [468, 2] of the picture they started from; says where the face is.
+  """
+  if len(samples) < 2:
+    return dict.fromkeys(METRICS, Absent('the protocol has one seed only'))
+  if not np.isfinite(portrait_landmarks).all():
+    return dict.fromkeys(METRICS, Absent('no face in the first frame'))
+  spread = samples.astype(np.float32).std(0).mean((0, -1))  # [R, R]
+  face, torso = regions(portrait_landmarks, spread.shape[0])
+  shapes = _from_the_head(landmarks, portrait_landmarks)
+  pairs = [np.linalg.norm(a - b, axis=-1) for a, b in itertools.combinations(shapes, 2)]
+  distance = np.stack(pairs)[np.isfinite(pairs)]
+  return {
+    'diversity_face': float(spread[face].mean()),
+    'diversity_torso': float(spread[torso].mean()) if torso.any() else Absent('no torso in view'),
+    'diversity_background': float(spread[~face & ~torso].mean()),
+    'diversity_expression': float(distance.mean()) if distance.size else Absent('no face'),
+  }
+
+
+def regions(points, side):
+  """Masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
+  face, torso = np.zeros((2, side, side), bool)
+  rows, columns = crops.face_box(points, side)
+  face[rows, columns] = True
+  middle, half = (columns.start + columns.stop) // 2, columns.stop - columns.start
+  torso[rows.stop :, max(0, middle - half) : middle + half] = True
+  return face, torso
+
+
+def _from_the_head(landmarks, portrait):
+  """Expressive points in mm after each head is brought onto the portrait's, [K, N, P, 2]."""
+  move = geometry.similarity(
+    landmarks[..., face_mesh.RIGID, :],
+    np.broadcast_to(portrait[face_mesh.RIGID], (*landmarks.shape[:2], len(face_mesh.RIGID), 2)),
+  )
+  return geometry.to_mm(move(landmarks[..., geometry.EXPRESSIVE, :]), portrait[None])

@@ -1,0 +1,68 @@
+"""Paired landmark metrics: where lips, lids and face are against the real ones, frame by frame."""
+
+import numpy as np
+
+from ifmdm_jax import face_mesh
+from ifmdm_jax.evaluation import geometry
+from ifmdm_jax.evaluation.sync import correlation
+from ifmdm_jax.evaluation.types import Absent, Metric
+
+METRICS = {
+  'lmd': Metric('down', '%', '20 mouth points less their mean, % of the real eye distance', 2),
+  'f_lmd': Metric('down', '%', '68 face points after similarity alignment, % of eye distance', 2),
+  'opening_r': Metric('up', '', 'Pearson r of the mouth opening with the real one', 2),
+  'opening_slope': Metric('truth', '', 'slope of the opening over the real one; 1 is right', 2),
+  'eyelid_r': Metric('up', '', 'Pearson r of the eye opening with the real one', 2),
+}
+FEWEST = 5  # frames with both faces
+
+
+def load(weights=None):
+  return Scorer()
+
+
+def lmd(made, real):
+  """Landmark distance of the mouth (Chen et al. 2018), % of eye distance, per frame [T].
+
+  Args:
+    made, real: [T, 468, 2], pixels of the same scale.
+  """
+  centred = lambda points: (
+    points[:, geometry.MOUTH] - points[:, geometry.MOUTH].mean(1, keepdims=True)
+  )
+  return _relative(centred(made) - centred(real), real)
+
+
+def f_lmd(made, real):
+  """The same over all 68 points after a similarity alignment of each frame, [T]."""
+  made, target = made[:, geometry.DLIB], real[:, geometry.DLIB]
+  return _relative(geometry.similarity(made, target)(made) - target, real)
+
+
+def _relative(difference, real):
+  return 100 * np.linalg.norm(difference, axis=-1).mean(1) / geometry.eye_distance(real)
+
+
+def slope(x, y):
+  """Of the line y(x) by least squares; 0 if x does not move."""
+  x = x - x.mean()
+  return float((x * y).sum() / max((x**2).sum(), 1e-12))
+
+
+class Scorer:
+  """Over the frames in which both videos show a face."""
+
+  def score(self, pair):
+    both = pair.found & pair.reference_found
+    if both.sum() < FEWEST:
+      reason = f'a face in both videos in {both.sum()} of {len(both)} frames'
+      return dict.fromkeys(METRICS, Absent(reason))
+    made, real = pair.landmarks[both], pair.reference_landmarks[both]
+    opening, real_opening = face_mesh.mouth_opening(made), face_mesh.mouth_opening(real)
+    return {
+      'lmd': float(lmd(made, real).mean()),
+      'f_lmd': float(f_lmd(made, real).mean()),
+      'opening_r': correlation(opening, real_opening),
+      'opening_slope': slope(real_opening, opening),
+      'eyelid_r': correlation(geometry.eye_opening(made), geometry.eye_opening(real)),
+    }

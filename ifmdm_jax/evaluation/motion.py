@@ -1,0 +1,183 @@
+"""How a video moves, without looking at the real one frame by frame: amount, steadiness, blinks.
+
+Ratios are to the same figure of the real video. Jitter of tracked landmarks is mostly the
+tracker's noise, so only its ratio says something; the formula is
+J = mean over frames and points of |p(t+3) - 3 p(t+2) + 3 p(t+1) - p(t)| * fps^3.
+"""
+
+import warnings
+
+import cv2
+import numpy as np
+import scipy.ndimage
+
+from ifmdm_jax import face_mesh
+from ifmdm_jax.evaluation import geometry
+from ifmdm_jax.evaluation.types import Absent, Metric
+
+METRICS = {
+  'motion_amplitude': Metric('truth', 'mm', 'deviation over time of the 468 points, mean', 2),
+  'motion_ratio': Metric('truth', '', 'the same over ground truth', 2),
+  'opening_std': Metric('truth', '', 'deviation of the mouth opening over eye distance', 4),
+  'opening_ratio': Metric('truth', '', 'the same over ground truth', 2),
+  'expression_std': Metric('truth', 'mm', 'deviation of lips, lids, brows seen from the head', 2),
+  'expression_ratio': Metric('truth', '', 'the same over ground truth', 2),
+  'yaw_std': Metric('truth', '°', 'deviation of the head over the clip', 2),
+  'pitch_std': Metric('truth', '°', 'deviation of the head over the clip', 2),
+  'roll_std': Metric('truth', '°', 'deviation of the head over the clip', 2),
+  'head_ratio': Metric('truth', '', 'root mean square of the three over ground truth', 2),
+  'blinks': Metric('truth', '/min', 'dark of the eyes under 0.7 of its median over 2 s', 1),
+  'jitter': Metric('truth', 'mm/s³', 'mean third difference of the 468 points times fps³', 0),
+  'jitter_ratio': Metric('truth', '', 'the same over ground truth', 2),
+  'jitter_head_ratio': Metric('truth', '', 'jitter of the stiff head over ground truth', 2),
+  'jitter_expression_ratio': Metric('truth', '', 'of lips, lids, brows from the head, same', 2),
+  'flicker': Metric('truth', '/255', 'mean |I(t+1) - I(t)| where the reference is static', 3),
+}  # fmt: skip
+FEWEST = 10  # frames with a face
+CLOSED, AROUND = 0.7, 51  # share of the usual darkness, frames that are usual
+EYE = (32, 20)  # pixels of the patch around an eye, corner to corner and across
+STATIC = 2.0  # grey levels of deviation over the clip
+SMALLEST_AREA = 0.01  # of the picture
+
+
+def load(weights=None):
+  return Scorer()
+
+
+def jitter(points, fps):
+  """Mean norm of the third difference times fps^3; runs of frames with a face only.
+
+  Args:
+    points: [T, P, D]; the result has their unit per second cubed.
+
+  Returns:
+    float, NaN if no four frames in a row have a face.
+  """
+  change = np.linalg.norm(np.diff(points, 3, axis=0), axis=-1) * fps**3
+  return float(change[np.isfinite(change)].mean()) if np.isfinite(change).any() else float('nan')
+
+
+def deviation(points):
+  """Standard deviation over time of points [T, P, D], root of the sum over D, mean over P."""
+  return float(np.sqrt(np.nanvar(points, axis=0).sum(-1)).mean())
+
+
+def eye_darkness(frames, points):
+  """How much darker the darkest quarter of the eye is than the skin below it, [T], NaN: no face.
+
+  An open eye shows iris and lashes, a closed one its lid. The mesh's own lid points hardly follow a
+  blink, and a generator may draw lids without moving them; the picture tells.
+
+  Args:
+    frames: uint8 [T, H, W, 3].
+    points: [T, 468, 2] in pixels.
+  """
+  darkness = np.full(len(frames), np.nan)
+  for t in np.flatnonzero(np.isfinite(points).all((1, 2))):
+    sides = []
+    for _, _, *corners in geometry.LIDS:
+      left, right = sorted(points[t, corners], key=lambda corner: corner[0])
+      (x, y), centre = (right - left) / EYE[0], (left + right) / 2
+      turn = np.array([[x, -y], [y, x]])
+      place = np.column_stack([turn, centre - turn @ (np.array(EYE) / 2)])
+      patch = cv2.warpAffine(
+        frames[t], place, EYE, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+      )  # fmt: skip
+      patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
+      inside, below = np.sort(patch[3:12, 8:24].ravel()), patch[16:20, 6:26]
+      sides.append(1 - inside[: len(inside) // 4].mean() / max(below.mean(), 1.0))
+    darkness[t] = np.mean(sides)
+  return darkness
+
+
+def blinks(darkness, fps):
+  """Closings per minute of `eye_darkness` [T]; None if the eyes cannot be told from the skin."""
+  seen = darkness[np.isfinite(darkness)]
+  usual = scipy.ndimage.median_filter(seen, AROUND, mode='nearest')
+  if np.median(seen) < 0.15:
+    return None
+  closed = seen < CLOSED * np.maximum(usual, 0.05)
+  return float((np.diff(closed.astype(int), prepend=0) == 1).sum() / len(seen) * fps * 60)
+
+
+def grey(frames):
+  return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
+
+
+def flicker(made, real):
+  """Mean change from frame to frame where `real` does not change, of uint8 [T, H, W, 3] twice.
+
+  Returns:
+    grey levels, or None if under one per cent of the reference is static.
+  """
+  if len(real) < 2:
+    return None
+  shades = grey(real)
+  area = np.sqrt(np.mean([_square(s - shades[0].astype(np.float32)) for s in shades], 0)) < STATIC
+  if area.mean() < SMALLEST_AREA:
+    return None
+  shades = grey(made)
+  return float(np.mean([cv2.absdiff(a, b)[area].mean() for a, b in zip(shades, shades[1:])]))
+
+
+def _square(x):
+  return x * x
+
+
+def measures(points, reference, fps):
+  """All of one video but its flicker; lengths in mm by the reference's scale."""
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', RuntimeWarning)  # points that are NaN throughout
+    place = geometry.to_mm(points, reference)
+    inner = geometry.still(place)[:, geometry.EXPRESSIVE]
+    yaw, pitch, roll = np.nanstd(geometry.angles(points), axis=0)
+    return {
+      'motion_amplitude': deviation(place),
+      'opening_std': float(np.nanstd(face_mesh.mouth_opening(points))),
+      'expression_std': deviation(inner),
+      'yaw_std': float(yaw),
+      'pitch_std': float(pitch),
+      'roll_std': float(roll),
+      'head': float(np.sqrt((yaw**2 + pitch**2 + roll**2) / 3)),
+      'jitter': jitter(place, fps),
+      'jitter_head': jitter(geometry.head(place), fps),
+      'jitter_expression': jitter(inner, fps),
+    }
+
+
+RATIOS = {
+  'motion_ratio': 'motion_amplitude',
+  'opening_ratio': 'opening_std',
+  'expression_ratio': 'expression_std',
+  'head_ratio': 'head',
+  'jitter_ratio': 'jitter',
+  'jitter_head_ratio': 'jitter_head',
+  'jitter_expression_ratio': 'jitter_expression',
+}
+
+
+class Scorer:
+  """See METRICS."""
+
+  def score(self, pair):
+    steady = flicker(pair.predicted, pair.reference)
+    result = {'flicker': Absent('no static region in the reference') if steady is None else steady}
+    for video, found in (('video', pair.found), ('reference', pair.reference_found)):
+      if found.sum() < FEWEST:
+        reason = f'a face in {found.sum()} of {len(found)} frames of the {video}'
+        return {name: result.get(name, Absent(reason)) for name in METRICS}
+    made = measures(pair.landmarks, pair.reference_landmarks, pair.fps)
+    real = measures(pair.reference_landmarks, pair.reference_landmarks, pair.fps)
+    for name, measure in RATIOS.items():
+      result[name] = made[measure] / real[measure] if real[measure] > 0 else Absent('0 in truth')
+    result |= made
+    closings = blinks(eye_darkness(pair.predicted, pair.landmarks), pair.fps)
+    result['blinks'] = Absent('eyes as bright as the skin') if closings is None else closings
+    missing = Absent('no four frames in a row with a face')
+    return {name: result[name] if np.isfinite(_number(result[name])) else missing
+            for name in METRICS}  # fmt: skip
+
+
+def _number(value):
+  return 0.0 if isinstance(value, Absent) else value

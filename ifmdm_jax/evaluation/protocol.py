@@ -1,0 +1,190 @@
+"""Which clips a table is about: read from a JSON file, opened, checked by their hashes.
+
+  {"name": "val_shared", "root": "../../clips", "size": 512, "crop": "none", "seeds": [0, 1],
+   "clips": [{"video": "a.mp4", "start": 0, "seconds": 5, "person": "p01", "sha256": "..."}]}
+
+`root` is absolute or relative to the file, `video` relative to the root, and a pattern where the
+name itself should not be told ("clips/005_*.mp4"). Optional: `crop` ("none": the clips are square
+already; "face": a fixed square around the face), `start` (0), `seconds` (to the end), `name` (the
+file's stem), `sha256`. Of the seeds the first makes the videos that are scored, all of them the
+spread over samples.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import pathlib
+import re
+
+import cv2
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.video import read as video
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """One line of a protocol."""
+
+  video: str
+  person: str
+  name: str
+  start: float = 0.0
+  seconds: float | None = None
+  sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """A protocol file, checked; `root` is absolute."""
+
+  name: str
+  root: pathlib.Path
+  size: int
+  crop: str
+  seeds: tuple[int, ...]
+  clips: tuple[Entry, ...]
+
+
+def read(path):
+  """`Protocol` from a JSON file.
+
+  Raises:
+    InputError: no such file, not JSON, or a field that is missing, unknown or of the wrong kind.
+  """
+  path = pathlib.Path(path)
+  try:
+    given = json.loads(path.read_text())
+  except OSError as error:
+    raise InputError(
+      f'expected a protocol file, {path} cannot be read ({error.strerror}): '
+      'see data/protocols for examples'
+    ) from error
+  except ValueError as error:
+    raise InputError(f'expected JSON, {path} is not ({error}): repair it') from error
+  known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list}
+  given = _checked(given, known, ('root', 'clips'), path)
+  root = (path.parent / given['root']).resolve()
+  if not root.is_dir():
+    raise InputError(
+      f'expected a folder of clips at {root}, there is none: change "root" in {path}, it is '
+      'absolute or relative to that file'
+    )
+  size, crop, seeds = given.get('size', 512), given.get('crop', 'none'), given.get('seeds', [0])
+  if size < 64 or crop not in ('none', 'face') or not seeds or not given['clips']:
+    raise InputError(
+      f'expected size of 64 or more, crop "none" or "face", one seed and one clip or more in {path}'
+    )
+  clips = tuple(_entry(clip, f'clip {i} of {path}') for i, clip in enumerate(given['clips'], 1))
+  doubled = [a.name for a, b in itertools.combinations(clips, 2) if a.name == b.name]
+  if doubled:
+    raise InputError(f'{path} has two clips named {doubled[0]}: give them different "name"s')
+  return Protocol(given.get('name', path.stem), root, size, crop, tuple(seeds), clips)
+
+
+def _entry(given, where):
+  number = (int, float)
+  known = dict(video=str, person=str, name=str, start=number, seconds=number, sha256=str)
+  given = _checked(given, known, ('video', 'person'), where)
+  given.setdefault('name', re.sub(r'[^\w-]', '_', pathlib.PurePath(given['video']).stem))
+  if not re.fullmatch(r'[\w-]+', given['name']):
+    raise InputError(
+      f'expected a "name" of letters, digits, - and _, {where} has {given["name"]!r}: change it'
+    )
+  return Entry(**given)
+
+
+def _checked(given, known, required, where):
+  if not isinstance(given, dict):
+    raise InputError(f'expected {{...}} with {", ".join(known)}, {where} is none: repair it')
+  for key in required:
+    if key not in given:
+      raise InputError(f'expected "{key}" in {where}: add it')
+  for key, value in given.items():
+    if key not in known:
+      raise InputError(f'{where} has an unknown "{key}", expected {", ".join(known)}: remove it')
+    if not isinstance(value, known[key]):
+      raise InputError(f'"{key}" of {where} is {value!r}, of the wrong kind: repair it')
+  return dict(given)
+
+
+def find(protocol, entry):
+  """The file of an entry.
+
+  Raises:
+    InputError: none or several files fit, or its hash is another one than the protocol's.
+  """
+  found = sorted(protocol.root.glob(entry.video))
+  if len(found) != 1:
+    raise InputError(
+      f'expected one file {entry.video} under {protocol.root}, found {len(found)}: check "video"'
+    )
+  if entry.sha256 and sha256(found[0]) != entry.sha256:
+    raise InputError(
+      f'{entry.video} is not the file that the protocol was written for (sha256 differs): '
+      'its figures could not be compared'
+    )
+  return found[0]
+
+
+def sha256(path):
+  """Of a file, hexadecimal."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def load(protocol, entry, track, hear):
+  """The `Clip` of an entry.
+
+  Args:
+    track: frames -> landmarks [T, 468, 2] in pixels.
+    hear: (waveform, sample rate) -> speech features [2T, A].
+
+  Raises:
+    InputError: no such file, another file, not a video, or shorter than `start`.
+  """
+  path, notes = find(protocol, entry), []
+  first = round(entry.start * FPS)
+  last = None if entry.seconds is None else first + round(entry.seconds * FPS)
+  frames = list(itertools.islice(video.frames(path), first, last))
+  if not frames:
+    raise InputError(f'{entry.video} ends before {entry.start} s: check "start"')
+  if last is not None and len(frames) < last - first:
+    notes.append(f'ends after {len(frames)} of {last - first} frames')
+  shape = frames[0].shape[:2]
+  square = None
+  if protocol.crop == 'face':
+    square = faces.crop_square(track(frames), shape)
+  elif shape[0] != shape[1]:
+    notes.append(f'{shape[1]} x {shape[0]} pixels are not square: cut around the face')
+    square = faces.crop_square(track(frames), shape)
+  if square is None and shape[0] < protocol.size:
+    notes.append(f'{shape[0]} pixels enlarged to {protocol.size}')
+  frames = bring(frames, protocol.size, square)
+  waveform = speech = None
+  try:
+    waveform = video.audio(path, SAMPLE_RATE)[first * SAMPLE_RATE // FPS :]
+    count = len(frames) * SAMPLE_RATE // FPS
+    waveform = np.pad(waveform, (0, max(0, count - len(waveform))))[:count]
+    speech = hear(waveform, SAMPLE_RATE)
+  except InputError as error:
+    notes.append(f'no sound ({error})')
+    waveform = None
+  return Clip(
+    entry.name, entry.person, frames, track(frames), waveform, speech, tuple(notes),
+    str(path), shape, square,
+  )  # fmt: skip
+
+
+def bring(frames, size, square=None):
+  """Frames of any one shape to uint8 [T, size, size, 3]: cut first if a square is given."""
+  if square is not None:
+    return np.stack([faces.cut(frame, square, size) for frame in frames])
+  if frames[0].shape[:2] == (size, size):
+    return np.stack(list(frames))
+  method = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC
+  return np.stack([cv2.resize(frame, (size, size), interpolation=method) for frame in frames])

@@ -1,0 +1,213 @@
+"""report.html: one file that a browser opens; the videos lie beside it in videos/.
+
+The table with its intervals, a dot per clip, then the clips, worst first: real, driven and
+reenacted side by side with sound, and how far the mouth opens over time.
+"""
+
+import html
+import pathlib
+
+import cv2
+import numpy as np
+
+from ifmdm_jax.evaluation import suite, table
+
+TILE = 320  # pixels of a video in the grid
+COLOURS = {'reference': '#888', 'driven': '#c2410c', 'reenact_': '#1d4ed8'}
+ROWS = ('#888', '#bbb', '#c2410c', '#1d4ed8', '#15803d', '#7e22ce')
+WORST_BY = ('sync_ridge', 'reenact_psnr_mouth', 'reenact_lpips', 'lmd')
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem;
+  color: #1c1917; background: #fff }
+h1, h2 { font-weight: 600 } table { border-collapse: collapse; width: 100% }
+td, th { padding: .25rem .6rem; border-bottom: 1px solid #e7e5e4; text-align: right;
+  font-variant-numeric: tabular-nums; white-space: nowrap }
+td:first-child, th:first-child { text-align: left } .ci { color: #78716c; font-size: 85% }
+.about { color: #78716c; white-space: normal; text-align: left; font-size: 85% }
+td.about, th.about { text-align: left } .clip { margin: 2rem 0 } video { width: 100% }
+.dots { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 1rem }
+.dots figure { margin: 0 } figcaption { font-size: 85% } svg { width: 100%; height: auto }
+.key span { margin-right: 1.2rem } .key i { display: inline-block; width: .8em; height: .8em;
+  border-radius: 50%; margin-right: .35em } .note { color: #92400e }
+"""
+
+
+def side_by_side(videos):
+  """uint8 [T, R, R, 3] each -> frames [TILE, n TILE, 3] as long as the longest; ends stay."""
+  for t in range(max(map(len, videos))):
+    row = [video[min(t, len(video) - 1)] for video in videos]
+    yield np.concatenate(
+      [cv2.resize(frame, (TILE, TILE), interpolation=cv2.INTER_AREA) for frame in row], axis=1
+    )
+
+
+def write(output, cells, records, settings):
+  """report.html in the folder `output`.
+
+  Args:
+    cells: {row: {metric: table.Cell}}.
+    records: {row: [record of each clip]}, of `scoring.run`.
+    settings: {name: text} that a reader should know.
+  """
+  row = table.main_row(cells)
+  title = f'{row} on {settings["protocol"]}'
+  parts = [
+    f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>',
+    f'<style>{STYLE}</style><h1>{html.escape(title)}</h1>',
+    _settings(settings),
+    '<h2>Table</h2>', _table(cells),
+    '<h2>Clip by clip</h2>', _key(records), '<div class="dots">', *_dots(records, cells), '</div>',
+    '<h2>Clips, worst first</h2>',
+    *_clips(pathlib.Path(output), records[row], row),
+  ]  # fmt: skip
+  temporary = pathlib.Path(output) / '.report.html.tmp'
+  temporary.write_text('\n'.join(parts))
+  temporary.replace(pathlib.Path(output) / 'report.html')
+
+
+def _settings(settings):
+  items = [f'<dt>{html.escape(k)}</dt><dd>{html.escape(str(v))}</dd>' for k, v in settings.items()]
+  return f'<details><summary>How it was measured</summary><dl>{"".join(items)}</dl></details>'
+
+
+def _table(cells):
+  head = ''.join(f'<th>{html.escape(table.TITLES.get(row, row))}</th>' for row in cells)
+  body = []
+  for name, metric in suite.metrics().items():
+    if all(row[name].value is None for row in cells.values()):
+      continue
+    columns = ''.join(f'<td>{_cell(row[name], metric)}</td>' for row in cells.values())
+    unit = f' {metric.unit}' if metric.unit else ''
+    body.append(
+      f'<tr><td>{name}{html.escape(unit)} {table.ARROWS[metric.better]}</td>{columns}'
+      f'<td class="about">{html.escape(metric.about)}</td></tr>'
+    )
+  missing = [
+    f'<li>{html.escape(", ".join(names))}: {html.escape(reason)}</li>'
+    for reason, names in table.absent(cells).items()
+  ]
+  return (
+    f'<table><tr><th>mean [95 % over clips]</th>{head}<th class="about"></th></tr>'
+    f'{"".join(body)}</table><p>Absent:</p><ul>{"".join(missing) or "<li>nothing</li>"}</ul>'
+  )
+
+
+def _cell(cell, metric):
+  if cell.value is None:
+    return f'<span title="{html.escape(cell.reason, quote=True)}">–</span>'
+  value, *interval = table.number(cell, metric).split(' ', 1)
+  return value + ''.join(f' <span class="ci">{each}</span>' for each in interval)
+
+
+def _key(records):
+  dots = [
+    f'<span><i style="background:{colour}"></i>{html.escape(table.TITLES.get(row, row))}</span>'
+    for row, colour in zip(records, ROWS)
+  ]
+  return f'<p class="key">{"".join(dots)}</p>'
+
+
+def _dots(records, cells):
+  """One small plot per metric: a line of dots for every row, a bar for the interval."""
+  for name, metric in suite.metrics().items():
+    rows = {
+      row: [(c['name'], c['metrics'][name]) for c in clips
+            if isinstance(c.get('metrics', {}).get(name), float | int)]
+      for row, clips in records.items()
+    }  # fmt: skip
+    values = [value for row in rows.values() for _, value in row]
+    if not values:
+      continue
+    low, high = min(values), max(values)
+    x = lambda value, low=low, span=(high - low) or 1: 10 + 230 * (value - low) / span
+    marks = []
+    for i, (row, points) in enumerate(rows.items()):
+      y, colour, cell = 12 + 16 * i, ROWS[i % len(ROWS)], cells[row][name]
+      if cell.low is not None:
+        marks.append(
+          f'<line x1="{x(cell.low):.1f}" x2="{x(cell.high):.1f}" y1="{y}" y2="{y}" '
+          f'stroke="{colour}" stroke-width="5" stroke-opacity=".3"/>'
+        )
+      marks += [
+        f'<circle cx="{x(value):.1f}" cy="{y}" r="3.5" fill="{colour}" fill-opacity=".7">'
+        f'<title>{html.escape(clip)}: {value:.{metric.digits}f}</title></circle>'
+        for clip, value in points
+      ]
+    height = 12 + 16 * len(rows)
+    ends = ''.join(
+      f'<text x="{at}" y="{height + 8}" font-size="10" text-anchor="{anchor}" fill="#78716c">'
+      f'{value:.{metric.digits}f}</text>'
+      for at, anchor, value in ((5, 'start', low), (245, 'end', high))
+    )
+    unit = f' {metric.unit}' if metric.unit else ''
+    yield (
+      f'<figure><svg viewBox="0 0 250 {height + 12}">{"".join(marks)}{ends}</svg><figcaption>'
+      f'{name}{html.escape(unit)} {table.ARROWS[metric.better]}</figcaption></figure>'
+    )
+
+
+def worst_first(records):
+  """Records of one row by their mean rank over WORST_BY; what failed comes first."""
+  ranks = {id(record): [] for record in records}
+  for name in WORST_BY:
+    scored = [r for r in records if isinstance(r.get('metrics', {}).get(name), float | int)]
+    if not scored:
+      continue
+    falls = suite.metrics()[name].better == 'down'
+    scored.sort(key=lambda r: r['metrics'][name], reverse=falls)
+    for rank, record in enumerate(scored):
+      ranks[id(record)].append(rank / len(scored))
+  return sorted(records, key=lambda r: np.mean(ranks[id(r)]) if ranks[id(r)] else -1.0)
+
+
+def _clips(output, records, row):
+  for record in worst_first(records):
+    name = html.escape(record['name'])
+    yield f'<div class="clip" id="{name}"><h3>{name}</h3>'
+    for note in [*record['notes'], *([record['failed']] if 'failed' in record else [])]:
+      yield f'<p class="note">{html.escape(note)}</p>'
+    if (output / 'videos' / row / f'{record["name"]}.mp4').exists():
+      kinds = [kind for kind in ('driven', 'reenact_') if kind in record.get('series', {})]
+      shown = ', '.join(['real', *(kind.rstrip('_') for kind in kinds)])
+      source = html.escape(f'videos/{row}/{record["name"]}.mp4', quote=True)
+      yield f'<p>{shown}</p><video controls preload="metadata" src="{source}"></video>'
+    if 'metrics' in record:
+      yield _figures(record)
+      yield _curves(record['series'])
+    yield '</div>'
+
+
+def _figures(record):
+  chosen = (*WORST_BY, 'sync_ridge_shuffled', 'opening_ratio', 'head_ratio', 'jitter_ratio')
+  metrics, parts = suite.metrics(), []
+  for name in chosen:
+    value = record['metrics'].get(name)
+    if isinstance(value, float | int):
+      parts.append(f'{name} {value:.{metrics[name].digits}f}')
+  return f'<p>{" · ".join(parts)}</p>'
+
+
+def _curves(series):
+  """Mouth opening over time, real and made."""
+  known = {kind: points for kind, points in series.items() if kind in COLOURS}
+  highest = max((v for points in known.values() for v in points if v is not None), default=0) or 1
+  longest = max(map(len, known.values()))
+  paths = []
+  for kind, points in known.items():
+    path, pen = [], 'M'
+    for t, value in enumerate(points):
+      if value is None:
+        pen = 'M'
+        continue
+      path.append(f'{pen}{1000 * t / max(longest - 1, 1):.1f} {100 - 95 * value / highest:.1f}')
+      pen = 'L'
+    paths.append(
+      f'<path d="{" ".join(path)}" fill="none" stroke="{COLOURS[kind]}" stroke-width="1.5"/>'
+    )
+  key = ''.join(
+    f'<span><i style="background:{COLOURS[kind]}"></i>{kind.rstrip("_")}</span>' for kind in known
+  )
+  return (
+    f'<svg viewBox="0 0 1000 104" role="img" aria-label="mouth opening">{"".join(paths)}</svg>'
+    f'<p class="key">mouth opening: {key}</p>'
+  )

@@ -1,0 +1,168 @@
+"""MediaPipe's face mesh in JAX: where the 468 points of a face are (Kartynnik et al. 2019).
+
+The same weights as `pipeline/prep/faces.py` runs in OpenCV, here as a pure function that can be
+compiled with whatever uses it: a sampler reads a portrait without leaving the device.
+"""
+
+import pathlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax import face_mesh
+
+WEIGHTS = pathlib.Path(__file__).parents[1] / 'weights' / 'face_landmark.tflite'
+SIDE = 192  # pixels the network looks at
+PLAIN, HALVE = False, True
+# Blocks of the trunk: (width, halve the side).
+TRUNK = (
+  ((16, PLAIN),) * 2
+  + ((32, HALVE),) + ((32, PLAIN),) * 2
+  + ((64, HALVE),) + ((64, PLAIN),) * 2
+  + ((128, HALVE),) + ((128, PLAIN),) * 2
+  + ((128, HALVE),) + ((128, PLAIN),) * 2
+  + ((128, HALVE),) + ((128, PLAIN),) * 2
+)  # fmt: skip
+# The square in which a face is looked for first, in crops as `faces.crop_square` cuts them:
+# centre x, y and side as fractions of the picture's.
+EXPECTED = (0.5, 0.47, 0.8)
+LOOKS = 3  # the square of each look follows from the points of the one before
+
+
+class PRelu(nn.Module):
+  """max(x, 0) + slope min(x, 0), one slope per channel."""
+
+  @nn.compact
+  def __call__(self, x):
+    slope = self.param('slope', nn.initializers.constant(0.25), (x.shape[-1],))[None, None, None]
+    return jnp.maximum(x, 0.0) + slope * jnp.minimum(x, 0.0)
+
+
+class Depthwise(nn.Module):
+  """3x3, each channel by itself, as nine shifted products: XLA's own is far slower on a CPU."""
+
+  stride: int = 1
+
+  @nn.compact
+  def __call__(self, x):
+    width, size = x.shape[-1], x.shape[1]
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), (3, 3, width))
+    bias = self.param('bias', nn.initializers.zeros, (width,))
+    before = 1 if self.stride == 1 else 0  # TensorFlow's SAME pads an even side at its end only
+    x = jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
+    end = lambda start: start + size - self.stride + 1
+    taps = [
+      kernel[i, j][None, None, None] * x[:, i : end(i) : self.stride, j : end(j) : self.stride]
+      for i in range(3)
+      for j in range(3)
+    ]
+    return sum(taps) + bias[None, None, None]
+
+
+class Block(nn.Module):
+  """Depthwise, pointwise, and a way past both; new channels start as zeros."""
+
+  width: int
+  halve: bool = PLAIN
+
+  @nn.compact
+  def __call__(self, x):
+    y = Depthwise(2 if self.halve else 1)(x)
+    y = nn.Conv(self.width, (1, 1))(y)
+    if self.halve:
+      x = nn.max_pool(x, (2, 2), (2, 2))
+    x = jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, self.width - x.shape[-1])))
+    return PRelu()(x + y)
+
+
+class FaceMesh(nn.Module):
+  """RGB in [0, 1], [B, 192, 192, 3] -> points in its pixels, x before y, [B, 468, 2]."""
+
+  @nn.compact
+  def __call__(self, image):
+    x = nn.Conv(16, (3, 3), (2, 2), padding=((0, 1), (0, 1)))(image)
+    x = PRelu()(x)
+    for width, halve in TRUNK:
+      x = Block(width, halve)(x)
+    x = PRelu()(nn.Conv(32, (1, 1))(x))
+    x = Block(32)(x)
+    x = nn.Conv(3 * face_mesh.POINTS, (3, 3), padding='VALID', name='points')(x)
+    return x.reshape(-1, face_mesh.POINTS, 3)[..., :2]
+
+
+def load():
+  """The published weights as params of `FaceMesh`, float32."""
+  import cv2
+
+  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
+  net = cv2.dnn.readNetFromTFLite(str(WEIGHTS), *engine)
+  blobs = lambda name: [np.asarray(b) for b in net.getLayer(net.getLayerId(name)).blobs]
+  numbered = lambda name, i: f'{name}_{i}' if i else name
+
+  def conv(i):
+    kernel, bias = blobs(numbered('conv2d', i))
+    return dict(kernel=kernel.transpose(2, 3, 1, 0), bias=bias)
+
+  def slope(i):
+    return dict(slope=blobs(numbered('p_re_lu', i))[0].reshape(-1))
+
+  def block(depthwise, pointwise):
+    kernel, bias = blobs(numbered('depthwise_conv2d', depthwise))
+    kernel = kernel[:, 0].transpose(1, 2, 0)
+    return {
+      'Depthwise_0': dict(kernel=kernel, bias=bias),
+      'Conv_0': conv(pointwise),
+      'PRelu_0': slope(pointwise),
+    }
+
+  params = {f'Block_{i}': block(i, i + 1) for i in range(len(TRUNK))}
+  last = len(TRUNK)
+  params |= {
+    'Conv_0': conv(0), 'PRelu_0': slope(0),
+    'Conv_1': conv(last + 1), 'PRelu_1': slope(last + 1),
+    f'Block_{last}': block(last, last + 2),
+    'points': conv(last + 3),
+  }  # fmt: skip
+  return jax.tree.map(lambda x: np.ascontiguousarray(x, np.float32), params)
+
+
+def find(params, pictures, sample):
+  """Landmarks of the one face of each picture, without a detector.
+
+  Args:
+    params: of `FaceMesh`.
+    pictures: [B, R, R, 3] in [0, 1], cut so that the face is about where training had it.
+    sample: bilinear look-up (picture [B, R, R, 3], grid [B, h, w, 2] as fractions).
+
+  Returns:
+    [B, 468, 2], fractions of the side.
+  """
+  x, y, side = EXPECTED
+  batch = pictures.shape[0]
+  centre = jnp.broadcast_to(jnp.array([x, y]), (batch, 2))
+  axis = jnp.broadcast_to(jnp.array([side, 0.0]), (batch, 2))  # of the square: side, direction
+  pixel = (jnp.arange(SIDE, dtype=jnp.float32) + 0.5) / SIDE - 0.5
+  u, v = (c[None, ..., None] for c in jnp.meshgrid(pixel, pixel))  # [1, SIDE, SIDE, 1]
+  for _ in range(LOOKS):
+    across, down = axis, jnp.stack([-axis[:, 1], axis[:, 0]], -1)
+    place = lambda u, v, a=across, d=down, c=centre: (
+      c[:, None, None] + u * a[:, None, None] + v * d[:, None, None]
+    )
+    patch = sample(pictures, place(u, v))
+    points = FaceMesh().apply({'params': params}, patch) / SIDE - 0.5
+    points = place(points[:, :, None, :1], points[:, :, None, 1:])[:, :, 0]
+    centre, axis = square(points)
+  return points
+
+
+def square(points):
+  """MediaPipe's rule for the next look: 1.5 times the longer side of the box, eyes level.
+
+  [B, 468, 2] -> centre [B, 2], and a vector along the upper edge, as long as the side, [B, 2].
+  """
+  low, high = points.min(1), points.max(1)
+  eyes = points[:, face_mesh.RIGHT_CORNER] - points[:, face_mesh.LEFT_CORNER]
+  eyes = eyes / jnp.linalg.norm(eyes, axis=-1, keepdims=True)
+  return (low + high) / 2.0, 1.5 * (high - low).max(-1, keepdims=True) * eyes

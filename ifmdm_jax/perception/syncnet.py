@@ -1,0 +1,119 @@
+"""SyncNet (Chung & Zisserman, 2016) as its weights were published: do lips and voice fit?
+
+Five frames of a face and 0.2 s of sound become vectors of 1024; their Euclidean distance is small
+where they fit. Names are those of the PyTorch release (syncnet_python). What is read from the
+distances, LSE-C, LSE-D and the offset, is in `evaluation.lip_sync`.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.nn.frozen_batch_norm import FrozenBatchNorm
+from ifmdm_jax.perception import weights
+
+SIDE = 224  # pixels
+FRAMES = 5  # of a window, at 25 fps
+COLUMNS = 20  # of MFCC in a window, at 100 Hz
+WIDTH = 1024
+
+
+def unit(x, width, size, name, stride=1, padding=0):
+  """Convolution, batch norm, ReLU; NAME is the place of the convolution in their Sequential."""
+  pad = padding if isinstance(padding, int) else [(p, p) for p in padding]
+  x = nn.Conv(width, size, stride, pad, name=f'conv_{name}')(x)
+  return nn.relu(FrozenBatchNorm(name=f'norm_{name}')(x))
+
+
+class Head(nn.Module):
+  """512 -> 512 -> 1024."""
+
+  @nn.compact
+  def __call__(self, x):
+    x = nn.relu(FrozenBatchNorm(name='norm_1')(nn.Dense(512, name='fc_0')(x)))
+    return nn.Dense(WIDTH, name='fc_3')(x)
+
+
+class LipTower(nn.Module):
+  """BGR in [0, 255], five frames stacked [B, 224, 224, 5 * 3] -> [B, 1024].
+
+  Their first layer is a 3D convolution exactly as deep as its input, which is a 2D convolution over
+  the stacked frames; all others look at single pictures.
+  """
+
+  @nn.compact
+  def __call__(self, x):
+    pool = lambda y, p=0: nn.max_pool(y, (3, 3), (2, 2), ((p, p), (p, p)))
+    x = pool(unit(x, 96, (7, 7), '0', stride=2))
+    x = pool(unit(x, 256, (5, 5), '4', stride=2, padding=1), 1)
+    x = unit(x, 256, (3, 3), '8', padding=1)
+    x = unit(x, 256, (3, 3), '11', padding=1)
+    x = pool(unit(x, 256, (3, 3), '14', padding=1))
+    x = unit(x, 512, (6, 6), '18')
+    return Head(name='head')(x.reshape(len(x), -1))
+
+
+class AudioTower(nn.Module):
+  """MFCC [B, 13, 20, 1] (coefficients, time) -> [B, 1024]."""
+
+  @nn.compact
+  def __call__(self, x):
+    x = unit(x, 64, (3, 3), '0', padding=1)
+    x = nn.max_pool(unit(x, 192, (3, 3), '4', padding=1), (3, 3), (1, 2))
+    x = unit(x, 384, (3, 3), '8', padding=1)
+    x = unit(x, 256, (3, 3), '11', padding=1)
+    x = nn.max_pool(unit(x, 256, (3, 3), '14', padding=1), (3, 3), (2, 2))
+    x = unit(x, 512, (5, 4), '18')
+    return Head(name='head')(x.reshape(len(x), -1))
+
+
+class SyncNet(nn.Module):
+  """Both towers: (frames, MFCC) -> their vectors [B, 1024] each."""
+
+  def setup(self):
+    self.lip = LipTower()
+    self.audio = AudioTower()
+
+  def __call__(self, frames, mfcc):
+    return self.lip(frames), self.audio(mfcc)
+
+
+def load(folder=None):
+  """Imported parameters; see `perception.weights.read`."""
+  return weights.read('syncnet', folder)
+
+
+def stack(frames):
+  """[T, H, W, C] -> windows of five [T - 4, H, W, 5 * C], the oldest frame first."""
+  count = len(frames) - FRAMES + 1
+  return jnp.concatenate([frames[i : i + count] for i in range(FRAMES)], axis=-1)
+
+
+def crop(frames, boxes):
+  """Their face crop: boxes smoothed, square, more chin than forehead, 224 px.
+
+  The published program takes the boxes from the detector S3FD; any box from hairline to chin and
+  ear to ear is near it.
+
+  Args:
+    frames: uint8 RGB [T, H, W, 3].
+    boxes: [T, 4] as x0, y0, x1, y1, pixels.
+
+  Returns:
+    uint8 BGR [T, 224, 224, 3]; grey (110) outside the picture.
+  """
+  import cv2
+  import scipy.signal
+
+  boxes = np.asarray(boxes, np.float64)
+  half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
+  x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+  half, x, y = (scipy.signal.medfilt(v, 13) if len(v) >= 13 else v for v in (half, x, y))
+  made = []
+  for frame, s, cx, cy in zip(frames, half, x, y):
+    margin = int(s * 1.8)
+    padded = cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_CONSTANT, value=(110,) * 3)
+    cx, cy = cx + margin, cy + margin
+    face = padded[int(cy - s) : int(cy + 1.8 * s), int(cx - 1.4 * s) : int(cx + 1.4 * s), ::-1]
+    made.append(cv2.resize(face, (SIDE, SIDE)))
+  return np.stack(made)

@@ -1,0 +1,62 @@
+"""Imported weights of the frozen networks: where they lie, and one clear line where they do not.
+
+  python -m ifmdm_jax.import_weights --kind inception_fid --source pt_inception.pth \\
+      --output weights/inception
+
+With `--weights weights` (or the environment variable IFMDM_WEIGHTS) evaluate finds it there.
+Nothing is downloaded.
+"""
+
+import os
+import pathlib
+
+import flax.traverse_util
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+
+FOLDER = 'IFMDM_WEIGHTS'  # environment variable
+KINDS = {  # folder -> kind of import_weights
+  'inception': 'inception_fid',
+  'i3d': 'i3d',
+  'arcface': 'arcface',
+  'syncnet': 'syncnet',
+  'vgg19': 'vgg19',
+}
+
+
+def read(name, folder=None):
+  """float32 parameters of `name` in KINDS, from FOLDER/NAME or FOLDER/NAME.safetensors.
+
+  Args:
+    name: of the network.
+    folder: where imported weights lie; by default the one that the environment variable
+      IFMDM_WEIGHTS names.
+
+  Raises:
+    InputError: there are none; the line says which command brings them.
+  """
+  folder = folder or os.environ.get(FOLDER)
+  if folder:
+    path = pathlib.Path(folder) / name
+    if path.with_suffix('.safetensors').is_file():
+      return load(path.with_suffix('.safetensors'))
+    if path.is_dir():
+      from ifmdm_jax.training import checkpoints  # what import_weights writes
+
+      return checkpoints.load(path)[1]
+    where = f'{path} does not exist'
+  else:
+    where, folder = f'no --weights and no {FOLDER} is given', 'weights'
+  raise InputError(
+    f'{name}: {where}; python -m ifmdm_jax.import_weights --kind {KINDS[name]} --output '
+    f'{folder}/{name} --source FILE'
+  )
+
+
+def load(path):
+  """A safetensors file whose names are paths -> nested dict of float32 arrays."""
+  from safetensors.numpy import load_file
+
+  flat = {key: value.astype(np.float32) for key, value in load_file(path).items()}
+  return flax.traverse_util.unflatten_dict(flat, sep='/')

@@ -1,0 +1,119 @@
+"""Windows of lips and voice for the sync judge.
+
+folder/                  written by experiments/sync_judge/prepare.py
+  index.json               one entry per clip with sound: name, person, split
+  NAME.npz                 lips uint8 [T, 60, 60] (a quarter wider than what the judge sees),
+                           points float32 [T, 40, 2] in the crop's pixels, and per kind of speech
+                           feature one array, standardised over the clip: whisper_tiny [2T, 384],
+                           mfcc [4T, 13]
+"""
+
+import functools
+import json
+import pathlib
+
+import cv2
+import grain
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline.lips import SIDE
+
+FRAMES, SHIFTS = 5, 15  # of a window; frames that voice and lips are moved apart
+POINT_UNIT = 1.5  # pixels of the crop
+RING = (*range(10, -1, -1), *range(19, 10, -1))  # a ring of lip points seen in the mirror
+MIRROR = np.array([*RING, *(20 + i for i in RING)])
+
+
+class Clips(grain.sources.RandomAccessDataSource):
+  """Item i is a clip, as often as windows fit into it, all in memory; `draw` cuts one."""
+
+  def __init__(self, folder, split, features, frames):
+    folder = pathlib.Path(folder)
+    if not (folder / 'index.json').exists():
+      raise InputError(
+        f'{folder} should hold lips and voices, found none: make them with python '
+        f'experiments/sync_judge/prepare.py --output {folder}'
+      )
+    entries = json.loads((folder / 'index.json').read_text())
+    self.clips = []
+    for entry in entries:
+      if entry['split'] == split:
+        with np.load(folder / f'{entry["name"]}.npz') as file:
+          clip = dict(lips=file['lips'], points=file['points'], features=file[features])
+        if len(clip['lips']) >= frames:
+          self.clips.append(clip)
+    self.frames, self.train = frames, split == 'train'
+    counts = [max(1, round(len(clip['lips']) / frames)) for clip in self.clips]
+    self.items = [i for i, n in enumerate(counts) for _ in range(n)]
+
+  def __len__(self):
+    return len(self.items)
+
+  def __getitem__(self, index):
+    return self.items[index]
+
+  def draw(self, item, rng):
+    """lips uint8 [T, 48, 48], points [T - 4, 80] of the middle frames, features of T + 30 frames
+    from 15 frames before, heard [T - 4 + 30]: which windows of voice the clip holds."""
+    clip = self.clips[item]
+    count, total = self.frames, len(clip['lips'])
+    start = int(rng.integers(total - count + 1))
+    lips, points = clip['lips'][start : start + count], clip['points'][start : start + count]
+    lips, points = self.augment(lips, points, rng) if self.train else centre(lips, points)
+    rate = len(clip['features']) // total
+    begin, end = start - SHIFTS, start + count + SHIFTS
+    inside = clip['features'][max(0, begin) * rate : min(total, end) * rate].astype(np.float32)
+    before, after = max(0, -begin), max(0, end - total)
+    features = np.pad(inside, ((before * rate, after * rate), (0, 0)))
+    first = begin + np.arange(count - FRAMES + 1 + 2 * SHIFTS)  # frame where a window begins
+    heard = ((first >= 0) & (first + FRAMES <= total)).astype(np.float32)
+    middle = points[FRAMES // 2 : count - FRAMES // 2].reshape(count - FRAMES + 1, -1)
+    return dict(lips=lips, points=np.float32(middle / POINT_UNIT), features=features, heard=heard)
+
+  def augment(self, lips, points, rng):
+    """The same small move, light and blur for all frames of a window."""
+    size = np.exp(rng.normal(0, 0.07))
+    angle = rng.normal(0, 0.07)
+    linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = (lips.shape[1] - 1) / 2
+    shift = (SIDE - 1) / 2 + rng.normal(0, 1.5, 2) - linear @ (middle, middle)
+    matrix = np.column_stack([linear, shift])
+    points = points @ linear.T + shift
+    lips = np.stack([
+      cv2.warpAffine(p, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE) for p in lips
+    ])  # fmt: skip
+    if rng.random() < 0.5:
+      lips = lips[:, :, ::-1]
+      points = mirror(points)
+    if rng.random() < 0.3:
+      lips = np.stack([cv2.GaussianBlur(p, (0, 0), rng.uniform(0.4, 1.0)) for p in lips])
+    gain, offset, gamma = np.exp(rng.normal(0, 0.2)), rng.normal(0, 15), np.exp(rng.normal(0, 0.2))
+    light = np.clip((np.arange(256) / 255) ** gamma * 255 * gain + offset, 0, 255)
+    return light.astype(np.uint8)[lips], points
+
+
+def centre(lips, points):
+  """What the judge sees of a wider crop."""
+  edge = (lips.shape[1] - SIDE) // 2
+  return lips[:, edge : edge + SIDE, edge : edge + SIDE], points - edge
+
+
+def mirror(points):
+  """Lip points of the mirrored picture, in their order: inner and outer ring change sides."""
+  flipped = points[:, MIRROR].copy()
+  flipped[..., 0] = SIDE - 1 - flipped[..., 0]
+  return flipped
+
+
+def _draw(source, item, rng):
+  return source.draw(item, rng)
+
+
+def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
+  """Endless batches, deterministic in (seed, step, process); see `Clips.draw`."""
+  source = Clips(config.folder, split, config.features, config.frames)
+  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
+  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch)
+  return iter(dataset.to_iter_dataset(options).batch(batch))

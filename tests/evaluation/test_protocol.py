@@ -1,0 +1,115 @@
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from ifmdm_jax import testing, video
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.evaluation import protocol
+
+PROTOCOLS = pathlib.Path(__file__).parents[2] / 'data' / 'protocols'
+
+
+def track(frames):
+  return np.zeros((len(frames), 468, 2), np.float32)
+
+
+def hear(waveform, sample_rate):
+  return np.zeros((2 * round(len(waveform) / sample_rate * 25), 4), np.float32)
+
+
+@pytest.fixture
+def write(tmp_path):
+  """Writes clips/a.mp4 (2 s of a drawn face) and a protocol with changes; returns its path."""
+  frames, _, waveform = testing.talking_face(50)
+  (tmp_path / 'clips').mkdir()
+  video.write(tmp_path / 'clips' / 'a.mp4', frames, waveform)
+
+  def protocol_file(clip=None, **changes):
+    content = dict(root='.', size=64, clips=[dict(video='clips/a.mp4', person='p', **(clip or {}))])
+    (tmp_path / 'protocol.json').write_text(json.dumps(content | changes))
+    return tmp_path / 'protocol.json'
+
+  return protocol_file
+
+
+def load(path):
+  asked = protocol.read(path)
+  return protocol.load(asked, asked.clips[0], track, hear)
+
+
+def test_an_excerpt_is_cut_from_pictures_and_sound_alike(write):
+  whole = load(write())
+  part = load(write(dict(start=0.4, seconds=1)))
+  assert whole.frames.shape == (50, 64, 64, 3) and len(whole.waveform) == 2 * 16_000
+  np.testing.assert_array_equal(part.frames, whole.frames[10:35])
+  np.testing.assert_array_equal(part.waveform, whole.waveform[6400:22400])
+  assert part.speech.shape == (50, 4)
+
+
+def test_a_shorter_file_than_asked_is_noted(write):
+  assert load(write(dict(seconds=9))).notes == ('ends after 50 of 225 frames',)
+
+
+def test_a_file_without_sound_is_still_a_clip(write):
+  path = write()
+  frames, _, _ = testing.talking_face(5)
+  video.write(path.parent / 'clips' / 'a.mp4', frames)
+  clip = load(path)
+  assert clip.waveform is None and clip.speech is None and 'no sound' in clip.notes[0]
+
+
+def test_the_hash_tells_a_changed_file(write):
+  path = write()
+  right = protocol.sha256(path.parent / 'clips' / 'a.mp4')
+  assert load(write(dict(sha256=right))).name == 'a'
+  with pytest.raises(InputError, match='sha256 differs'):
+    load(write(dict(sha256='0' * 64)))
+
+
+def test_a_pattern_must_fit_one_file(write):
+  clip = dict(person='p', name='p')
+  assert load(write(clips=[dict(video='clips/*.mp4', **clip)])).name == 'p'
+  with pytest.raises(InputError, match='found 0'):
+    load(write(clips=[dict(video='clips/b*.mp4', **clip)]))
+
+
+def test_small_clips_are_enlarged_and_it_is_noted(write):
+  clip = load(write(size=128))
+  assert clip.frames.shape[1:3] == (128, 128) and '64 pixels enlarged' in clip.notes[0]
+
+
+@pytest.mark.parametrize(
+  'changes, message',
+  [
+    (dict(clips=[]), 'one clip or more'),
+    (dict(size=8), 'size of 64'),
+    (dict(size='512'), '"size"'),
+    (dict(sise=512), 'unknown "sise"'),
+    (dict(root='nowhere'), 'there is none'),
+    (dict(clips=[dict(video='a.mp4')]), 'expected "person"'),
+    (dict(clips=2 * [dict(video='a.mp4', person='p')]), 'two clips named a'),
+    (dict(clips=[dict(video='a.mp4', person='p', name='../p')]), 'letters'),
+  ],
+)
+def test_a_wrong_protocol_is_one_line(write, changes, message):
+  with pytest.raises(InputError, match=message):
+    protocol.read(write(**changes))
+
+
+def test_no_json_is_one_line(tmp_path):
+  with pytest.raises(InputError, match='cannot be read'):
+    protocol.read(tmp_path / 'none.json')
+  (tmp_path / 'bad.json').write_text('{')
+  with pytest.raises(InputError, match='expected JSON'):
+    protocol.read(tmp_path / 'bad.json')
+
+
+def test_the_protocols_that_ship_are_well_formed_and_name_nobody():
+  for path in PROTOCOLS.glob('*.json'):
+    given = json.loads(path.read_text())
+    root = path.parent / given['root']
+    if root.is_dir():
+      protocol.read(path)
+    assert all(clip['person'] == clip['name'] for clip in given['clips'])
