@@ -6,6 +6,7 @@ which there is no picture (`seen` = 0), only the flow that should arise.
 """
 
 import functools
+import re
 
 import cv2
 import grain
@@ -56,25 +57,27 @@ def recolour(rng, gain, offset, **_):
 class Pairs(grain.sources.RandomAccessDataSource):
   """Item i is the i-th clip or still; `draw(item, rng)` makes an example of it."""
 
-  def __init__(self, folder, split, targets=4, stills=0.25, augment=True):
-    self.clips = [c for c in cache.clips(folder, split)]
-    landmarks = [landmark_code.smooth(c.landmarks) for c in self.clips]
-    whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
-    self.clips = [self.clips[i] for i in whole]
-    self.landmarks = [landmarks[i] for i in whole]
-    train = (
-      self.landmarks
-      if split == 'train'
-      else [landmark_code.smooth(c.landmarks) for c in cache.clips(folder, 'train')]
-    )
-    self.code = landmark_code.fit([t for t in train if np.isfinite(t).all()])
-    self.frames = [c.frames for c in self.clips]
-    self.openings = [face_mesh.mouth_opening(track) for track in self.landmarks]
-    self.mirror = landmark_code.mirror_indices(np.mean([t.mean(0) for t in self.landmarks], 0))
-    self.stills = cache.stills(folder, split)
-    self.targets, self.augment = targets, augment
+  def __init__(
+    self, folder, split, targets=4, stills=0.25, augment=True, licence='', gap=0, size=None
+  ):
+    """`gap`: frames that targets are at most away from their source, 0: the whole clip; `size`:
+    side that pictures out of records are brought to."""
+    self.clips = [c for c in cache.clips(folder, split, size) if re.search(licence, c.licence)]
+    if cache.is_records(folder):
+      lengths = self._open_records()
+    else:
+      landmarks = [landmark_code.smooth(c.landmarks) for c in self.clips]
+      whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
+      self.clips = [self.clips[i] for i in whole]
+      self.landmarks = [landmarks[i] for i in whole]
+      self.frames = [c.frames for c in self.clips]
+      self.openings = [face_mesh.mouth_opening(track) for track in self.landmarks]
+      self.mirror = landmark_code.mirror_indices(np.mean([t.mean(0) for t in self.landmarks], 0))
+      lengths = [len(track) for track in self.landmarks]
+    self.stills = cache.stills(folder, split, licence)
+    self.targets, self.augment, self.gap, self.size = targets, augment, gap, size
     # Long clips count more, but less than their length: people matter more than minutes.
-    weights = np.sqrt([len(track) for track in self.landmarks])
+    weights = np.sqrt(lengths)
     slots = 1000
     counts = np.ceil(slots * weights / weights.sum()).astype(int)
     self.items = [('clip', i) for i, n in enumerate(counts) for _ in range(n)]
@@ -83,6 +86,19 @@ class Pairs(grain.sources.RandomAccessDataSource):
       wanted = int(len(self.items) * stills / (1 - stills))
       copies = -(-len(chosen) // wanted)  # whole rounds of all stills
       self.items = self.items * copies + [('still', i) for i in chosen]
+
+  def _open_records(self):
+    """The same attributes, read when asked for: a set of records may be larger than the memory."""
+    from ifmdm_jax.pipeline.records import Lazy  # plain arrays need no tensorflow-datasets
+
+    count = len(self.clips)
+    smooth = lambda i: landmark_code.smooth(self.clips[i].landmarks)
+    self.landmarks = Lazy(smooth, count)
+    self.frames = Lazy(lambda i: self.clips[i].frames, count)
+    self.openings = Lazy(lambda i: face_mesh.mouth_opening(smooth(i)), count)
+    some = range(0, count, -(-count // 50))  # faces enough to tell left from right
+    self.mirror = landmark_code.mirror_indices(np.mean([smooth(i).mean(0) for i in some], 0))
+    return [len(clip) for clip in self.clips]
 
   def __len__(self):
     return len(self.items)
@@ -95,31 +111,35 @@ class Pairs(grain.sources.RandomAccessDataSource):
     pictures, points, seen = (self._clip if kind == 'clip' else self._still)(index, rng)
     if self.augment:
       pictures, points = self._augment(pictures, points, rng)
-    codes = self.code(points)
     return dict(
       source=pictures[0],
       source_points=points[0],
-      source_code=codes[0],
       target=pictures[1:],
       target_points=points[1:],
-      target_code=codes[1:],
       seen=seen,
     )
 
   def _clip(self, index, rng):
-    count = len(self.landmarks[index])
+    landmarks = self.landmarks[index]
+    count = len(landmarks)
     chosen = rng.integers(count, size=1 + self.targets)
+    first, stop = 0, count
+    if self.gap:
+      first, stop = max(0, chosen[0] - self.gap), min(count, chosen[0] + self.gap + 1)
+      chosen[1:] = rng.integers(first, stop, size=self.targets)
     # Half of the examples: one target as far as possible from the source in mouth opening.
     if rng.random() < 0.5:
       opening = self.openings[index]
-      some = rng.integers(count, size=16)
+      some = rng.integers(first, stop, size=16)
       chosen[1] = some[np.argmax(np.abs(opening[some] - opening[chosen[0]]))]
-    pictures = np.stack([self.frames[index][i] for i in chosen])
-    return pictures, self.landmarks[index][chosen], np.ones(self.targets, np.float32)
+    pictures = np.asarray(self.frames[index][chosen])
+    return pictures, landmarks[chosen], np.ones(self.targets, np.float32)
 
   def _still(self, index, rng):
     frames, landmarks, _ = self.stills
     picture, points = frames[index], landmarks[index]
+    if self.size and self.size != picture.shape[0]:
+      picture = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
     seen = (np.arange(self.targets) < self.targets // 2).astype(np.float32)
     pictures, tracks = [picture], [points]
     for target in range(self.targets):
@@ -154,9 +174,21 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """Endless batches; see `Pairs.draw` for the keys. Deterministic in (seed, step, process).
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
-  fractions of the side, *_code float32 [B, (K,) 20], seen float32 [B, K].
+  fractions of the side, seen float32 [B, K]. `config.cache` is a folder of plain arrays or of
+  records; optional `config.gap` and `config.size`: see `Pairs`.
   """
-  source = Pairs(config.cache, split, config.targets, config.stills, augment=split == 'train')
+  train = split == 'train'
+  licence = config.get('licence', '') if train else ''
+  source = Pairs(
+    config.cache,
+    split,
+    config.targets,
+    config.stills,
+    train,
+    licence,
+    config.get('gap', 0),
+    config.get('size', None),
+  )
   dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
   return iter(

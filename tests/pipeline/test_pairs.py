@@ -24,7 +24,7 @@ def test_batches_have_one_source_and_its_targets(config):
   assert batch['source'].shape == (2, 64, 64, 3) and batch['source'].dtype == np.uint8
   assert batch['target'].shape == (2, 3, 64, 64, 3)
   assert batch['target_points'].shape == (2, 3, 468, 2)
-  assert batch['target_code'].shape == (2, 3, 20) and batch['seen'].shape == (2, 3)
+  assert batch['seen'].shape == (2, 3)
 
 
 def test_same_seed_same_batches_and_another_seed_others(config):

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
-from ifmdm_jax.autoencoder.lite import composite
+from ifmdm_jax.autoencoder.lite import composite, geometry
 
 
 class Source(NamedTuple):
@@ -14,9 +15,9 @@ class Source(NamedTuple):
 
   fine: Array  # [B, 64, 64, F] features
   coarse: Array  # [B, 32, 32, G] features
-  head: Array  # [B, 32, 32, M, 2] flow per unit of code, in target coordinates
-  face: Array  # [B, 64, 64, M, 2] flow per unit of code, in source coordinates
+  fields: Array  # [B, 32, 32, M, 2] flow per unit of code, in target coordinates
   thumb: Array  # [B, 64, 64, 3] the picture itself, small
+  points: Array  # [B, 468, 2] its landmarks
 
 
 class Drawing(NamedTuple):
@@ -25,7 +26,8 @@ class Drawing(NamedTuple):
   grid: Array  # [B, 128, 128, 2] where to look in the source, fractions of the side
   mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
   paint: Array  # [B, 256, 256, 3]
-  base: Array  # [B, 64, 64, 2] the grid before the per-frame correction
+  base: Array  # [B, 128, 128, 2] the grid before the per-frame correction
+  missing: Array  # [B, K, 2] how far the fields alone would have left each carrier
 
 
 def act(x):
@@ -79,20 +81,6 @@ class Encoder(nn.Module):
     return maps
 
 
-class MotionEncoder(nn.Module):
-  """A frame's motion code h, read from its pixels: [B, 128, 128, 3] -> [B, M]."""
-
-  motion_dim: int
-  widths: tuple[int, ...] = (24, 48, 96, 128, 128)
-  hidden: int = 256
-
-  @nn.compact
-  def __call__(self, image):
-    x = Encoder(self.widths)(image)[-1]
-    x = act(group_norm(x)).reshape(x.shape[0], -1)  # keep where things are: no pooling
-    return nn.Dense(self.motion_dim)(act(nn.Dense(self.hidden)(x)))
-
-
 class SourceEncoder(nn.Module):
   """A small U-Net over the portrait: features to warp, and flow fields to combine."""
 
@@ -102,21 +90,19 @@ class SourceEncoder(nn.Module):
   coarse: int = 64
 
   @nn.compact
-  def __call__(self, image):  # [B, 128, 128, 3]
-    half, quarter, eighth, x = Encoder(self.widths)(image)  # 64, 32, 16, 8 px
+  def __call__(self, image, points):  # [B, 128, 128, 3], [B, 468, 2]
+    mouth = geometry.inner_mouth(points, image.shape[1])
+    maps = Encoder(self.widths)(jnp.concatenate([image, mouth], axis=-1))
+    half, quarter, eighth, x = maps  # 64, 32, 16, 8 px
     x = NormBlock()(act(conv(self.widths[2])(enlarge(act(x)))) + eighth)
     x = NormBlock()(act(conv(self.widths[1])(enlarge(act(x)))) + quarter)
     coarse = conv(self.coarse)(act(x))
     y = jnp.concatenate([enlarge(nn.Dense(self.widths[0])(act(x))), half], axis=-1)
-    y = act(conv(self.widths[0])(y))
-    fine = conv(self.fine)(y)
-
-    def fields(x):  # small at first: an untrained network should hardly move the picture
-      x = act(group_norm(x))
-      x = 0.02 * conv(2 * self.motion_dim, kernel_init=nn.initializers.normal(5e-3))(x)
-      return x.reshape(*x.shape[:3], self.motion_dim, 2)
-
-    return Source(fine, coarse, fields(x), fields(y), composite.halve(image))
+    fine = conv(self.fine)(act(conv(self.widths[0])(y)))
+    # Small at first: an untrained network should hardly move the picture.
+    fields = conv(2 * self.motion_dim, kernel_init=normal(5e-3))(act(group_norm(x)))
+    fields = 0.02 * fields.reshape(*x.shape[:3], self.motion_dim, 2)
+    return Source(fine, coarse, fields, composite.halve(image), points)
 
 
 class FilmBlock(nn.Module):
@@ -127,74 +113,89 @@ class FilmBlock(nn.Module):
     width = x.shape[-1]
     scale, shift = jnp.split(nn.Dense(2 * width)(motion)[:, None, None, :], 2, axis=-1)
     y = act(conv(width)(x) * (1.0 + scale) + shift)
-    return x + conv(
-      width, kernel_init=nn.initializers.variance_scaling(0.2, 'fan_in', 'truncated_normal')
-    )(y)
-
-
-def combine(fields, code):
-  """Linear flow: sum_k code_k field_k. [B, r, r, M, 2], [B, M] -> [B, r, r, 2]."""
-  return jnp.einsum('bhwmc,bm->bhwc', fields, code)
+    return x + conv(width, kernel_init=variance_scaling(0.2, 'fan_in', 'truncated_normal'))(y)
 
 
 class Decoder(nn.Module):
   """Source and relative code -> how to draw the frame; run once per frame.
 
-  The head moves first (field in target coordinates), the face moves on it (field in source
-  coordinates, so it stays on the lips however the head has moved); then a small network
-  looks at the warped features, corrects the flow and paints what the source never showed.
+  Three layers of motion. Fields, linear in the code, carry hair, neck and shoulders; landmarks,
+  linear in the code as well, put the face exactly where it has to be; then a small network looks
+  at the warped features, corrects the flow, and paints what the source never showed.
   """
 
   width: int = 64
   inner: int = 96
   fine: int = 32
   directions: int = 64
-  closed: float = 2.0  # the mask starts at sigmoid(-closed): nearly all warp
+  closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
+  opened: float = 3.0  # and between the lips at sigmoid(opened)
+  shade: float = 0.6  # how much darker paint starts there
 
   @nn.compact
-  def __call__(self, source, code):  # code: h_t - h_s, [B, M]
+  def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
     # Orthogonal directions (paper, eq. of the latent navigation): motion = Q (h_t - h_s).
-    raw = self.param('directions', nn.initializers.normal(1.0), (self.directions, code.shape[-1]))
+    raw = self.param('directions', normal(1.0), (self.directions, code.shape[-1]))
     motion = code @ jnp.linalg.qr(raw)[0].T
     motion = jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
 
-    side = source.coarse.shape[1]  # 32
-    head = composite.identity_grid(side)[None] + combine(source.head, code)
-    head = composite.upsample_grid(head, 2 * side)
-    base = head + composite.sample(combine(source.face, code), head)
+    side = source.fine.shape[1]  # 64
+    points = source.points + moved
+    base, missing = follow(source, code, points, 2 * side)
+    mouth = geometry.inner_mouth(points, 2 * side)
 
-    coarse = composite.sample(source.coarse, composite.halve(base))
-    fine = composite.sample(source.fine, base)
+    half = composite.halve(base)
+    coarse = composite.sample(source.coarse, composite.halve(half))
+    fine = composite.sample(source.fine, half)
     x = FilmBlock()(conv(self.width)(coarse), motion)
     y = FilmBlock()(conv(self.inner, stride=2)(act(x)), motion)
     y = FilmBlock()(y, motion)
     x = x + conv(self.width)(enlarge(act(y)))
     x = FilmBlock()(x, motion)
-    moved = 10.0 * (base - composite.identity_grid(2 * side)[None])
-    x = jnp.concatenate([enlarge(nn.Dense(self.fine)(act(x))), fine, moved], axis=-1)
-    x = FilmBlock()(act(conv(self.fine)(x)), motion)
+    flow = 10.0 * (half - composite.identity_grid(side)[None])
+    x = [enlarge(nn.Dense(self.fine)(act(x))), fine, flow, geometry.fold(mouth, 2)]
+    x = FilmBlock()(act(conv(self.fine)(jnp.concatenate(x, axis=-1))), motion)
 
-    head = conv(8 + 16 + 48, kernel_init=nn.initializers.normal(5e-3))(act(group_norm(x)))
+    head = conv(8 + 16 + 48, kernel_init=normal(5e-3))(act(group_norm(x)))
     flow, mask, paint = jnp.split(head, [8, 24], axis=-1)
     # Zero difference is the identity, whatever the network says.
     awake = (1.0 - jnp.exp(-jnp.sum(code**2, axis=-1)))[:, None, None, None]
-    grid = composite.upsample_grid(base, 4 * side) + awake * 0.02 * unshuffle(flow, 2)
-    mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) - self.closed)
-    # Paint starts as the warped picture, blurred: opening the mask early does no harm.
-    blurred = composite.upsample(composite.sample(source.thumb, base), 8 * side)
-    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base)
+    grid = base + awake * 0.02 * unshuffle(flow, 2)
+    inside = composite.upsample(mouth, 4 * side)
+    prior = (self.opened + self.closed) * inside - self.closed
+    mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) + prior)
+    # A mouth wider open than the portrait's shows what the portrait does not have.
+    floor = geometry.widening(source.points, points)[:, None, None, None] * inside
+    mask = floor + (1.0 - floor) * mask
+    # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
+    blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
+    blurred = (blurred + 1.0) * (1.0 - self.shade * inside) - 1.0
+    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
+
+
+def follow(source, code, points, side):
+  """Where each pixel of the frame looks in the source, as fields and landmarks have it.
+
+  Source, code [B, M], landmarks of the frame [B, 468, 2] -> grid [B, side, side, 2], and what the
+  fields have left to the landmarks [B, K, 2].
+  """
+  flow = jnp.einsum('bhwmc,bm->bhwc', source.fields, code)
+  moved = composite.identity_grid(flow.shape[1])[None] + flow
+  carriers = points[:, geometry.CARRIERS]
+  found = composite.sample(moved, carriers[:, :, None])[:, :, 0]
+  missing = source.points[:, geometry.CARRIERS] - found
+  return composite.upsample_grid(moved, side) + geometry.splat(missing, carriers, side), missing
 
 
 class Autoencoder(nn.Module):
-  """Appearance from one picture, motion from another.
+  """Appearance from one picture, motion from a code.
 
-  The three parts are methods, so that a sampler can run each as often as it is needed:
-  `appearance` and `motion` once per portrait, `draw` once per frame.
+  The parts are methods, so that a sampler can run each as often as it is needed: `appearance` once
+  per portrait, `draw` once per frame.
   """
 
   motion_dim: int = 20
   source_widths: tuple[int, ...] = (32, 64, 128, 160)
-  motion_widths: tuple[int, ...] = (24, 48, 96, 128, 128)
   fine: int = 24
   coarse: int = 64
   decoder_width: int = 64
@@ -203,21 +204,15 @@ class Autoencoder(nn.Module):
 
   def setup(self):
     self.source_encoder = SourceEncoder(self.motion_dim, self.source_widths, self.fine, self.coarse)
-    self.motion_encoder = MotionEncoder(self.motion_dim, self.motion_widths)
     self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
 
-  def appearance(self, image):
-    """[B, 128, 128, 3] in [-1, 1] -> Source."""
-    return self.source_encoder(image)
+  def appearance(self, image, points):
+    """[B, 128, 128, 3] in [-1, 1] and its landmarks [B, 468, 2] -> Source."""
+    return self.source_encoder(image, points)
 
-  def motion(self, image):
-    """[B, 128, 128, 3] in [-1, 1] -> codes h [B, M]."""
-    return self.motion_encoder(image)
+  def draw(self, source, code, moved):
+    """Source, relative code h_t - h_s [B, M], how it moves landmarks [B, 468, 2] -> Drawing."""
+    return self.decoder(source, code, moved)
 
-  def draw(self, source, code):
-    """Source and relative code h_t - h_s [B, M] -> Drawing."""
-    return self.decoder(source, code)
-
-  def __call__(self, source_image, driving_image):
-    code = self.motion(driving_image) - self.motion(source_image)
-    return self.draw(self.appearance(source_image), code)
+  def __call__(self, image, points, code, moved):
+    return self.draw(self.appearance(image, points), code, moved)
