@@ -1,5 +1,7 @@
 """From training runs to weights that ship, and from either to a sampler.
 
+  python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion --output DIR
+
 A release is a folder: config.json, autoencoder.safetensors and motion.safetensors in half
 precision, statistics.npz, and the model card beside them.
 """
@@ -10,8 +12,14 @@ import pathlib
 import shutil
 
 import ml_collections
+from absl import flags
 
+from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+
+_AUTOENCODER = flags.DEFINE_string('autoencoder', None, 'Workdir of stage 1.', **errors.SHARED)
+_MOTION = flags.DEFINE_string('motion', None, 'Workdir of stage 2.', **errors.SHARED)
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.', **errors.SHARED)
 
 BUNDLED = pathlib.Path(__file__).parent / 'weights' / 'lite'
 
@@ -49,6 +57,7 @@ def load(path=None):
     InputError: nothing of the kind is there.
   """
   from ifmdm_jax.audio import features
+  from ifmdm_jax.motion import model as motion_model
   from ifmdm_jax.sampling import sampler
   from ifmdm_jax.training import checkpoints
 
@@ -68,10 +77,10 @@ def load(path=None):
     advice = configs.sampler
   elif (folder / 'checkpoints').is_dir():
     config, _ = checkpoints.load(folder)
-    if 'autoencoder' not in config.data:
+    if 'autoencoder' not in config.get('data', {}):
       raise InputError(
-        f'{folder} is a run of stage 1; expected one of stage 2, or a release: make '
-        'one with python -m ifmdm_jax.export'
+        f'{folder} names no stage 1 to draw with: expected a run of stage 2, one imported with '
+        '--autoencoder, or a release; make one with python -m ifmdm_jax.release'
       )
     stages = {
       'autoencoder': sampler.Stage(*trained(config.data.autoencoder)),
@@ -87,8 +96,23 @@ def load(path=None):
   return sampler.Sampler(
     stages['autoencoder'],
     motion,
-    motion.module.frozen(motion.config),
+    motion_model.frozen(motion.config),  # a student's module freezes its teacher besides
     features.load(motion.config.audio),
+    size=stages['autoencoder'].config.get('size', 512),
     steps=advice.steps,
     guidance=advice.guidance,
+    stepper=advice.get('stepper', 'ddim'),
   )
+
+
+def main(_):
+  for flag in (_AUTOENCODER, _MOTION, _OUTPUT):
+    if not flag.value:
+      raise InputError(f'expected --autoencoder, --motion and --output, got no --{flag.name}')
+  save(_OUTPUT.value, _AUTOENCODER.value, _MOTION.value)
+  size = sum(path.stat().st_size for path in pathlib.Path(_OUTPUT.value).iterdir())
+  print(f'{_OUTPUT.value}: {size / 1e6:.1f} MB')
+
+
+if __name__ == '__main__':
+  errors.run(main)

@@ -11,6 +11,8 @@ as it was recorded. Same seed, same video.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  hours of sound, in memory that does not grow   --stream
+  the next start in seconds                      --compile_cache ~/.cache/ifmdm_jax
 
 The result is marked as synthetic in its metadata. Animate only faces you may animate.
 Bad input ends in one line, exit status 2 and no file.
@@ -74,6 +76,12 @@ FACE = flags.DEFINE_integer(
 )
 PASTE_BACK = flags.DEFINE_bool(
   'paste_back', False, 'Put the moving square back into the picture.', **errors.SHARED
+)
+STREAM = flags.DEFINE_bool(
+  'stream', False, 'Hear the sound as a live one, block by block: bounded memory.', **errors.SHARED
+)
+COMPILE_CACHE = flags.DEFINE_string(
+  'compile_cache', None, 'Folder that keeps compiled programs for the next start.', **errors.SHARED
 )
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing output.', **errors.SHARED)
 
@@ -163,6 +171,18 @@ def read_voice(path):
   return voice
 
 
+def check_voice(path):
+  """Length of a voice in samples at 16 kHz, checked like `read_voice` in memory that is bounded."""
+  from ifmdm_jax.video import read
+
+  count, peak = 0, 0.0
+  for block in read.mono_blocks(path, SAMPLE_RATE):
+    count, peak = count + len(block), max(peak, float(np.abs(block).max(initial=0)))
+  if count < SAMPLE_RATE or peak < SILENCE or peak > 64:  # it has to be said
+    return len(read_voice(path))
+  return count
+
+
 def sample(
   image,
   audio,
@@ -172,6 +192,7 @@ def sample(
   face=None,
   paste_back=False,
   overwrite=False,
+  stream=False,
   **options,
 ):
   """Writes the video; returns (frames, seconds it took). All input is checked before the work.
@@ -189,21 +210,29 @@ def sample(
       'leave --checkpoint out for the bundled weights'
     )
   picture, square = read_picture(image, crop, face, paste_back)
-  voice = read_voice(audio)
+  voice = None if stream else read_voice(audio)
+  count = check_voice(audio) if stream else len(voice)
 
   import ifmdm_jax as ifm
   from ifmdm_jax.pipeline.prep import faces
 
   start = time.monotonic()
   sampler = ifm.load(checkpoint)
-  frames = sampler.frames(faces.cut(picture, square), voice, sample_rate=SAMPLE_RATE, **options)
+  portrait = faces.cut(picture, square)
+  if stream:
+    from ifmdm_jax.video import read
+
+    blocks = read.mono_blocks(audio, SAMPLE_RATE)
+    frames = sampler.stream(portrait, blocks, sample_rate=SAMPLE_RATE, **options)
+  else:
+    frames = sampler.frames(portrait, voice, sample_rate=SAMPLE_RATE, **options)
   finish = _paster(picture, square) if paste_back else lambda frame: frame
   written = _write(
     output,
     frames,
     finish,
     audio,
-    round(len(voice) / SAMPLE_RATE * FPS),
+    round(count / SAMPLE_RATE * FPS),
     name=str(checkpoint or 'bundled'),
     seed=options.get('seed'),
   )
@@ -269,6 +298,10 @@ def main(_):
       raise InputError(
         f'expected --image, --audio and --output, got no --{required.name}: --help shows an example'
       )
+  if COMPILE_CACHE.value:
+    from ifmdm_jax.sampling import programs
+
+    programs.keep(COMPILE_CACHE.value)
   options = {
     'seed': SEED.value,
     'steps': STEPS.value,
@@ -287,6 +320,7 @@ def main(_):
     FACE.value,
     PASTE_BACK.value,
     OVERWRITE.value,
+    STREAM.value,
     **options,
   )
   print(

@@ -16,12 +16,14 @@ class Synthesis(nn.Module):
   """
 
   max_width: int = 512
+  generate: bool = True  # see `FlowHead`
+  clean: bool = False
 
   @nn.compact
   def __call__(self, latent, features):
     width = channels(4, self.max_width)
     x = self.param('input', NORMAL, (4, 4, width))
-    x = jnp.broadcast_to(x[None], (latent.shape[0], *x.shape))
+    x = jnp.broadcast_to(x[None], (latent.shape[0], *x.shape)).astype(features[0].dtype)
     x = StyledConv(width, name='conv1')(x, latent)
     raw = rgb = None
     for level, feature in enumerate(features):
@@ -29,7 +31,8 @@ class Synthesis(nn.Module):
       x = StyledConv(width, up=True, name=f'convs_{2 * level}')(x, latent)
       x = StyledConv(width, name=f'convs_{2 * level + 1}')(x, latent)
       self.sow('intermediates', 'in', x)
-      head = FlowHead(last=level == len(features) - 1, name=f'to_flows_{level}')
+      last = level == len(features) - 1
+      head = FlowHead(last, self.generate, self.clean, name=f'to_flows_{level}')
       warp, x, raw = head(x, latent, feature, raw)
       rgb = ToRGB(name=f'to_rgbs_{level}')(warp, rgb)
       for name, value in {'flow_raw': raw, 'warp': warp, 'out': x, 'rgb': rgb}.items():

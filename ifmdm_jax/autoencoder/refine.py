@@ -16,19 +16,22 @@ PLAIN = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')  # +- 1/sqr
 
 
 class RefineBlock(nn.Module):
-  """[B, H, W, 3] -> [B, H, W, 3]."""
+  """[B, H, W, 3] -> [B, H, W, 3]; the convolutions work in `dtype`."""
 
   width: int = 512
+  dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, image):
     x = image
     for i in range(3):
       x = nn.relu(self._conv(self.width, f'conv_{i}')(x))
-    return image + self._conv(3, 'conv_out')(x)
+    return image + self._conv(3, 'conv_out')(x).astype(image.dtype)
 
   def _conv(self, features, name):
-    return nn.Conv(features, (3, 3), kernel_init=PLAIN, bias_init=ZEROS, name=name)
+    return nn.Conv(
+      features, (3, 3), kernel_init=PLAIN, bias_init=ZEROS, dtype=self.dtype, name=name
+    )
 
 
 def in_tiles(refine, image, tile):

@@ -115,12 +115,17 @@ class Gaussian:
     a = (range_ + 1) / 2
     return a * at(np.log(self.schedule.betas), t, x_t) + (1 - a) * low
 
-  def predict(self, output, x_t, t, clip=None):
-    """Output [B, ..., C or 2C] of the network at x_t [B, ..., C] -> Prediction."""
+  def predict(self, output, x_t, t, clip=None, amend=None):
+    """Output [B, ..., C or 2C] of the network at x_t [B, ..., C] -> Prediction.
+
+    amend: x_0 -> x_0, puts right what is known of the clean signal.
+    """
     value, range_ = self.split(output)
     x_0 = self.x_0_of(value, x_t, t)
     if clip is not None:
       x_0 = jnp.clip(x_0, -clip, clip)
+    if amend is not None:
+      x_0 = amend(x_0)
     mean, _ = self.posterior(x_0, x_t, t)
     return Prediction(
       x_0=x_0,

@@ -10,7 +10,7 @@ def classifier_free(network, given, absent, scale, channels=None):
   """A guided denoiser that evaluates [given | absent] as one batch.
 
   Args:
-    network: (x_t [B, ..., C], t scalar, condition) -> output [B, ..., K].
+    network: (x_t [B, ..., C], t scalar or [B], condition) -> output [B, ..., K].
     given, absent: conditions, equal trees of arrays [B, ...].
     scale: 1 is the conditional prediction, larger follows the condition more. A Python number
       equal to 1 spares the second half of the batch.
@@ -29,6 +29,7 @@ def classifier_free(network, given, absent, scale, channels=None):
   both = jax.tree.map(stack, given, absent)
 
   def denoise(x_t, t):
+    t = stack(t, t) if jnp.ndim(t) else t
     with_, without = jnp.split(network(stack(x_t, x_t), t, both), 2, axis=0)
     guided = without + scale * (with_ - without)
     if channels is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 
 import jax.numpy as jnp
 import numpy as np
@@ -82,19 +83,25 @@ def spaced(total, spacing):
 
   Args:
     total: number of steps of the full schedule.
-    spacing: 'N' spreads N steps over the whole range, both ends included; 'ddimN' takes every
-      s-th from 0 with the smallest s that gives exactly N (25 of 1000: 0, 40, .., 960).
+    spacing: 'N' or 'evenN' spreads N steps over the whole range, both ends included; 'ddimN' takes
+      every s-th from 0 with the smallest s that gives N (25 of 1000: 0, 40, .., 960); 'trailingN'
+      counts N equal strides down from the last (4 of 1000: 249, 499, 749, 999), so that sampling
+      starts at noise and spends no evaluation on a signal that is clean already (Lin et al. 2023,
+      "Common diffusion noise schedules and sample steps are flawed", section 3.3).
 
   Raises:
     InputError: if N is not within 1..total, or no whole stride gives N steps.
   """
   spacing = str(spacing)
-  by_stride = spacing.startswith('ddim')
-  digits = spacing.removeprefix('ddim')
-  count = int(digits) if digits.isdigit() else 0
+  kind, digits = re.match('(ddim|trailing|even|)([0-9]*)', spacing).groups()
+  count = int(digits) if spacing == kind + digits and digits else 0
   if not 1 <= count <= total:
-    raise InputError(f"spacing is {spacing!r}, expected 'N' or 'ddimN' with N from 1 to {total}")
-  if by_stride:
+    raise InputError(
+      f"spacing is {spacing!r}, expected 'N', 'evenN', 'ddimN' or 'trailingN', N from 1 to {total}"
+    )
+  if kind == 'trailing':
+    return np.round(total * np.arange(1, count + 1) / count).astype(int) - 1
+  if kind == 'ddim':
     for stride in range(1, total + 1):
       if len(range(0, total, stride)) == count:
         return np.arange(0, total, stride)

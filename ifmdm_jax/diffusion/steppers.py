@@ -1,7 +1,7 @@
-"""From noise to signal: one step of DDPM or DDIM, and the scan that repeats it.
+"""From noise to signal: one step of DDPM, DDIM or DPM-Solver++, and the scan that repeats it.
 
 Source: Ho et al. 2020, algorithm 2; Song et al. 2021, "Denoising Diffusion Implicit Models",
-equation 12.
+equation 12; Lu et al. 2022, "DPM-Solver++", algorithm 2.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class DDPM:
 
   stochastic = True
 
-  def __call__(self, schedule, prediction, i, noise):
+  def __call__(self, schedule, prediction, i, noise, x_0_before):
+    del x_0_before
     alive = at(np.arange(len(schedule)) > 0, i, noise)  # the last step adds nothing
     return prediction.mean + alive * jnp.exp(0.5 * prediction.log_variance) * noise
 
@@ -37,7 +38,8 @@ class DDIM:
   def stochastic(self):
     return self.eta > 0
 
-  def __call__(self, schedule, prediction, i, noise):
+  def __call__(self, schedule, prediction, i, noise, x_0_before):
+    del x_0_before
     now, before = schedule.alpha_bar, schedule.alpha_bar_prev
     sigma = self.eta * np.sqrt((1 - before) / (1 - now)) * np.sqrt(1 - now / before)
     direction = np.sqrt(np.maximum(1 - before - sigma**2, 0))
@@ -46,20 +48,50 @@ class DDIM:
     return x + at(sigma, i, x) * noise if self.stochastic else x
 
 
-STEPPERS = {'ddpm': DDPM(), 'ddim': DDIM()}
+@dataclasses.dataclass(frozen=True)
+class DPMSolver:
+  """DPM-Solver++(2M): DDIM along the line through the last two predictions of x_0.
+
+  With h = log(alpha' sigma / (sigma' alpha)), the step in half the log signal-to-noise ratio, the
+  solver's D = x_0 + h / (2 h_last) (x_0 - x_0_last) takes the place of x_0 in DDIM while x_t stays,
+  which is DDIM plus a gain times the change of x_0. The first step has no predecessor and the last
+  one is infinitely long: both are DDIM's.
+  """
+
+  stochastic = False
+
+  def __call__(self, schedule, prediction, i, noise, x_0_before):
+    x = DDIM()(schedule, prediction, i, noise, x_0_before)
+    return x + at(self.gain(schedule), i, x) * (prediction.x_0 - x_0_before)
+
+  def gain(self, schedule):
+    """float64 [N], by index of the kept step."""
+    now, before = schedule.alpha_bar, schedule.alpha_bar_prev
+    ratio = 0.5 * np.log(now / (1 - now))  # half the log signal-to-noise ratio, falling with i
+    gain = np.zeros(len(schedule))
+    if len(schedule) > 2:
+      h = ratio[:-1] - ratio[1:]  # h[i - 1]: from step i to step i - 1
+      share = np.sqrt(before) - np.sqrt((1 - before) * now / (1 - now))
+      gain[1:-1] = share[1:-1] * h[:-1] / (2 * h[1:])
+    return gain
 
 
-def sample(denoise, gaussian, stepper, x_T, noise=None, *, trajectory=False):
+STEPPERS = {'ddpm': DDPM(), 'ddim': DDIM(), 'dpm': DPMSolver()}
+
+
+def sample(denoise, gaussian, stepper, x_T, noise=None, *, amend=None, trajectory=False):
   """Runs all kept steps, last to first, in one scan.
 
   Args:
     denoise: (x_t [B, ..., C], t int scalar) -> network output [B, ..., C or 2C]; t is the index
       in the schedule of training.
     gaussian: `Gaussian`, whose schedule says which steps are kept.
-    stepper: `DDPM()` or `DDIM(eta)`.
+    stepper: `DDPM()`, `DDIM(eta)` or `DPMSolver()`.
     x_T: [B, ..., C], standard normal noise.
     noise: [N, B, ..., C], noise of the executed steps in their order; only for a stochastic
       stepper.
+    amend: x_0 -> x_0 [B, ..., C], applied to every prediction of the clean signal: parts of it that
+      are given are put in place, and the next evaluation makes the rest fit them.
     trajectory: also return every intermediate result, [N, B, ..., C].
 
   Returns:
@@ -73,12 +105,14 @@ def sample(denoise, gaussian, stepper, x_T, noise=None, *, trajectory=False):
   schedule = gaussian.schedule
   timesteps = jnp.asarray(schedule.timesteps, jnp.int32)
 
-  def step(x_t, xs):
-    i, z = xs
-    prediction = gaussian.predict(denoise(x_t, timesteps[i]), x_t, i, clip=gaussian.clip)
-    x = stepper(schedule, prediction, i, z)
-    return x, (x if trajectory else None)
+  def step(carry, xs):
+    (x_t, x_0_before), (i, z) = carry, xs
+    output = denoise(x_t, timesteps[i])
+    prediction = gaussian.predict(output, x_t, i, clip=gaussian.clip, amend=amend)
+    x = stepper(schedule, prediction, i, z, x_0_before)
+    return (x, prediction.x_0), (x if trajectory else None)
 
   order = jnp.arange(len(schedule), dtype=jnp.int32)[::-1]
-  x_0, path = jax.lax.scan(step, x_T, (order, noise if stepper.stochastic else None))
+  xs = (order, noise if stepper.stochastic else None)
+  (x_0, _), path = jax.lax.scan(step, (x_T, x_T), xs)
   return (x_0, path) if trajectory else x_0

@@ -96,9 +96,10 @@ class Tokens(nn.Module):
   clean_drop: bool
 
   @nn.compact
-  def __call__(self, x_t, t, y, hint, mean, std, train=False):
+  def __call__(self, x_t, t, y, hint, mean, std, train=False, heard=None):
     b, frames, _ = x_t.shape
     d = self.width
+    keep = lambda x: x if heard is None else x * heard[:, None, None].astype(x.dtype)
     path_drop = self.drop_audio
     if self.clean_drop:
       path_drop = 0.0
@@ -110,7 +111,7 @@ class Tokens(nn.Module):
     motion = Embedder(d // 2, name='xx_embedder')(x_t)
     mixed = jnp.concatenate([motion, sound.reshape(b, frames, d // 2)], axis=-1)
     tokens = Embedder(d, name='x_embedder')(x_t)
-    tokens = tokens + Embedder(d, path_drop, name='xy_embedder')(mixed, train)
+    tokens = tokens + Embedder(d, path_drop, name='xy_embedder')(keep(mixed), train)
 
     # three tokens that tell where the motion starts and how it is distributed
     extra = (
@@ -125,7 +126,7 @@ class Tokens(nn.Module):
     tokens = tokens + table[None]
 
     # the condition: sound of the frame and the timestep; nothing for the extra tokens
-    features = Embedder(d, path_drop, name='y_embedder')(y, train)
+    features = Embedder(d, path_drop, name='y_embedder')(keep(y), train)
     features = features.reshape(b, frames, FEATURES_PER_FRAME, d).mean(2)
     time = Embedder(d, name='t_embedder')(timestep_features(t))
     cond = features + time[:, None, :]
@@ -157,7 +158,7 @@ class MotionDiT(nn.Module):
   clean_drop: bool = False
 
   @nn.compact
-  def __call__(self, x_t, t, y, hint, mean, std, mask=None, train=False):
+  def __call__(self, x_t, t, y, hint, mean, std, mask=None, train=False, heard=None):
     """One evaluation.
 
     Args:
@@ -168,6 +169,8 @@ class MotionDiT(nn.Module):
       mean, std: [B, 1, M], statistics of the motion wanted; zeros mean "unknown".
       mask: [B, T], nonzero for real frames: the others are looked at by no token.
       train: drop inputs; needs the random stream 'drop'.
+      heard: [B], 0 takes both ways of the sound from a sample as the paper's training does; None
+        for all ones.
 
     Returns:
       [B, T, channels].
@@ -180,7 +183,7 @@ class MotionDiT(nn.Module):
       self.drop_stats,
       self.clean_drop,
       name='tokens',
-    )(x_t, t, y, hint, mean, std, train)
+    )(x_t, t, y, hint, mean, std, train, heard)
     visible = None
     if mask is not None:
       visible = jnp.pad(mask != 0, ((0, 0), (0, EXTRA_TOKENS)), constant_values=True)

@@ -103,6 +103,17 @@ def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):
   return total, {'loss': total, **metrics}
 
 
+def example(config, batch):
+  """Shapes of a batch, for plans without data."""
+  shape = lambda *sizes: jax.ShapeDtypeStruct((batch, *sizes), jnp.float32)
+  code = shape(1, config.motion_dim)
+  return dict(
+    x=shape(config.frames, config.motion_dim),
+    y=shape(FEATURES_PER_FRAME * config.frames, config.audio_width),
+    hint=code, mean=code, std=code, mask=shape(config.frames),
+  )  # fmt: skip
+
+
 def evaluate(params, batch, rng, *, config, frozen=None):
   """The numbers of `loss` with every input present."""
   return loss(params, batch, rng, config=config, frozen=frozen, drop=False)[1]
@@ -124,6 +135,9 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
   """
   units = _or_plain(units, config)
   hint, mean, std = units.controls(batch['hint'], batch['mean'], batch['std'])
+  told = getattr(config, 'statistics', ('mean', 'std'))  # the others are always absent
+  mean = mean if 'mean' in told else jnp.zeros_like(mean)
+  std = std if 'std' in told else jnp.zeros_like(std)
   x_0, y = units.motion(batch['x'], batch['hint']), units.features(batch['y'])
   mask = batch.get('mask')
   real = jnp.ones(x_0.shape[:2], x_0.dtype) if mask is None else (mask != 0).astype(x_0.dtype)
@@ -164,7 +178,7 @@ def _or_plain(units, config):
 # -- sampling
 
 
-def denoise(params, config, x_t, t, y, hint, mean=None, std=None, mask=None):
+def denoise(params, config, x_t, t, y, hint, mean=None, std=None, mask=None, heard=None):
   """One evaluation of the network without guidance; arguments in the network's units.
 
   Args:
@@ -172,19 +186,25 @@ def denoise(params, config, x_t, t, y, hint, mean=None, std=None, mask=None):
     t: int [B] or a scalar.
     y: [B, 2T, A].
     hint, mean, std: [B, 1, M]; None for statistics that are not given.
+    heard: [B], see `MotionDiT`.
 
   Returns:
     [B, T, M or 2M].
   """
   t = jnp.broadcast_to(jnp.asarray(t, jnp.int32), x_t.shape[:1])
   mean, std = (jnp.zeros_like(hint) if v is None else v for v in (mean, std))
-  return network(config).apply({'params': params}, x_t, t, y, hint, mean, std, mask)
+  apply = network(config).apply
+  return apply({'params': params}, x_t, t, y, hint, mean, std, mask, heard=heard)
 
 
 def guided_denoiser(params, config, y, hint, mean=None, std=None, mask=None, *, guidance=2.0):
   """(x_t, t) -> output with the sound's influence scaled; only the sound is ever taken away.
 
   Arguments as for `denoise`; a `guidance` of 1 costs one pass, anything else two in one batch.
+
+  The published guidance sets the features to zero, a case that the published training, which drops
+  the two ways of the sound with all they carry, never shows (unless `config.clean_drop`). With
+  `config.clean_guidance` guidance takes away what training did.
   """
 
   def evaluate(x_t, t, condition):
@@ -192,6 +212,9 @@ def guided_denoiser(params, config, y, hint, mean=None, std=None, mask=None, *, 
 
   given = dict(y=y, hint=hint, mean=mean, std=std, mask=mask)
   silent = dict(given, y=jnp.zeros_like(y))
+  if getattr(config, 'clean_guidance', False) and not config.clean_drop:
+    present = jnp.ones(y.shape[:1], y.dtype)
+    given, silent = dict(given, heard=present), dict(given, heard=jnp.zeros_like(present))
   return guide.classifier_free(evaluate, given, silent, guidance, channels=config.motion_dim)
 
 
@@ -211,6 +234,7 @@ def sample(
   stepper='ddim',
   clip=None,
   step_rng=None,
+  known=None,
 ):
   """Motion codes for one window of speech.
 
@@ -228,6 +252,7 @@ def sample(
     stepper: 'ddim', 'ddpm', or an instance such as `steppers.DDIM(eta=1.0)`.
     clip: bound on |x_0| in each step, in the network's units.
     step_rng: key for the noise of a stochastic stepper; needed if `rng` is an array of noise.
+    known: [B, K, M], codes of the window's first K frames, which the others continue.
 
   Returns:
     [B, T, M].
@@ -257,7 +282,22 @@ def sample(
   units = _or_plain(units, config)
   tokens = units.controls(hint, mean, std)
   denoiser = guided_denoiser(params, config, units.features(y), *tokens, mask, guidance=guidance)
-  return units.codes(steppers.sample(denoiser, diffusion, stepper, x_T, noise), hint)
+  amend = None
+  if known is not None and known.shape[1]:
+    amend = functools.partial(_continue, units.motion(known, hint))
+  return units.codes(steppers.sample(denoiser, diffusion, stepper, x_T, noise, amend=amend), hint)
+
+
+def _continue(known, x_0, frames=4.0):
+  """x_0 [B, T, M] that begins with `known` [B, K, M] and goes on from it without a jump.
+
+  Where the network sees the last known frame somewhere else, the frames after it are moved along,
+  by a share that falls to 1 / e in so many `frames`.
+  """
+  error = known - x_0[:, : known.shape[1]]
+  fading = np.exp(-np.arange(1, x_0.shape[1] - known.shape[1] + 1) / frames)
+  after = error[:, -1:] * jnp.asarray(fading, x_0.dtype)[None, :, None]
+  return x_0 + jnp.concatenate([error, after], axis=1)
 
 
 def _is_key(rng):

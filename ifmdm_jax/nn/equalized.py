@@ -19,8 +19,8 @@ def fused_leaky_relu(x):
 
 
 def per_channel(vector, x):
-  """[C] -> [1, ..., 1, C] with the rank of x."""
-  return vector.reshape((1,) * (x.ndim - 1) + vector.shape)
+  """[C] -> [1, ..., 1, C] with the rank and type of x."""
+  return vector.reshape((1,) * (x.ndim - 1) + vector.shape).astype(x.dtype)
 
 
 class EqualLinear(nn.Module):
@@ -54,5 +54,5 @@ class EqualConv(nn.Module):
     kernel = self.param('kernel', NORMAL, shape) * (1 / math.sqrt(math.prod(shape[:3])))
     pads = ((self.padding, self.padding),) * 2
     return lax.conv_general_dilated(
-      x, kernel, (self.stride, self.stride), pads, dimension_numbers=IMAGE
+      x, kernel.astype(x.dtype), (self.stride, self.stride), pads, dimension_numbers=IMAGE
     )

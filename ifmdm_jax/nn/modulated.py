@@ -30,16 +30,17 @@ class ModulatedConv(nn.Module):
     shape = (self.size, self.size, x.shape[-1], self.features)
     kernel = self.param('kernel', NORMAL, shape) * (1 / math.sqrt(math.prod(shape[:3])))
 
-    x = x * style[:, None, None, :]
+    x = x * style[:, None, None, :].astype(x.dtype)
+    weight = kernel.astype(x.dtype)  # the features decide in which type the work is done
     if self.up:
-      x = blur(transposed_conv(x, kernel), (1, 1), gain=4.0)
+      x = blur(transposed_conv(x, weight), (1, 1), gain=4.0)
     else:
       x = lax.conv_general_dilated(
-        x, kernel, (1, 1), ((self.size // 2,) * 2,) * 2, dimension_numbers=IMAGE
+        x, weight, (1, 1), ((self.size // 2,) * 2,) * 2, dimension_numbers=IMAGE
       )
     if self.demodulate:
       power = jnp.square(style) @ jnp.square(kernel).sum((0, 1))  # [B, features]
-      x = x * lax.rsqrt(power + 1e-8)[:, None, None, :]
+      x = x * lax.rsqrt(power + 1e-8)[:, None, None, :].astype(x.dtype)
     return x
 
 

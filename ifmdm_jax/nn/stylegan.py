@@ -2,6 +2,7 @@
 
 import math
 
+import jax.numpy as jnp
 from flax import linen as nn
 
 from ifmdm_jax.nn.equalized import ZEROS, EqualConv, fused_leaky_relu, per_channel
@@ -65,6 +66,6 @@ class ToRGB(nn.Module):
 
   @nn.compact
   def __call__(self, x, coarser=None):  # x: [B, H, W, C], coarser: [B, H/2, W/2, 3]
-    rgb = ConvLayer(3, 1, name='layer')(x)
+    rgb = ConvLayer(3, 1, name='layer')(x).astype(jnp.float32)  # sums of colours, all levels
     rgb = rgb + per_channel(self.param('bias', ZEROS, (3,)), rgb)
     return rgb if coarser is None else rgb + upsample(coarser)  # [B, H, W, 3]

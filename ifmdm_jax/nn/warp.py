@@ -3,7 +3,7 @@
 Coordinates run from -1 to 1 between the *outer edges* of the border pixels (align_corners=False).
 `base_grid` puts -1 and 1 on the *centres* of the border pixels instead. The published networks were
 trained with this mismatch, so zero flow is not the identity: it shrinks the picture by (r - 1) / r
-about its centre and mixes half a border pixel with zeros, at every level.
+about its centre and mixes half a border pixel with zeros, at every level. `centred` mends that.
 """
 
 import jax
@@ -11,9 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def base_grid(height, width):
-  """float32 [1, height, width, 2] of (x, y), from -1 to 1 in both."""
-  x, y = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
+def base_grid(height, width, centred=False):
+  """float32 [1, height, width, 2] of (x, y), from -1 to 1 in both.
+
+  centred: the pixels' own centres, where `grid_sample` gives back the picture; False as published.
+  """
+  ends = [1 - 1 / size if centred else 1 for size in (width, height)]
+  x, y = np.meshgrid(*(np.linspace(-e, e, n) for e, n in zip(ends, (width, height), strict=True)))
   return np.stack([x, y], axis=-1).astype(np.float32)[None]
 
 

@@ -2,23 +2,25 @@
 
 Windows are chained by the hint token: each starts from the last code of the one before, and the
 mean token pulls the pose back to the portrait's, so that it does not drift away over minutes.
+File, long file and microphone are one path, `Sampler.stream`; `slots.Slots` runs the same compiled
+functions for many voices at once.
 """
 
 import dataclasses
 import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.motion import model as motion_model
+from ifmdm_jax.sampling.plan import FEATURES_PER_FRAME, Listener, Plan
 
-FPS = 25
-FEATURES_PER_FRAME = 2
-BLOCK = 8  # frames drawn by one call
+BLOCK = 8  # frames drawn by one call, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +32,36 @@ class Stage:
   params: Any
 
 
+class Controls(NamedTuple):
+  """What a voice's motion is asked for, one row per voice; see `Sampler.stream`."""
+
+  seed: jax.Array  # uint32 [B]
+  mean: jax.Array  # [B, 1, M], the pose that windows are centred on
+  std: jax.Array  # [B, 1, M], 0 holds all but the lips still
+
+
 class Sampler:
   """`sampler(image, waveform)`; see `ifmdm_jax.load`.
 
   Attributes:
     size: side of the frames, pixels.
-    defaults: steps and guidance that the weights advise.
+    defaults: steps, guidance and stepper that the weights advise.
+    at_once: frames that the drawing network works on together.
+    whole, live: the plans for a voice that is there already, and for one that is still arriving.
   """
 
-  def __init__(self, autoencoder, motion, units, audio, *, size=512, steps=25, guidance=2.0):
+  def __init__(
+    self,
+    autoencoder,
+    motion,
+    units,
+    audio,
+    *,
+    size=512,
+    steps=10,
+    guidance=2.0,
+    stepper='ddim',
+  ):
     """Builds the compiled functions.
 
     Args:
@@ -48,23 +71,24 @@ class Sampler:
       units: `ifmdm_jax.motion.units.Units`, how stage 2 sees codes and features.
       audio: an `ifmdm_jax.audio.features.AudioEncoder`.
       size: side of the frames, pixels.
-      steps, guidance: defaults of every call.
+      steps, guidance, stepper: defaults of every call.
     """
-    self.size, self.defaults = size, dict(steps=steps, guidance=guidance)
+    self.size, self.defaults = size, dict(steps=steps, guidance=guidance, stepper=stepper)
+    self.whole, self.live = plans(motion.config.frames)
     self._autoencoder, self._motion, self._units, self._audio = autoencoder, motion, units, audio
-    self.window = motion.config.frames
+    # On the device once: arrays of the host would travel with every call.
+    self._params = jax.device_put((autoencoder.params, motion.params))
     module, config = autoencoder.module, autoencoder.config
     self._portrait = jax.jit(lambda params, image: module.portrait(params, image, config))
     self._read = jax.jit(lambda params, frames: module.motion(params, frames, config))
-    self._draw = jax.jit(functools.partial(_draw_block, module, config))
-
-    @functools.partial(jax.jit, static_argnames=('steps', 'guidance'))
-    def dream(params, key, y, hint, mean, std, steps, guidance):
-      return motion_model.sample(
-        params, motion.config, key, y, hint, mean, std, units=units, steps=steps, guidance=guidance
-      )
-
-    self._dream = dream
+    # One frame after the other is fastest on a CPU and takes its memory once; others want width.
+    self.at_once = 1 if jax.default_backend() == 'cpu' else BLOCK
+    self._draw = jax.jit(functools.partial(draw_block, module, config, self.at_once))
+    self._draw_mixed = jax.jit(functools.partial(draw_mixed, module, config, self.at_once))
+    self._dream = jax.jit(
+      functools.partial(dream, motion.config, units),
+      static_argnames=('new', 'steps', 'guidance', 'stepper'),
+    )
 
   def __call__(self, image, waveform, sample_rate=16_000, seed=0, **options):
     """The whole clip: uint8 [T, size, size, 3], T = round(seconds * 25).
@@ -74,38 +98,54 @@ class Sampler:
       waveform: [L] or [L, C].
       sample_rate: Hz.
       seed: of the motion; the same seed gives the same frames.
-      options: steps, guidance, motion_mean, motion_std; see `frames`.
+      options: of `stream`; the plan is `whole` if none is given.
     """
     return np.concatenate(list(self.frames(image, waveform, sample_rate, seed, **options)))
 
-  def frames(self, image, waveform, sample_rate=16_000, seed=0, **options):
-    """The same in blocks of a few frames: only the voice and its features stay in memory.
+  def frames(self, image, waveform, sample_rate=16_000, seed=0, plan=None, **options):
+    """The same in blocks of a few frames: of the video, only these are in memory."""
+    waveforms.check(waveform, sample_rate)
+    plan = plan or self.whole
+    yield from self.stream(image, [waveform], sample_rate, seed, plan=plan, **options)
 
-    Args:
-      steps: evaluations of the motion network per window.
-      guidance: how strictly the motion follows the voice; 1 is as in training.
-      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or
-        one per motion direction; lips follow the voice alone.
-      motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still.
-    """
-    features = self._audio.features(waveform, sample_rate)
-    yield from self._render(image, [features], seed, **options)
-
-  def stream(self, image, blocks: Iterable[np.ndarray], sample_rate=16_000, seed=0, **options):
+  def stream(
+    self, image, blocks: Iterable[np.ndarray], sample_rate=16_000, seed=0, plan=None, **options
+  ):
     """Frames while the voice is still arriving: yields uint8 [n, size, size, 3] as soon as the
     sound of a window of motion is there. Memory is bounded; the voice may go on for ever.
 
     Args:
-      blocks: any iterable of waveforms [l] or [l, C], of any length each.
+      blocks: any iterable of waveforms [l] or [l, C], of any length each; the frames do not depend
+        on how the sound is cut.
+      plan: the windows; `live` by default. With the same plan, `frames` gives the same frames.
+      steps: evaluations of the motion network per window, or a spacing; see
+        `diffusion.schedule.spaced`.
+      guidance: how strictly the motion follows the voice; 1 is as in training.
+      stepper: 'ddim' or 'dpm', DPM-Solver++(2M).
+      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or
+        one per motion direction; lips follow the voice alone.
+      motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still.
     """
-    yield from self._render(image, self._listen(blocks, sample_rate), seed, **options)
+    plan = plan or self.live
+    portrait = self.portrait(image)
+    size = min(BLOCK, plan.new)
+    for codes in self._windows(portrait, blocks, sample_rate, seed, plan, options):
+      pending = None
+      for start in range(0, len(codes), size):
+        block = codes[start : start + size]
+        drawn = self.draw(portrait, block, size), len(block)
+        if pending is not None:  # the device draws the next block while this one is fetched
+          yield np.asarray(pending[0])[: pending[1]]
+        pending = drawn
+      yield np.asarray(pending[0])[: pending[1]]  # shown before more sound is awaited
 
-  def codes(self, image, waveform, sample_rate=16_000, seed=0, **options):
+  def codes(self, image, waveform, sample_rate=16_000, seed=0, plan=None, **options):
     """Motion codes instead of pictures: float32 [T, M]."""
-    features = self._audio.features(waveform, sample_rate)
-    portrait = self._encode(image)
-    windows = self._dream_windows(portrait, [features], seed, **self._checked(**options))
-    return np.concatenate([np.asarray(codes) for codes in windows])
+    waveforms.check(waveform, sample_rate)
+    windows = self._windows(
+      self.portrait(image), [waveform], sample_rate, seed, plan or self.whole, options
+    )
+    return np.concatenate(list(windows))
 
   def reenact(self, image, driving, relative=False):
     """The portrait with the motion of a video: uint8 [T, size, size, 3].
@@ -116,28 +156,88 @@ class Sampler:
       relative: add the motion since the first driving frame to the portrait's own; for another
         person's video. False takes the codes as they are; for a person's own.
     """
-    portrait = self._encode(image)
+    portrait = self.portrait(image)
     codes = np.concatenate(
-      [np.asarray(self._read(self._autoencoder.params, frame[None])) for frame in driving]
+      [np.asarray(self._read(self._params[0], frame[None])) for frame in driving]
     )
     if relative:
       codes = codes - codes[:1] + np.asarray(portrait.code)
-    return np.concatenate(list(self._draw_all(portrait, codes)))
+    blocks = (codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK))
+    drawn = [self.draw(portrait, block) for block in blocks]
+    return np.concatenate([np.asarray(block) for block in drawn])[: len(codes)]
 
-  def _render(self, image, features, seed, **options):
-    portrait = self._encode(image)
-    for codes in self._dream_windows(portrait, features, seed, **self._checked(**options)):
-      yield from self._draw_all(portrait, codes)
+  def warm(self, plan=None, sample_rate=16_000, **options):
+    """Compiles everything that `stream` needs, so that the first frame comes at once."""
+    plan = plan or self.live
+    silence = np.zeros(-(-plan.length * sample_rate // 25), np.float32)
+    picture = np.zeros((self.size, self.size, 3), np.uint8)
+    for _ in self.stream(picture, [silence], sample_rate, plan=plan, **options):
+      pass
 
-  def _draw_all(self, portrait, codes):
-    for start in range(0, len(codes), BLOCK):
-      block = codes[start : start + BLOCK]
-      whole = np.pad(block, ((0, BLOCK - len(block)), (0, 0)), mode='edge')
-      yield np.asarray(self._draw(self._autoencoder.params, portrait, whole))[: len(block)]
+  # -- the parts, which `slots.Slots` uses as well
 
-  def _checked(self, steps=None, guidance=None, motion_mean=0.0, motion_std=1.0):
-    steps = self.defaults['steps'] if steps is None else steps
-    guidance = self.defaults['guidance'] if guidance is None else guidance
+  def portrait(self, image):
+    """uint8 [H, H, 3], any side -> what `draw` needs of it."""
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
+      raise InputError(
+        f'image should be a square uint8 [H, H, 3], got {image.shape}: cut it with '
+        f'ifmdm_jax.sample.find_square'
+      )
+    if image.shape[0] != self.size:
+      import cv2
+
+      shrinks = image.shape[0] > self.size
+      image = cv2.resize(
+        image, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+      )
+    return self._portrait(self._params[0], image)
+
+  def draw(self, portrait, codes, size=BLOCK):
+    """Codes [n, M] -> uint8 [size, R, R, 3] on the device, of which the first n are asked for.
+
+    Always `size` frames, n or more, so that every call is the same program.
+    """
+    codes = np.pad(codes, ((0, size - len(codes)), (0, 0)), mode='edge')
+    return self._draw(self._params[0], portrait, codes)
+
+  def dream(self, y, mask, before, index, controls, **options):
+    """One window for B voices at once; see `dream` below."""
+    return self._dream(self._params[1], y, mask, before, index, controls, **options)
+
+  def before(self, portrait, plan):
+    """Codes before the first window, [1, 1 + plan.known, M]: the portrait's own."""
+    return np.repeat(np.asarray(portrait.code)[:, None], 1 + plan.known, axis=1)
+
+  def draw_mixed(self, portraits, who, codes):
+    """Frames of several portraits: portraits [N, ...], who int [n], codes [n, M].
+
+    Returns uint8 [n, size, size, 3] on the device.
+    """
+    return self._draw_mixed(self._params[0], portraits, who, codes)
+
+  @property
+  def programs(self):
+    """The jitted functions by name: portrait, dream, draw."""
+    return dict(portrait=self._portrait, dream=self._dream, draw=self._draw)
+
+  @property
+  def stages(self):
+    """(stage 1, stage 2, units)."""
+    return self._autoencoder, self._motion, self._units
+
+  def listener(self, plan, sample_rate):
+    """A `plan.Listener` with this sampler's speech encoder."""
+    return Listener(self._audio, plan, sample_rate)
+
+  def checked(self, steps=None, guidance=None, stepper=None):
+    """What `dream` is told, defaults filled in."""
+    given = dict(steps=steps, guidance=guidance, stepper=stepper)
+    chosen = {k: self.defaults[k] if v is None else v for k, v in given.items()}
+    return dict(chosen, steps=spacing(chosen['steps']), guidance=float(chosen['guidance']))
+
+  def controls(self, portrait, seed=0, motion_mean=0.0, motion_std=1.0):
+    """`Controls` of one voice, as NumPy arrays."""
     directions = self._motion.config.motion_dim
     offset = np.asarray(motion_mean, np.float32)
     if offset.shape not in ((), (directions,)):
@@ -150,80 +250,118 @@ class Sampler:
         f'motion_mean and motion_std should be finite and motion_std not negative, '
         f'got {motion_mean} and {motion_std}'
       )
-    if offset.shape == ():
-      offset = np.full(directions, offset)
-    return dict(steps=int(steps), guidance=float(guidance), offset=offset, scale=float(motion_std))
-
-  def _encode(self, image):
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
-      raise InputError(
-        f'image should be a square uint8 [H, H, 3], got {image.shape}: cut it with '
-        f'ifmdm_jax.sample.find_square'
-      )
-    import cv2
-
-    if image.shape[0] != self.size:
-      shrinks = image.shape[0] > self.size
-      image = cv2.resize(
-        image, (self.size, self.size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-      )
-    return self._portrait(self._autoencoder.params, image)
-
-  def _dream_windows(self, portrait, features, seed, *, steps, guidance, offset, scale):
-    """Codes [t, M] window by window, from arrays of features [2t, A] of any length."""
-    rest, typical = portrait.code, self._units.statistics['window_std']  # [1, M], [M]
+    typical = np.asarray(self._units.statistics['window_std'], np.float32)  # [M]
     # Directions whose statistics are not told, the lips, are left alone by both.
-    mean = (rest + (offset * typical)[None])[None]
-    std = (scale * typical)[None, None]
-    hint = rest[None]
-    for index, (y, count) in enumerate(_in_windows(features, FEATURES_PER_FRAME * self.window)):
-      key = jax.random.fold_in(jax.random.key(seed), index)
-      codes = self._dream(self._motion.params, key, y[None], hint, mean, std, steps, guidance)
-      codes = np.asarray(codes[0, : count // FEATURES_PER_FRAME])
-      if scale == 0:  # tokens ask for calm; this holds the head entirely still
-        codes = np.where(np.asarray(self._units.told)[None], np.asarray(mean[0]), codes)
-      hint = jnp.asarray(codes[None, -1:])
-      yield codes
+    mean = np.asarray(portrait.code, np.float32) + offset * typical
+    std = np.float32(motion_std) * typical
+    return Controls(np.array([seed % 2**32], np.uint32), mean[:, None], std[None, None])
 
-  def _listen(self, blocks, sample_rate, past_seconds=4.0):
-    """Features of each whole window as its sound arrives, heard with a few seconds of past."""
-    per_frame = sample_rate / FPS
-    heard = None  # the sound not yet turned into features, and the past before it
-    past, done = 0, 0  # samples of past in `heard`; frames delivered
-    total = 0
-    for block in blocks:
-      block = np.asarray(block)
-      heard = block if heard is None else np.concatenate([heard, block])
-      total += len(block)
-      while total >= round((done + self.window) * per_frame):
-        end = past + round((done + self.window) * per_frame) - round(done * per_frame)
-        features = self._audio.features(heard[:end], sample_rate)
-        yield features[-FEATURES_PER_FRAME * self.window :]
-        done += self.window
-        keep = min(end, round(past_seconds * sample_rate))
-        heard, past = heard[end - keep :], keep
-    frames = round(total / per_frame) - done
-    if frames > 0:
-      yield self._audio.features(heard, sample_rate)[-FEATURES_PER_FRAME * frames :]
+  def _windows(self, portrait, blocks, sample_rate, seed, plan, options):
+    """Codes [t, M], window by window."""
+    dreaming = {k: options.pop(k, None) for k in self.defaults}
+    dreaming = self.checked(**dreaming)
+    controls = self.controls(portrait, seed, **options)
+    before = self.before(portrait, plan)
+    listener, index = self.listener(plan, sample_rate), 0
+
+    def heard():
+      for block in blocks:
+        listener.add(block)
+        yield
+      listener.close()
+      yield
+
+    for _ in heard():
+      while listener.ready():
+        window = listener.take()
+        codes, before = self.dream(
+          window.y[None], window.mask[None], before, np.array([index], np.uint32), controls,
+          new=plan.new, **dreaming,
+        )  # fmt: skip
+        index += 1
+        yield np.asarray(codes)[0, : window.count]
 
 
-def _draw_block(module, config, params, portrait, codes):
-  """uint8 frames of a few codes [n, M], one after the other: memory of one frame."""
+def plans(frames):
+  """(whole, live): the windows of a network trained on `frames`; chosen in experiments/steps.
+
+  Together with the past they come to just under 5 s and 2 s, lengths that the speech encoder is
+  compiled for anyway.
+  """
+  future = frames // 8
+  whole = Plan(new=frames - future, future=future, known=0, past=60)
+  new, ahead = min(6, frames // 2), min(4, frames // 4)
+  live = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
+  return whole, live
+
+
+def spacing(steps):
+  """Steps of a caller -> what `diffusion.schedule.spaced` takes: plain numbers are trailing."""
+  return f'trailing{steps}' if str(steps).isdigit() else str(steps)
+
+
+def dream(
+  config, units, params, y, mask, before, index, controls, *, new, steps, guidance, stepper
+):
+  """The next window of motion of B voices, each with its own seed: no voice depends on another.
+
+  Args:
+    y: [B, 2T, A], speech features.
+    mask: [B, T], nonzero for frames that are.
+    before: [B, 1 + K, M], the hint and the codes of the window's first K frames.
+    index: uint32 [B], windows that the voice has had.
+    controls: `Controls`.
+    new: frames to show, after the K known ones.
+
+  Returns:
+    codes [B, new, M], and `before` of the next window.
+  """
+  hint, known = before[:, :1], before[:, 1:]
+
+  def noise_of(seed, index):
+    key = jax.random.fold_in(jax.random.key(seed), index)
+    return jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
+
+  codes = motion_model.sample(
+    params,
+    config,
+    jax.vmap(noise_of)(controls.seed, index),
+    y,
+    hint,
+    controls.mean,
+    controls.std,
+    mask,
+    known=known,
+    units=units,
+    steps=steps,
+    guidance=guidance,
+    stepper=stepper,
+  )
+  # Tokens ask for calm; this holds the head entirely still.
+  still = (controls.std == 0).all(2, keepdims=True) & units.told[None, None]
+  codes = jnp.where(still, controls.mean, codes)
+  shown = codes[:, known.shape[1] :][:, :new]
+  return shown, jnp.concatenate([before, shown], axis=1)[:, new:]
+
+
+def draw_block(module, config, at_once, params, portrait, codes):
+  """uint8 frames of a few codes [n, M], `at_once` of them together."""
 
   def one(code):
     return module.draw(params, portrait, code[None], config)[0]
 
-  return jax.lax.map(one, codes)
+  return _map(one, codes, at_once)
 
 
-def _in_windows(features, size):
-  """Arrays [n, A] of any length -> (window [size, A], real rows in it); the last is filled up."""
-  kept = None
-  for array in features:
-    kept = array if kept is None else np.concatenate([kept, array])
-    while len(kept) >= size:
-      yield kept[:size], size
-      kept = kept[size:]
-  if kept is not None and len(kept):
-    yield np.pad(kept, ((0, size - len(kept)), (0, 0)), mode='edge'), len(kept)
+def draw_mixed(module, config, at_once, params, portraits, who, codes):
+  """The same where each code has a portrait of its own, by its number among [N, ...]."""
+
+  def one(wanted):
+    portrait = jax.tree.map(lambda x: x[wanted[0]], portraits)
+    return module.draw(params, portrait, wanted[1][None], config)[0]
+
+  return _map(one, (who, codes), at_once)
+
+
+def _map(one, given, at_once):
+  return jax.lax.map(one, given, batch_size=at_once if at_once > 1 else None)

@@ -105,10 +105,15 @@ def audio(path, sample_rate=16_000):
   Raises:
     InputError: no file, no sound in it, no samples, or samples that are NaN or infinite.
   """
+  return np.concatenate(list(mono_blocks(path, sample_rate)))
+
+
+def mono_blocks(path, sample_rate=16_000):
+  """The same block by block, [n] each: memory does not grow with the recording."""
   import soxr
 
   rate, blocks = audio_blocks(path)
-  resampler, pieces, seen = soxr.ResampleStream(rate, sample_rate, 1, dtype='float32'), [], 0
+  resampler, seen = soxr.ResampleStream(rate, sample_rate, 1, dtype='float32'), 0
   for block in blocks:
     if not np.isfinite(block).all():
       bad = seen + int(np.argmin(np.isfinite(block).all(1)))
@@ -118,12 +123,11 @@ def audio(path, sample_rate=16_000):
       )
     seen += len(block)
     mono = np.ascontiguousarray(block.mean(1))
-    pieces.append(mono if rate == sample_rate else resampler.resample_chunk(mono))
+    yield mono if rate == sample_rate else resampler.resample_chunk(mono)
   if not seen:
     raise InputError(f'expected sound, {path} holds no samples: pass another file')
   if rate != sample_rate:
-    pieces.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-  return np.concatenate(pieces)
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _origin(container):

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import queue
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -11,6 +13,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.video import provenance
 
 FPS = 25
+WAITING = 16  # frames between the maker and the encoder
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
 
@@ -32,6 +35,8 @@ class Writer:
 
   The file takes its name only when all is well: until then it is a hidden one in the same folder,
   which a failure removes. An odd last row or column is dropped, as H.264 has half-size colour.
+  Frames are encoded in a thread of their own, beside whatever makes the next ones: `add` waits only
+  when it is many frames ahead, and what goes wrong there is raised by a later `add` or at the end.
   """
 
   def __init__(
@@ -44,7 +49,7 @@ class Writer:
     self.encoder_options = {'crf': str(crf), 'preset': preset}
     self.blocks = None if waveform is None else _blocks(waveform)
     self.num_frames = self.num_samples = 0
-    self.container = None
+    self.container = self.size = None
 
   def __enter__(self):
     import av
@@ -62,13 +67,13 @@ class Writer:
       ) from error
     self.container.metadata.update(self.metadata)
     self.video = self.audio = None
+    self.waiting, self.failure = queue.Queue(WAITING), None
+    self.encoder = threading.Thread(target=self._encode_all, daemon=True)
+    self.encoder.start()
     return self
 
   def add(self, frame):
-    """One uint8 RGB frame [H, W, 3]; the first one decides the size."""
-    import av
-    from av.video.reformatter import Colorspace
-
+    """One uint8 RGB frame [H, W, 3], not changed afterwards; the first one decides the size."""
     frame = np.asarray(frame)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
       raise InputError(
@@ -76,19 +81,42 @@ class Writer:
         'convert them to RGB bytes'
       )
     height, width = (side // 2 * 2 for side in frame.shape[:2])
-    if self.video is None:
-      self._start(height, width)
-    if (height, width) != (self.video.height, self.video.width):
+    self.size = self.size or (height, width)
+    if (height, width) != self.size:
       raise InputError(
-        f'expected frames of {self.video.width} x {self.video.height}, '
+        f'expected frames of {self.size[1]} x {self.size[0]}, '
         f'got {width} x {height}: resize them to one size'
       )
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]), 'rgb24')
-    picture = picture.reformat(format='yuv420p', dst_colorspace=Colorspace.ITU709)
-    picture.pts, picture.time_base = self.num_frames, 1 / Fraction(self.fps)
-    self.container.mux(self.video.encode(picture))
+    self._raise_failure()
+    self.waiting.put(frame[:height, :width])
     self.num_frames += 1
-    self._add_sound(until=self.num_frames / self.fps)
+
+  def _encode_all(self):
+    """The encoder's thread: frames from the queue until None; after a failure they are dropped."""
+    count = 0
+    while (frame := self.waiting.get()) is not None:
+      if self.failure is None:
+        try:
+          self._encode(frame, count)
+        except BaseException as error:  # raised again where the frames come from
+          self.failure = error
+      count += 1
+
+  def _raise_failure(self):
+    if self.failure is not None:
+      raise self.failure
+
+  def _encode(self, frame, index):
+    import av
+    from av.video.reformatter import Colorspace
+
+    if self.video is None:
+      self._start(*frame.shape[:2])
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')
+    picture = picture.reformat(format='yuv420p', dst_colorspace=Colorspace.ITU709)
+    picture.pts, picture.time_base = index, 1 / Fraction(self.fps)
+    self.container.mux(self.video.encode(picture))
+    self._add_sound(until=(index + 1) / self.fps)
 
   def _start(self, height, width):
     # Both streams must be known before the first packet.
@@ -131,7 +159,10 @@ class Writer:
 
   def __exit__(self, kind, *_):
     try:
+      self.waiting.put(None)
+      self.encoder.join()
       if kind is None:
+        self._raise_failure()
         self._finish()
     finally:
       self._close()

@@ -50,7 +50,16 @@ def test_kept_steps_have_the_noise_of_the_full_schedule():
   np.testing.assert_allclose(kept.alpha_bar, full.alpha_bar[kept.timesteps], rtol=1e-12)
 
 
-@pytest.mark.parametrize('spacing', ['0', '1001', 'ddim', 'ddim999', 'fast', '-3'])
+def test_trailing_steps_start_at_noise_and_skip_the_clean_end():
+  np.testing.assert_array_equal(schedules.spaced(1000, 'trailing4'), [249, 499, 749, 999])
+  np.testing.assert_array_equal(schedules.spaced(1000, 'trailing1'), [999])
+  assert schedules.spaced(1000, 'trailing1000')[0] == 0
+
+
+@pytest.mark.parametrize(
+  'spacing',
+  ['0', '1001', 'ddim', 'ddim999', 'fast', '-3', 'trailing', 'trailing0', 'ddimtrailing4', '4x'],
+)
 def test_impossible_spacing_is_refused_in_one_line(spacing):
   with pytest.raises(InputError) as error:
     schedules.spaced(1000, spacing)

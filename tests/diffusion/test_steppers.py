@@ -67,8 +67,8 @@ def test_trajectories_equal_the_original(tag):
     assert error < limit, f'{name}: {error:.1e}'
 
 
-@pytest.mark.parametrize('spacing', ['10', 'ddim10', '1'])
-@pytest.mark.parametrize('stepper', [steppers.DDIM(), steppers.DDPM()])
+@pytest.mark.parametrize('spacing', ['10', 'ddim10', '1', 'trailing4'])
+@pytest.mark.parametrize('stepper', [steppers.DDIM(), steppers.DDPM(), steppers.DPMSolver()])
 def test_a_network_that_knows_the_answer_gives_it(stepper, spacing):
   answer = jnp.linspace(-1, 1, 24).reshape(2, 3, 4)
   schedule = linear()
@@ -76,6 +76,41 @@ def test_a_network_that_knows_the_answer_gives_it(stepper, spacing):
   noise = jax.random.normal(jax.random.key(0), (len(diffusion.schedule), 2, 3, 4))
   got = steppers.sample(lambda x, t: answer, diffusion, stepper, noise[0], noise)
   np.testing.assert_allclose(got, answer, atol=1e-5)
+
+
+def error_on_gaussian_data(stepper, steps, deviation=0.3):
+  """Distance from the exact solution of the sampling equation for data N(0, deviation^2)."""
+  schedule = linear().keep(spaced(1000, f'trailing{steps}'))
+  signal = linear().alpha_bar
+  shrink = np.sqrt(signal) * deviation**2 / (signal * deviation**2 + 1 - signal)
+  last = signal[-1]
+  x_T = jnp.linspace(-2, 2, 8).reshape(1, 8)
+  exact = x_T * deviation / np.sqrt(last * deviation**2 + 1 - last)
+  table = jnp.asarray(shrink, jnp.float32)
+  diffusion = Gaussian(schedule, 'x_0', learn_sigma=False)
+  got = steppers.sample(lambda x, t: table[t] * x, diffusion, stepper, x_T)
+  return float(jnp.abs(got - exact).max())
+
+
+def test_the_second_order_solver_needs_fewer_steps():
+  first, second = steppers.DDIM(), steppers.DPMSolver()
+  assert error_on_gaussian_data(second, 20) < 0.8 * error_on_gaussian_data(first, 20)
+  assert error_on_gaussian_data(second, 40) < 0.4 * error_on_gaussian_data(first, 40)
+
+
+def test_what_is_known_comes_out_and_the_rest_is_told():
+  values, known = jnp.full((1, 6, 1), 0.7), (jnp.arange(6) < 2)[None, :, None]
+  amend = lambda x_0: jnp.where(known, values, x_0)
+  diffusion = Gaussian(linear().keep(spaced(1000, 'trailing200')), 'x_0', learn_sigma=False)
+
+  def network(x, t):  # sees the known part in the noise, and repeats its mean
+    level = jnp.asarray(np.sqrt(linear().alpha_bar), x.dtype)[t]
+    return jnp.broadcast_to(x[:, :2].mean(1, keepdims=True) / level, x.shape)
+
+  x_T = jax.random.normal(jax.random.key(0), values.shape)
+  got = steppers.sample(network, diffusion, steppers.DDIM(), x_T, amend=amend)
+  np.testing.assert_allclose(got[:, :2], 0.7, atol=1e-6)
+  assert jnp.abs(got[:, 2:] - 0.7).max() < 0.3  # from noise of deviation 1
 
 
 def test_network_is_told_the_original_index():

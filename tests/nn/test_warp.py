@@ -25,6 +25,12 @@ def test_pixel_centres_are_read_exactly():
   np.testing.assert_allclose(grid_sample(image, grid), image, atol=1e-5)
 
 
+def test_the_centred_grid_moves_nothing_and_the_published_one_does():
+  image = jax.random.normal(jax.random.key(0), (1, 4, 6, 2))
+  np.testing.assert_allclose(grid_sample(image, base_grid(4, 6, centred=True)), image, atol=1e-5)
+  assert np.abs(grid_sample(image, base_grid(4, 6)) - image).max() > 0.1
+
+
 def test_outside_is_zero():
   far = jnp.full((1, 3, 3, 2), 1.9)
   assert not np.any(grid_sample(jnp.ones((1, 4, 4, 1)), far))

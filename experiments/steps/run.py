@@ -1,0 +1,232 @@
+"""How few steps, and how short a window: motion on people never trained on, without drawing it.
+
+  python experiments/steps/run.py --cache runs/cache --what steps --output experiments/steps
+  python experiments/steps/run.py --cache runs/cache --what plans --output experiments/steps
+  python experiments/steps/run.py --cache runs/cache --what student --student runs/student \
+      --output experiments/steps
+
+The cache holds motion codes of the same autoencoder (python -m ifmdm_jax.prepare --autoencoder).
+Columns of the table:
+
+  mouth_r     correlation of the mouth opening, read from the codes by a ridge fitted on training
+              people, with the real one of the clip
+  sync_ridge  the same with the opening that the voice predicts, `evaluation/sync.py`
+  shuffled    the same against the voice rolled by half the clip
+  fmd         Frechet distance of gaussians over [code - the clip's mean, change per frame], in
+              units of the real deviations: 0 is the real motion of the same clips
+  seam        mean change between windows over mean change within: 1 is no seam
+  ms          CPU time of the motion network per second of video
+"""
+
+import csv
+import dataclasses
+import pathlib
+import time
+
+import numpy as np
+import scipy.linalg
+from absl import flags
+from tqdm import tqdm
+
+from ifmdm_jax import errors, face_mesh, release
+from ifmdm_jax.audio import features, waveform
+from ifmdm_jax.evaluation import sync
+from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.sampling.plan import Plan, Window
+from ifmdm_jax.sampling.sampler import Controls, Sampler, Stage
+
+_CACHE = flags.DEFINE_string('cache', 'runs/cache', 'With motion codes.', **errors.SHARED)
+_CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **errors.SHARED)
+_STUDENT = flags.DEFINE_string(
+  'student', None, 'Workdir of a distilled stage 2, for --what student.', **errors.SHARED
+)
+_WHAT = flags.DEFINE_enum(
+  'what', 'steps', ['steps', 'plans', 'student'], 'Which table.', **errors.SHARED
+)
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for the table.', **errors.SHARED)
+_SEEDS = flags.DEFINE_integer('seeds', 2, 'Motions per clip.', **errors.SHARED)
+
+WHOLE, LIVE = Plan(56, 8, 0, 60), Plan(6, 4, 22, 39)
+STEPS = [
+  dict(stepper=stepper, steps=steps, guidance=1.5)
+  for steps in (4, 2, 10, 6, 3, 1, 25)
+  for stepper in ('ddim', 'dpm')
+  if stepper == 'ddim' or steps > 2  # the first and the last step are DDIM's
+]
+STEPS += [dict(stepper='ddim', steps=4, guidance=g) for g in (1.0, 2.0)]
+STEPS += [dict(stepper='ddim', steps='even10', guidance=1.5)]
+PLANS = [
+  WHOLE, LIVE, Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),
+  Plan(6, 4, 12, 39), Plan(6, 4, 39, 39), Plan(6, 4, 54, 114), Plan(10, 0, 39, 39),
+  Plan(4, 6, 39, 39),
+]  # fmt: skip
+
+
+def with_motion(sampler, run):
+  """The same sampler with another stage 2."""
+  stage_1, _, units = sampler.stages
+  module, config, params = release.trained(run)
+  return Sampler(stage_1, Stage(module, config, params), units, features.load(config.audio))
+
+
+def load_clips(folder):
+  """Per clip with sound and a face throughout: codes, features, opening, waveform, its rate."""
+  names = {entry.stem for entry in (pathlib.Path(folder) / 'motion').glob('*.npz')}
+  for clip in cache.clips(folder):
+    points = landmark_code.smooth(clip.landmarks)
+    if clip.name not in names or not np.isfinite(points).all() or len(points) < 50:
+      continue
+    arrays = np.load(pathlib.Path(folder) / 'motion' / f'{clip.name}.npz')
+    count = len(arrays['codes'])
+    yield dict(
+      split=clip.split,
+      codes=arrays['codes'],
+      features=arrays['features'],
+      opening=face_mesh.mouth_opening(points)[:count],
+      sound=clip.video,
+    )
+
+
+def fit_opening(clips, strength=1.0):
+  """Weights [M] that read the mouth opening from codes, both less their clip's mean."""
+  x = np.concatenate([c['codes'] - c['codes'].mean(0) for c in clips]).astype(np.float64)
+  y = np.concatenate([c['opening'] - c['opening'].mean() for c in clips])
+  return np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ y)
+
+
+def motion_features(codes, scale):
+  """[T, M] -> [T - 1, 2M]: where it is and how it changes."""
+  centred = codes - codes.mean(0)
+  return np.concatenate([centred[1:], np.diff(codes, axis=0)], axis=1) / scale
+
+
+def frechet(a, b):
+  """Squared Frechet distance of the gaussians of two sets [N, D]."""
+  cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+  root = scipy.linalg.sqrtm(cov_a @ cov_b)
+  return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b - 2 * root.real))
+
+
+def listen(sampler, clips, plan):
+  """A list of windows of all clips side by side, `plan.Window` with a leading axis."""
+  per_clip = []
+  for clip in clips:
+    listener = sampler.listener(plan, clip['rate'])
+    listener.add(clip['waveform'])
+    listener.close()
+    windows = []
+    while listener.ready():
+      windows.append(listener.take())
+    per_clip.append(windows)
+  longest = max(map(len, per_clip))
+  over = per_clip[0][0]._replace(count=0)  # a clip that has ended dreams on, unseen
+  rows = [[w[i] if i < len(w) else over for w in per_clip] for i in range(longest)]
+  return [Window(*map(np.stack, zip(*row))) for row in rows]
+
+
+def dream_all(sampler, clips, windows, plan, seed, **options):
+  """Codes of every clip, all clips side by side; and CPU seconds per second of video."""
+  rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
+  std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
+  controls = Controls(np.uint32(1000 * seed + np.arange(len(clips))), rest, std)
+  before, made = np.repeat(rest, 1 + plan.known, axis=1), [[] for _ in clips]
+  began = None
+  for index, window in enumerate(windows):
+    indices = np.full(len(clips), index, np.uint32)
+    codes, before = sampler.dream(
+      window.y, window.mask, before, indices, controls, new=plan.new, **options
+    )
+    codes = np.asarray(codes)
+    for row, (own, count) in enumerate(zip(made, window.count)):
+      own.append(codes[row, :count])
+    began = began or time.process_time()  # the first window compiles
+  frames = (len(windows) - 1) * plan.new * len(clips)
+  spent = (time.process_time() - began) * 25 / max(frames, 1)
+  return [np.concatenate(own) for own in made], spent
+
+
+def judge(clips, made, plan, read, ridge, scale):
+  rows = []
+  for clip, codes in zip(clips, made):
+    count = min(len(codes), len(clip['opening']))
+    opening = codes[:count] @ read
+    features = clip['features'][: 2 * count]
+    change = np.abs(np.diff(codes, axis=0)).mean(1)
+    at_seam = np.arange(plan.new - 1, len(change), plan.new)
+    rows.append(
+      dict(
+        mouth_r=sync.best_lag(clip['opening'][:count], landmark_code.smooth(opening))[0],
+        sync_ridge=ridge.score(features, opening),
+        shuffled=ridge.chance(features, opening),
+        opening_std=opening.std() / (clip['codes'] @ read).std(),
+        seam=change[at_seam].mean() / np.delete(change, at_seam).mean() if plan.new > 1 else 1,
+      )
+    )
+  mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+  real = np.concatenate([motion_features(c['codes'], scale) for c in clips])
+  ours = np.concatenate([motion_features(c, scale) for c in made])
+  return dict(mean, fmd=frechet(real, ours))
+
+
+def main(_):
+  import ifmdm_jax as ifm
+
+  clips = list(load_clips(_CACHE.value))
+  train = [c for c in clips if c['split'] == 'train']
+  clips = [c for c in clips if c['split'] == 'val']
+  for clip in clips:
+    clip['waveform'], clip['rate'] = waveform.read(clip['sound'])
+  read = fit_opening(train)
+  ridge = sync.RidgeJudge.fit([(c['features'], c['opening']) for c in train])
+  scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
+
+  samplers = {'teacher': ifm.load(_CHECKPOINT.value)}
+  if _STUDENT.value:
+    samplers['student'] = with_motion(samplers['teacher'], _STUDENT.value)
+  rows = []
+
+  def add(name, plan, **options):
+    sampler, found = samplers[name], []
+    if plan not in heard:
+      heard[plan] = listen(sampler, clips, plan)
+    windows = heard[plan]
+    chosen = sampler.checked(**options)
+    for seed in range(_SEEDS.value):
+      made, spent = dream_all(sampler, clips, windows, plan, seed, **chosen)
+      found.append(dict(judge(clips, made, plan, read, ridge, scale), ms=1000 * spent))
+    mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
+    rows.append(dict(model=name, **dataclasses.asdict(plan), **chosen, **mean))
+    tell(rows)
+
+  heard = {}
+  if _WHAT.value == 'steps':
+    for options in tqdm(STEPS, disable=None):
+      add('teacher', WHOLE, **options)
+  elif _WHAT.value == 'student':
+    for plan in (WHOLE, LIVE):
+      for steps in (4, 2, 1):
+        add('student', plan, steps=steps, guidance=1.0, stepper='ddim')
+  else:
+    for plan in tqdm(PLANS, disable=None):
+      add('teacher', plan)
+  real = [c['codes'] for c in clips]
+  rows.append(dict(model='real', **judge(clips, real, WHOLE, read, ridge, scale)))
+  tell(rows)
+
+
+def tell(rows):
+  row = {k: f'{v:.3f}' if isinstance(v, float) else str(v) for k, v in rows[-1].items()}
+  print('  '.join(f'{k} {v}' for k, v in row.items()), flush=True)
+  if _OUTPUT.value:
+    path = pathlib.Path(_OUTPUT.value) / f'{_WHAT.value}.csv'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, 'w', newline='') as file:
+      table = csv.DictWriter(file, list(rows[0]))
+      table.writeheader()
+      table.writerows(
+        {k: f'{v:.3f}' if isinstance(v, float) else v for k, v in r.items()} for r in rows
+      )
+
+
+if __name__ == '__main__':
+  errors.run(main)
