@@ -15,6 +15,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import re
 import zlib
 
 import cv2
@@ -37,6 +38,7 @@ class Clip:
   person: str
   split: str
   folder: pathlib.Path
+  licence: str = ''  # or provenance, as the manifest says
 
   @property
   def frames(self):
@@ -92,10 +94,15 @@ def build(root, output, size=256):
       _write_clip(video, folder, size, mesh)
     split = row.get('split') or ('val' if held_out(name) else 'train')
     entries.append(
-      dict(name=name, video=str(video), person=row.get('identity') or name, split=split)
+      dict(
+        name=name,
+        video=str(video),
+        person=row.get('identity') or name,
+        split=split,
+        licence=row.get('licence_or_provenance', ''),
+      )
     )
-  if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
-    _write_stills(root, output / 'stills', size, manifest, mesh)
+  build_stills(root, output, size)
   (output / 'index.json').write_text(json.dumps(entries, indent=1))
 
 
@@ -116,6 +123,13 @@ def _write_clip(video, folder, size, mesh):
   np.save(folder / 'landmarks.npy', landmarks.astype(np.float32))  # last: marks the clip as done
 
 
+def build_stills(root, output, size):
+  """Brings `output`/stills up to date with `root`/stills, where there is one."""
+  root, output = pathlib.Path(root).resolve(), pathlib.Path(output)
+  if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
+    _write_stills(root, output / 'stills', size, read_manifest(root), faces.FaceMesh())
+
+
 def _write_stills(root, folder, size, manifest, mesh):
   paths = sorted((root / 'stills').glob('*.jpg'))
   known = root / 'stills' / 'landmarks.npz'
@@ -131,7 +145,14 @@ def _write_stills(root, folder, size, manifest, mesh):
       continue
     row = manifest.get(f'stills/{path.name}', {})
     split = row.get('split') or ('val' if held_out(path.name) else 'train')
-    entries.append(dict(name=path.name, person=row.get('identity') or path.name, split=split))
+    entries.append(
+      dict(
+        name=path.name,
+        person=row.get('identity') or path.name,
+        split=split,
+        licence=row.get('licence_or_provenance', ''),
+      )
+    )
     frames.append(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))
     landmarks.append(points)
   folder.mkdir(parents=True, exist_ok=True)
@@ -140,13 +161,22 @@ def _write_stills(root, folder, size, manifest, mesh):
   (folder / 'index.json').write_text(json.dumps(entries))
 
 
-def clips(cache, split=None):
-  """The clips of a cache, all or of one split.
+def is_records(folder):
+  """Whether a folder holds records (`pipeline.records`) and not plain arrays."""
+  return any(pathlib.Path(folder).glob('records/*/*/dataset_info.json'))
+
+
+def clips(cache, split=None, size=None):
+  """The clips of a cache, all or of one split; of records, `records.Track`s with frames of `size`.
 
   Raises:
     InputError: there is no cache at this place.
   """
   cache = pathlib.Path(cache)
+  if is_records(cache):
+    from ifmdm_jax.pipeline import records  # plain arrays need no tensorflow-datasets
+
+    return records.tracks(cache, split, size)
   if not (cache / 'index.json').exists():
     raise InputError(
       f'{cache} should be a cache of clips, found none: make it with '
@@ -158,13 +188,21 @@ def clips(cache, split=None):
   ]
 
 
-def stills(cache, split):
-  """(uint8 frames [N, R, R, 3] memory map, landmarks [N, 468, 2], indices of this split)."""
+def stills(cache, split, licence=''):
+  """(uint8 frames [N, R, R, 3] memory map, landmarks [N, 468, 2], indices of this split).
+
+  `licence`: a pattern that has to be found in the licence or provenance of a still.
+  """
   folder = pathlib.Path(cache) / 'stills'
   if not (folder / 'index.json').exists():
     return None
   entries = json.loads((folder / 'index.json').read_text())
-  chosen = np.array([i for i, e in enumerate(entries) if e['split'] == split], int)
+  chosen = [
+    i
+    for i, e in enumerate(entries)
+    if e['split'] == split and re.search(licence, e.get('licence', ''))
+  ]
+  chosen = np.array(chosen, int)
   if not chosen.size:
     return None
   frames = np.load(folder / 'frames.npy', mmap_mode='r')

@@ -4,16 +4,19 @@ cache/motion/            written by python -m ifmdm_jax.prepare --autoencoder
   index.json               one entry per clip with sound: name, person, split
   NAME.npz                 codes [T, M], mirrored [T, M], features [2T, A], all float32
   statistics.npz           means and deviations over the training clips, see `statistics`
+of records, the arrays are in records/ (`pipeline.records.MotionCodes`) and read when asked for
 """
 
 import functools
 import json
 import pathlib
+import re
 
 import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import cache
 
 
 def statistics(codes, features, frames):
@@ -42,10 +45,22 @@ def statistics(codes, features, frames):
   }
 
 
+AUGMENT = dict(speed=0.12, noise=0.1)
+
+
+def resample(track, count):
+  """[T, ...] -> [count, ...] by straight lines; the ends stay."""
+  place = np.linspace(0, len(track) - 1, count, dtype=np.float32)
+  before = np.minimum(place.astype(int), max(len(track) - 2, 0))
+  after = np.minimum(before + 1, len(track) - 1)
+  share = (place - before).astype(np.float32)[:, None]
+  return (1 - share) * track[before] + share * track[after]
+
+
 class Windows(grain.sources.RandomAccessDataSource):
   """Item i is a clip, as often as windows fit into it; `draw` cuts one at random."""
 
-  def __init__(self, folder, split, frames):
+  def __init__(self, folder, split, frames, augment=False, licence=''):
     folder = pathlib.Path(folder) / 'motion'
     if not (folder / 'index.json').exists():
       raise InputError(
@@ -53,11 +68,20 @@ class Windows(grain.sources.RandomAccessDataSource):
         f'ifmdm_jax.prepare --output {folder.parent} --autoencoder RUN'
       )
     entries = json.loads((folder / 'index.json').read_text())
-    self.clips = [
-      dict(np.load(folder / f'{e["name"]}.npz')) for e in entries if e['split'] == split
-    ]
+    entries = [e for e in entries if e['split'] == split]
+    if split == 'train':
+      entries = [e for e in entries if re.search(licence, e.get('licence', ''))]
+    if cache.is_records(folder):
+      from ifmdm_jax.pipeline import records  # plain arrays need no tensorflow-datasets
+
+      self.clips = records.codes(folder, split, entries)
+      lengths = [e['count'] for e in entries]
+    else:
+      self.clips = [dict(np.load(folder / f'{e["name"]}.npz')) for e in entries]
+      lengths = [len(c['codes']) for c in self.clips]
     self.frames = frames  # one more than the window: frame 0 is the hint
-    counts = [max(1, round(len(c['codes']) / frames)) for c in self.clips]
+    self.augment = augment
+    counts = [max(1, round(count / frames)) for count in lengths]
     self.items = [i for i, n in enumerate(counts) for _ in range(n)]
 
   def __len__(self):
@@ -70,9 +94,16 @@ class Windows(grain.sources.RandomAccessDataSource):
     """One window; a shorter clip is filled up by its last frame, which `mask` tells."""
     clip = self.clips[item]
     codes = clip['mirrored'] if rng.random() < 0.5 else clip['codes']
-    start = rng.integers(max(1, len(codes) - self.frames + 1))
-    codes = codes[start : start + self.frames]
-    features = clip['features'][2 * start : 2 * start + 2 * self.frames]
+    speed = 1 + (rng.uniform(-1, 1) * AUGMENT['speed'] if self.augment else 0)
+    wanted = round(self.frames * speed)
+    start = rng.integers(max(1, len(codes) - wanted + 1))
+    codes = codes[start : start + wanted]
+    features = clip['features'][2 * start : 2 * start + 2 * wanted]
+    if self.augment:
+      real = min(self.frames, round(len(codes) / speed))
+      codes, features = resample(codes, real), resample(features, 2 * real)
+      noise = AUGMENT['noise'] * features.std(0)
+      features = features + noise * rng.standard_normal(features.shape, np.float32)
     real, missing = len(codes), self.frames - len(codes)
     mean, std = codes.mean(0, keepdims=True), codes.std(0, ddof=1, keepdims=True)
     codes = np.pad(codes, ((0, missing), (0, 0)), mode='edge')
@@ -91,7 +122,8 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   x [B, T, M] codes of frames 1..T, y [B, 2T, A] their speech features, hint [B, 1, M] the code of
   frame 0, mean and std [B, 1, M] over all T + 1 frames (std with n - 1), mask [B, T].
   """
-  source = Windows(config.cache, split, config.frames)
+  licence = config.get('licence', '')
+  source = Windows(config.cache, split, config.frames, split == 'train', licence)
   dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
   options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch)

@@ -1,0 +1,87 @@
+"""What a track must be to teach: measures, limits, and the reason and number of every drop."""
+
+import dataclasses
+
+import numpy as np
+
+from ifmdm_jax import face_mesh
+
+SAMPLE_RATE, FPS = 16_000, 25
+CHEEKS, NOSE = (234, 454), 4  # of the mesh
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+  """Defaults are guesses but for sync, which was measured: experiments/data_engine."""
+
+  seconds: float = 1.5  # of a track, at least
+  face: float = 64.0  # height of the face in the source, pixels
+  sharpness: float = 2.5  # of the face; see `tracks.sharpness`
+  profile: float = 0.3  # share of frames in which the face is turned away, at most
+  outside: float = 0.1  # share of frames in which the face leaves the square, at most
+  loudness: float = -50.0  # level of the sound, dB of full scale
+  talking: float = 0.006  # deviation of the mouth opening
+  sync: float = 0.3  # r of the opening with the one predicted from the voice, at the best shift
+
+
+def face_height(landmarks):
+  """Median height from hairline to chin, in the unit of the landmarks."""
+  return float(np.median(np.linalg.norm(landmarks[:, 10] - landmarks[:, 152], axis=-1)))
+
+
+def turned_away(landmarks, least=0.15):
+  """Share of frames in which one cheek is nearly hidden behind the nose."""
+  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE]], axis=-1)
+  return float((sides.min(1) / sides.sum(1) < least).mean())
+
+
+def outside(landmarks, slack=0.02):
+  """Share of frames in which the face is not wholly in the picture; landmarks are fractions."""
+  low, high = landmarks.min((1, 2)), landmarks.max((1, 2))
+  return float(((low < -slack) | (high > 1 + slack)).mean())
+
+
+def loudness(waveform):
+  """Root mean square in dB of full scale; -120 for digital silence."""
+  return float(20 * np.log10(max(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))), 1e-6)))
+
+
+def talking(landmarks):
+  """Deviation of the mouth opening over the track."""
+  return float(face_mesh.mouth_opening(landmarks).std())
+
+
+def picture_measures(track, fractions):
+  """{name: number} of what is seen: `track` in source pixels, `fractions` of the square."""
+  return dict(
+    seconds=len(track.landmarks) / FPS,
+    face=face_height(track.landmarks),
+    sharpness=float(np.median(track.sharpness)),
+    profile=turned_away(track.landmarks),
+    outside=outside(fractions),
+    talking=talking(track.landmarks),
+  )
+
+
+AT_MOST = ('profile', 'outside')
+REASONS = dict(
+  seconds='too short',
+  face='too small',
+  sharpness='too blurred',
+  profile='too much in profile',
+  outside='leaves the square',
+  loudness='silent',
+  talking='no visible talking',
+  sync='out of sync',
+)
+
+
+def first_failure(measures, limits):
+  """(reason, number, limit) of the first limit that is missed, or None. NaN is not judged."""
+  for name, reason in REASONS.items():
+    value, limit = measures.get(name), getattr(limits, name)
+    if value is None or np.isnan(value):
+      continue
+    if (value > limit) if name in AT_MOST else (value < limit):
+      return reason, value, limit
+  return None

@@ -1,0 +1,85 @@
+"""Which person and which split a file belongs to, by where the public sets put their files."""
+
+import dataclasses
+import pathlib
+import re
+import zlib
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import cache
+
+# The person, as the first group, of a path relative to the folder of the set.
+PERSON = {
+  'hdtf': r'(?:.*/)?(.+?)_?\d*(?:_\d+)?\.\w+$',  # WDA_NancyPelosi0_000.mp4; RD_Radio34_003.mp4
+  'celebv': r'(?:.*/)?(.{11})(?:_\d+)*\.\w+$',  # YouTube's eleven letters, then the clip
+  'voxceleb2': r'(?:.*/)?(id\d{5})/',  # id00017/utterance/00001.mp4
+  'talkinghead1kh': r'(?:.*/)?(.{11})_\d{4}_S\d+_E\d+.*\.\w+$',  # id_0000_S0_E1000_L..._T....mp4
+}
+LAYOUTS = ('folder', *PERSON)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """A file that may hold talking people."""
+
+  path: str  # where it is
+  name: str  # relative to the folder of the set
+  person: str
+  split: str
+  licence: str = ''
+
+  @property
+  def key(self):
+    """A name for files made from it; distinct for distinct sources."""
+    stem = re.sub(r'[^\w-]+', '_', self.name.rsplit('.', 1)[0])[-60:]
+    return f'{stem}-{zlib.crc32(self.name.encode()):08x}'
+
+
+def person_of(name, layout):
+  """The person as far as the path tells; files of `folder` count as one person each."""
+  match = re.match(PERSON[layout], name) if layout in PERSON else None
+  if layout == 'hdtf' and match:
+    stem = pathlib.PurePosixPath(name).stem
+    radio = re.match(r'(RD_)?Radio\d+', stem)
+    return radio.group() if radio else match.group(1)
+  return match.group(1) if match else name.rsplit('.', 1)[0]
+
+
+def held_out(person):
+  """One person in twenty, always the same ones."""
+  return zlib.crc32(person.encode()) % 20 == 0
+
+
+def find(root, layout='folder'):
+  """The videos under `root` at any depth, in order of their names.
+
+  MANIFEST.csv (columns file, identity, split, licence_or_provenance; all but the first optional)
+  overrules what the path says.
+
+  Raises:
+    InputError: no such folder, no such layout, or no video in it.
+  """
+  root = pathlib.Path(root).resolve()
+  if layout not in LAYOUTS:
+    raise InputError(f'--layout is {layout!r}, expected one of {", ".join(LAYOUTS)}')
+  paths = sorted(p for p in root.rglob('*') if p.suffix.lower() in cache.VIDEO and p.is_file())
+  if not paths:
+    raise InputError(
+      f'{root} should hold talking-head videos, found none: pass --source a folder '
+      f'with files like clip.mp4'
+    )
+  manifest, found = cache.read_manifest(root), []
+  for path in paths:
+    name = path.relative_to(root).as_posix()
+    row = manifest.get(name, {})
+    person = row.get('identity') or person_of(name, layout)
+    found.append(
+      Source(
+        path=str(path),
+        name=name,
+        person=person,
+        split=row.get('split') or ('val' if held_out(person) else 'train'),
+        licence=row.get('licence_or_provenance', ''),
+      )
+    )
+  return found
