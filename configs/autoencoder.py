@@ -4,12 +4,8 @@
 
 `paper` is the published network and its adversarial objective: 512 px, 20 motion numbers on 512
 orthogonal directions; VGG-16 stands in for VGG-19 in the perceptual term. `lite` is what is
-bundled: it draws 512 px frames in real time on a CPU, taught by landmarks. Two phases train `lite`
-faster than one, since the motion encoder alone sees six times as many frames in the same time, and
-since stage 2 can begin after the first:
-
-  ... --config.model.phase=codes --config.train.batch=8 --workdir runs/codes
-  ... --config.model.phase=picture --init_from runs/codes --workdir runs/autoencoder
+bundled: it draws 512 px frames in real time on a CPU; its motion code is linear in the landmarks of
+a face mesh, so that stage 2 needs the data alone and can be trained beside it.
 """
 
 import ml_collections
@@ -19,23 +15,19 @@ LITE = 'ifmdm_jax.autoencoder.lite.model'
 
 SIZES = {
   'paper': dict(module=PAPER, size=512, motion_dim=20, style_dim=512, max_width=512,
-                refine=True, refine_width=512),
+                refine=True, refine_width=512, remat=()),
   'lite':  dict(module=LITE, side=128, sizes=dict(
-      motion_dim=20, source_widths=(32, 64, 128, 160), motion_widths=(24, 48, 96, 128, 128),
-      fine=24, coarse=64, decoder_width=64, decoder_inner=96, decoder_fine=32)),
+      motion_dim=20, source_widths=(32, 64, 128, 160), fine=24, coarse=64,
+      decoder_width=64, decoder_inner=96, decoder_fine=48)),
   'tiny':  dict(module=LITE, side=32, sizes=dict(
-      motion_dim=20, source_widths=(8, 8, 16, 16), motion_widths=(8, 8, 8, 16, 16),
-      fine=8, coarse=8, decoder_width=8, decoder_inner=8, decoder_fine=8)),
+      motion_dim=20, source_widths=(8, 8, 16, 16), fine=8, coarse=8,
+      decoder_width=8, decoder_inner=8, decoder_fine=8)),
 }  # fmt: skip
 
 ADVERSARIAL = dict(gan_weight=1.0, perceptual='ifmdm_jax.perception.vgg', perceptual_weight=10.0)
-TAUGHT = dict(
-  phase='all',  # 'codes': the motion encoder alone; 'picture': all but it; 'all': both
-  code_weights=(1,) * 6 + (2,) * 8 + (1,) * 6,  # pose, lips, lids and brows
-  teach=(1_000, 1_600),  # steps: landmark codes drive the decoder until, its own codes from
-  taught_targets=1,  # so many targets of each source are driven by landmark codes for ever
-  loss=dict(code=0.5, flow=1.0, photo=4.0, bare=1.0, paint=2.0, opening=0.3, haze=2.0, rough=1.0,
-            static=1.0, folds=0.2, shape=4.0, perceptual=0.0, face=1.0, mouth=6.0, eyes=3.0),
+GUIDED = dict(
+  loss=dict(photo=4.0, bare=1.0, paint=2.0, inner=2.0, haze=1.0, fields=0.5, held=0.5, rough=0.5,
+            static=1.0, folds=0.1, perceptual=1.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
 )  # fmt: skip
 
 OPTIMS = {
@@ -49,22 +41,34 @@ TRAIN = {
   'lite':  dict(steps=3_000, batch=4, ema=0.998, seed=0, eval_every=300, pictures_every=300),
   'tiny':  dict(steps=10, batch=2, ema=0.9, seed=0),
 }  # fmt: skip
+COMMON = dict(log_every=50, eval_every=0, pictures_every=0, videos_every=0, save_every_minutes=5.0,
+              keep=2, keep_every=0, keep_best='', pieces=1, compute='float32', remat='', take=(),
+              skip_not_finite=0, wandb='')  # fmt: skip
+SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
+  (r'refine_block/conv_[12]/kernel', (None, None, 'fsdp', 'model')),
+  (r'.*', 'fsdp'),
+]
 
 
 def get_config(size='lite'):
   config = ml_collections.ConfigDict()
-  config.model = dict(**SIZES[size], **(ADVERSARIAL if size == 'paper' else TAUGHT))
+  config.model = dict(**SIZES[size], **(ADVERSARIAL if size == 'paper' else GUIDED))
+  if size == 'tiny':
+    config.model.loss.perceptual = 0.0  # no VGG in tests
   config.data = dict(
     module='ifmdm_jax.pipeline.pairs',
     cache='runs/cache',  # made by ifmdm_jax.prepare
+    licence='',  # only clips and stills in whose licence this pattern is found
+    gap=0,  # frames between source and target at most; 0: any
+    size=0,  # side that records are read at, pixels; 0: as they are
     targets=1 if size == 'paper' else 3,  # per source
-    stills=0.0 if size == 'paper' else 0.25,  # share of made pairs
+    stills=0.0 if size == 'paper' else 0.1,  # share of made pairs
   )
   config.optim = OPTIMS[size]
-  common = dict(log_every=50, eval_every=0, pictures_every=0, save_every_minutes=5.0, keep=2)
-  config.train = {**common, **TRAIN[size]}
-  config.mesh = dict(data=-1)  # -1: all devices
-  config.sharding = [('.*', ())]  # (path, axes), first match: everything on every device
+  config.train = {**COMMON, **TRAIN[size]}
+  config.mesh = dict(data=-1, fsdp=1, model=1)  # -1: all devices that are left
+  config.sharding = SHARDING
+  config.preview = dict(module='ifmdm_jax.preview', clips=2, seconds=4.0)  # see videos_every
   return config
 
 

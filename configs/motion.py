@@ -52,6 +52,16 @@ SAMPLERS = {
   'lite': dict(steps=10, guidance=1.5),
   'tiny': dict(steps=3, guidance=1.5),
 }
+COMMON = dict(
+  seed=903, log_every=50, eval_every=0, pictures_every=0, videos_every=0, save_every_minutes=5.0,
+  keep=2, keep_every=0, keep_best='', pieces=1, compute='float32', remat='', take=(),
+  skip_not_finite=0, wandb='',
+)  # fmt: skip
+SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
+  (r'(qkv|up|modulation)/kernel', ('fsdp', 'model')),
+  (r'(out|down)/kernel', ('model', 'fsdp')),
+  (r'.*', 'fsdp'),
+]
 
 
 def get_config(size='paper'):
@@ -63,6 +73,7 @@ def get_config(size='paper'):
     motion_dim=20,
     frames=8 if size == 'tiny' else 64,
     timesteps=1000,
+    statistics=('mean', 'std'),  # of a window, that the model is told
     # One number per motion direction, the lips count more; (): all the same.
     dim_weights=(1,) * 6 + (2,) * 8 + (1,) * 6 if size == 'lite' else (),
     units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
@@ -73,17 +84,16 @@ def get_config(size='paper'):
   config.data = dict(
     module='ifmdm_jax.pipeline.motion',
     cache='runs/cache',
+    licence='',  # only clips in whose licence this pattern is found
     frames=config.model.frames + 1,  # frame 0 is the hint
     autoencoder='runs/autoencoder',  # the stage 1 that made the codes and draws them
   )
   config.optim = dict(name='adamw', weight_decay=0.0, b1=0.9, b2=0.999, **OPTIMS[size])
-  common = dict(
-    seed=903, log_every=50, eval_every=0, pictures_every=0, save_every_minutes=5.0, keep=2
-  )
-  config.train = {**common, **TRAIN[size]}
+  config.train = {**COMMON, **TRAIN[size]}
   config.sampler = SAMPLERS[size]
-  config.mesh = dict(data=-1)  # -1: all devices
-  config.sharding = [('.*', ())]  # 32 million parameters fit anywhere
+  config.mesh = dict(data=-1, fsdp=1, model=1)  # -1: all devices that are left
+  config.sharding = SHARDING
+  config.preview = dict(module='ifmdm_jax.preview', clips=2, seconds=4.0)  # see videos_every
   return config
 
 

@@ -46,38 +46,73 @@ def splat(values, points, side):
   return jax.vmap(one)(values, points)
 
 
-def inner_mouth(points, side, soft=1.5 / 256):
-  """1 between the inner lips, 0 elsewhere and where they touch: [B, side, side, 1]."""
+SOFT = 1.5 / 256  # width of the lips' edge
+
+
+def _mouth_frame(points, side):
+  """Places of a picture as seen from the mouth.
+
+  Returns:
+    v: [B, side^2], how far below the line from corner to corner, fractions of the side.
+    down: points [B, N, 2] -> the same of any point.
+    along: (lip, values [B, 11]) -> [B, side^2]: values at the points of a lip, straight lines
+      between, level beyond the ends.
+  """
   corner = points[:, UPPER_LIP[0], None]
   across = points[:, UPPER_LIP[-1], None] - corner
   across = across / jnp.linalg.norm(across, axis=-1, keepdims=True)
+  along_mouth = lambda place: ((place - corner) * across).sum(-1)
 
-  def along_and_down(place):  # [B, N, 2] -> two of [B, N]
+  def down(place):
     place = place - corner
-    turned = across[..., 0] * place[..., 1] - across[..., 1] * place[..., 0]
-    return (place * across).sum(-1), turned
+    return across[..., 0] * place[..., 1] - across[..., 1] * place[..., 0]
 
-  u, v = along_and_down(composite.identity_grid(side).reshape(1, -1, 2))
+  grid = composite.identity_grid(side).reshape(1, -1, 2)
+  u = along_mouth(grid)
 
-  def height(lip):
-    """The lip as a function of u: a straight line from point to point, level beyond the ends."""
-    knot_u, knot_v = along_and_down(points[:, lip])
-    length = jnp.maximum(jnp.diff(knot_u, axis=1), 1e-4)
-    slope = jnp.diff(knot_v, axis=1) / length
-    return sum(
-      slope[:, k, None] * jnp.clip(u - knot_u[:, k, None], 0.0, length[:, k, None])
+  def along(lip, values):
+    knots = along_mouth(points[:, lip])
+    length = jnp.maximum(jnp.diff(knots, axis=1), 1e-4)
+    slope = jnp.diff(values, axis=1) / length
+    return values[:, :1] + sum(
+      slope[:, k, None] * jnp.clip(u - knots[:, k, None], 0.0, length[:, k, None])
       for k in range(len(lip) - 1)
     )
 
-  room = jnp.minimum(v - height(UPPER_LIP), height(LOWER_LIP) - v)
-  inside = jnp.clip(room / soft, 0.0, 1.0)
+  return down(grid), down, along
+
+
+def inner_mouth(points, side):
+  """1 between the inner lips, 0 elsewhere and where they touch: [B, side, side, 1]."""
+  v, down, along = _mouth_frame(points, side)
+  upper, lower = (along(lip, down(points[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
+  inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
   return inside.reshape(points.shape[0], side, side, 1)
 
 
-def widening(source, target):
-  """How much of an open mouth was not open in the source: 0 none, 1 all. Points -> [B]."""
-  gap = lambda points: jnp.linalg.norm(points[:, 13] - points[:, 14], axis=-1)
-  return jnp.clip(1.0 - gap(source) / (gap(target) + 1e-4), 0.0, 1.0)
+def anchored_mouth(source, target, side):
+  """What an opening mouth shows of the source: what hung from its upper lip, and no more.
+
+  Teeth are fixed to the skull: they do not stretch when the lower lip goes down; what appears
+  below them the source does not have.
+
+  Args:
+    source, target: landmarks [B, 468, 2].
+
+  Returns:
+    inside: [B, side, side, 1], 1 between the inner lips of the target.
+    unseen: [B, side, side, 1], 1 where the source has nothing to show there.
+    flow: [B, side, side, 2], from a place to where it hangs in the source.
+  """
+  v, down, along = _mouth_frame(target, side)
+  upper, lower = (along(lip, down(target[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
+  inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
+  room = jnp.linalg.norm(source[:, LOWER_LIP] - source[:, UPPER_LIP], axis=-1)
+  unseen = inside * jnp.clip((v - upper - along(UPPER_LIP, room)) / SOFT + 1.0, 0.0, 1.0)
+  moved = source[:, UPPER_LIP] - target[:, UPPER_LIP]
+  flow = jnp.stack([along(UPPER_LIP, moved[..., axis]) for axis in (0, 1)], axis=-1)
+  shape = (target.shape[0], side, side)
+  return inside.reshape(*shape, 1), unseen.reshape(*shape, 1), flow.reshape(*shape, 2)
 
 
 def fold(x, factor):

@@ -129,7 +129,7 @@ class Decoder(nn.Module):
   fine: int = 32
   directions: int = 64
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
-  opened: float = 3.0  # and between the lips at sigmoid(opened)
+  opened: float = 0.0  # and between the lips at sigmoid(opened)
   shade: float = 0.6  # how much darker paint starts there
 
   @nn.compact
@@ -142,7 +142,9 @@ class Decoder(nn.Module):
     side = source.fine.shape[1]  # 64
     points = source.points + moved
     base, missing = follow(source, code, points, 2 * side)
-    mouth = geometry.inner_mouth(points, 2 * side)
+    mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
+    hanging = composite.identity_grid(2 * side)[None] + hanging
+    base = base + mouth * (hanging - base)
 
     half = composite.halve(base)
     coarse = composite.sample(source.coarse, composite.halve(half))
@@ -164,9 +166,8 @@ class Decoder(nn.Module):
     inside = composite.upsample(mouth, 4 * side)
     prior = (self.opened + self.closed) * inside - self.closed
     mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) + prior)
-    # A mouth wider open than the portrait's shows what the portrait does not have.
-    floor = geometry.widening(source.points, points)[:, None, None, None] * inside
-    mask = floor + (1.0 - floor) * mask
+    unseen = awake * composite.upsample(unseen, 4 * side)
+    mask = unseen + (1.0 - unseen) * mask
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     blurred = (blurred + 1.0) * (1.0 - self.shade * inside) - 1.0

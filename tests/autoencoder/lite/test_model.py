@@ -82,8 +82,14 @@ def test_the_inner_mouth_is_between_the_lips():
   points[0, geometry.LOWER_LIP] = np.stack([across, 0.6 + open_by], 1)
   mouth = np.asarray(geometry.inner_mouth(points, 100))[0, :, :, 0]
   assert mouth[60, 50] == 1.0 and mouth[60, 30] == mouth[50, 50] == 0.0
-  points[0, geometry.LOWER_LIP] = points[0, geometry.UPPER_LIP]
-  assert geometry.inner_mouth(points, 100).max() == 0.0  # closed
+  closed = points.copy()
+  closed[0, geometry.LOWER_LIP] = closed[0, geometry.UPPER_LIP]
+  assert geometry.inner_mouth(closed, 100).max() == 0.0
+  # A mouth opened by the lower lip alone: nothing of it is in the source, nothing hangs elsewhere.
+  _, unseen, flow = geometry.anchored_mouth(closed, points, 100)
+  assert unseen[0, 60, 50, 0] == 1.0 and np.abs(flow).max() < 1e-6
+  _, unseen, _ = geometry.anchored_mouth(points, points, 100)
+  assert unseen[0, 58, 50, 0] == 0.0
 
 
 def test_mouth_region_lies_on_the_lips(batch):
