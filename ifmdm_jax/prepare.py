@@ -1,12 +1,13 @@
 """A folder of raw videos becomes a training set that explains itself.
 
   python -m ifmdm_jax.prepare --source FILMS --output runs/cache
+  python -m ifmdm_jax.prepare --output runs/cache --codes
   python -m ifmdm_jax.prepare --output runs/cache --autoencoder runs/autoencoder
 
 The first finds everybody who talks in any films at any depth, cuts them out at 25 fps with their
 voice in sync, and writes records for stage 1; runs/cache/report.html shows what was kept, what was
-dropped, and why. The second adds motion codes and speech features for stage 2, with the autoencoder
-that stage 1 made. Both go on where they were stopped.
+dropped, and why. The second adds motion codes and speech features for stage 2 of `lite`, whose
+codes follow from the landmarks; the third those of any other autoencoder, which stage 1 made.
 
   --layout hdtf --workers 8               a public set: who is who comes from its file names
   --limit face=100 --limit sync=0.4       stricter; all are in ifmdm_jax/pipeline/prep/filters.py
@@ -36,6 +37,9 @@ _SOURCE = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder of the set.', **errors.SHARED)
 _AUTOENCODER = flags.DEFINE_string(
   'autoencoder', None, 'Workdir of a trained stage 1.', **errors.SHARED
+)
+_CODES = flags.DEFINE_bool(
+  'codes', False, "Write lite's motion codes; they follow from landmarks alone.", **errors.SHARED
 )
 _FORMAT = flags.DEFINE_enum(
   'format', 'records', ['records', 'folder'], 'folder: ready clips to plain arrays.',
@@ -213,30 +217,27 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
 
   Args:
     cache_folder: plain arrays of `pipeline.cache.build`, or records.
-    autoencoder: (module, config, params) of a trained stage 1.
+    autoencoder: (module, config, params) of a trained stage 1; None: `lite`, whose codes are
+      linear in the landmarks of the set, smoothed over three frames.
     hear: clip -> speech features [2T, A], or None.
     window: frames that stage 2 sees at once, for the statistics.
   """
   from ifmdm_jax.pipeline import cache, motion
 
-  module, config, params = autoencoder
-  codes_of = jax.jit(lambda frames: module.motion(params, frames, config))
-
-  def codes(frames):
-    whole = np.pad(frames, ((0, -len(frames) % batch), (0, 0), (0, 0), (0, 0)), mode='edge')
-    found = [np.asarray(codes_of(whole[i : i + batch])) for i in range(0, len(whole), batch)]
-    return np.concatenate(found)[: len(frames)]
+  if autoencoder is None:
+    read = _landmark_reader(cache.clips(cache_folder))
+  else:
+    read = _frame_reader(autoencoder, batch)
 
   def encode_clip(clip):
     features = hear(clip)
     if features is None:
       return None  # silent clips teach stage 1 only
-    frames = clip.frames
-    count = min(len(frames), len(features) // 2)
-    frames = np.asarray(frames[:count])
-    made = dict(
-      codes=codes(frames), mirrored=codes(frames[:, :, ::-1]), features=features[: 2 * count]
-    )
+    count = min(len(clip.landmarks), len(features) // 2)
+    found = read(clip, count)
+    if found is None:
+      return None  # the face was lost somewhere
+    made = dict(codes=found[0], mirrored=found[1], features=features[: 2 * count])
     return dict(name=clip.name, person=clip.person, split=clip.split, licence=clip.licence), made
 
   folder = pathlib.Path(cache_folder) / 'motion'
@@ -247,6 +248,41 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
   found = motion.statistics([c['codes'] for c in train], [c['features'] for c in train], window)
   np.savez(folder / 'statistics.npz', **found)
   return count
+
+
+def _frame_reader(autoencoder, batch):
+  """(clip, count) -> codes of its frames and of their mirror images, [count, M] each."""
+  module, config, params = autoencoder
+  codes_of = jax.jit(lambda frames: module.motion(params, frames, config))
+
+  def codes(frames):
+    whole = np.pad(frames, ((0, -len(frames) % batch), (0, 0), (0, 0), (0, 0)), mode='edge')
+    found = [np.asarray(codes_of(whole[i : i + batch])) for i in range(0, len(whole), batch)]
+    return np.concatenate(found)[: len(frames)]
+
+  def read(clip, count):
+    frames = np.asarray(clip.frames[:count])
+    return codes(frames), codes(frames[:, :, ::-1])
+
+  return read
+
+
+def _landmark_reader(clips):
+  """The same from landmarks alone; None for a clip whose face was lost."""
+  from ifmdm_jax.pipeline import landmark_code
+
+  code = landmark_code.load()
+  mean = np.nanmean([np.nanmean(clip.landmarks, axis=0) for clip in clips], axis=0)
+  mirror = landmark_code.mirror_indices(mean)
+
+  def read(clip, count):
+    points = landmark_code.smooth(clip.landmarks)[:count]
+    if not np.isfinite(points).all():
+      return None
+    flipped = points[:, mirror] * np.float32([-1, 1]) + np.float32([1, 0])
+    return code(points), code(flipped)
+
+  return read
 
 
 def _write_arrays(folder, clips, encode_clip):
@@ -300,8 +336,10 @@ def _write_records(folder, clips, encode_clip):
 
 
 def main(_):
-  if not _OUTPUT.value or not (_SOURCE.value or _AUTOENCODER.value):
-    raise InputError('expected --output and one of --source, --autoencoder: --help shows examples')
+  if not _OUTPUT.value or not (_SOURCE.value or _AUTOENCODER.value or _CODES.value):
+    raise InputError(
+      'expected --output and one of --source, --codes, --autoencoder: --help shows examples'
+    )
   if _SOURCE.value and _FORMAT.value == 'folder':
     from ifmdm_jax.pipeline import cache
 
@@ -325,12 +363,13 @@ def main(_):
       f'out; '
       f'{sum(summary["dropped"].values())} dropped, see {_OUTPUT.value}/report.html'
     )
-  if _AUTOENCODER.value:
+  if _AUTOENCODER.value or _CODES.value:
     from ifmdm_jax import release
     from ifmdm_jax.audio import features
 
     hear = functools.partial(features_of, name=_AUDIO.value, encoder=features.load(_AUDIO.value))
-    count = encode(_OUTPUT.value, release.trained(_AUTOENCODER.value), hear)
+    stage_1 = release.trained(_AUTOENCODER.value) if _AUTOENCODER.value else None
+    count = encode(_OUTPUT.value, stage_1, hear)
     print(f'{_OUTPUT.value}/motion: codes and features of {count} clips with sound')
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from configs import autoencoder as autoencoder_configs
 from ifmdm_jax import prepare, testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache, motion, pairs
+from ifmdm_jax.pipeline import cache, landmark_code, motion, pairs
 from ifmdm_jax.pipeline.prep import filters, process
 from tests.pipeline import films
 
@@ -117,6 +118,16 @@ def test_stage_two_reads_codes_of_records_like_codes_of_plain_arrays(made, tmp_p
   np.testing.assert_allclose(windows.clips[0]['codes'], seen, atol=1e-6)
   with np.load(output / 'motion' / 'statistics.npz') as file:
     assert file['code_mean'].shape == (5,) and file['feature_std'].shape == (4,)
+
+
+def test_codes_of_landmarks_and_their_mirror_images(made, tmp_path):
+  output = shutil.copytree(made[0], tmp_path / 'set')
+  hear = lambda clip: np.zeros((2 * len(clip), 4), np.float32)
+  assert prepare.encode(output, None, hear, window=9) == 3
+  (clip,) = cache.clips(output, 'val')
+  points = landmark_code.smooth(clip.landmarks)
+  codes = motion.Windows(output, 'val', 9).clips[0]['codes']
+  np.testing.assert_allclose(codes, landmark_code.load()(points), atol=1e-3)
 
 
 @pytest.mark.parametrize('config', ['autoencoder', 'motion'])
