@@ -41,9 +41,9 @@ TRAIN = {
   'lite':  dict(steps=3_000, batch=4, ema=0.998, seed=0, eval_every=300, pictures_every=300),
   'tiny':  dict(steps=10, batch=2, ema=0.9, seed=0),
 }  # fmt: skip
-COMMON = dict(log_every=50, eval_every=0, pictures_every=0, videos_every=0, save_every_minutes=5.0,
-              keep=2, keep_every=0, keep_best='', pieces=1, compute='float32', remat='', take=(),
-              skip_not_finite=0, wandb='')  # fmt: skip
+COMMON = dict(log_every=50, eval_every=0, eval_batches=8, pictures_every=0, videos_every=0,
+              save_every_minutes=5.0, keep=2, keep_every=0, keep_best='', pieces=1,
+              compute='float32', remat='', take=(), skip_not_finite=0, wandb='')  # fmt: skip
 SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
   (r'refine_block/conv_[12]/kernel', (None, None, 'fsdp', 'model')),
   (r'.*', 'fsdp'),

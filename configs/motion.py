@@ -53,9 +53,9 @@ SAMPLERS = {
   'tiny': dict(steps=3, guidance=1.5),
 }
 COMMON = dict(
-  seed=903, log_every=50, eval_every=0, pictures_every=0, videos_every=0, save_every_minutes=5.0,
-  keep=2, keep_every=0, keep_best='', pieces=1, compute='float32', remat='', take=(),
-  skip_not_finite=0, wandb='',
+  seed=903, log_every=50, eval_every=0, eval_batches=8, pictures_every=0, videos_every=0,
+  save_every_minutes=5.0, keep=2, keep_every=0, keep_best='', pieces=1, compute='float32',
+  remat='', take=(), skip_not_finite=0, wandb='',
 )  # fmt: skip
 SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
   (r'(qkv|up|modulation)/kernel', ('fsdp', 'model')),

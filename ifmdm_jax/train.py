@@ -1,24 +1,30 @@
-"""Trains what a config names.
+"""Trains what a config names, on one device or many hosts.
 
   python -m ifmdm_jax.train --config configs/autoencoder.py:lite --workdir runs/ae
   python -m ifmdm_jax.train --config configs/motion.py:lite --workdir runs/motion --max_minutes 9
+  python -m ifmdm_jax.train --config configs/autoencoder.py:paper --dry_run --devices 8
 
-The same command goes on where the last one stopped. Single settings change on the command line:
---config.train.batch=8 --config.optim.peak_lr=3e-4. Exit status: 0 done, or stopped with a
-checkpoint (SIGTERM, Ctrl-C, --max_minutes); 1 the loss is not finite; 2 bad input.
+The same command goes on where the last one stopped, on another mesh or number of hosts too. Single
+settings change on the command line: --config.train.batch=8 --config.mesh.fsdp=4.
+
+  many hosts     the same command on each; SLURM, GKE and TPU pods are recognised, see --distributed
+  fine-tuning    --init_from RUN, with --config.train.take and --config.optim.trainable as patterns
+  weights alone  --workdir runs/ae --export out/ae.safetensors    (the average; --best: the best)
+
+Exit status: 0 done, or stopped with a checkpoint (SIGTERM, Ctrl-C, --max_minutes); 1 the loss is
+not finite, or the last checkpoint could not be written; 2 bad input.
 """
 
 import os
 import pathlib
 import sys
 
-import jax
 import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.training import loop
+from ifmdm_jax.training import checkpoints, hosts, loop, plan, program
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'File, or file:size.', lock_config=True, **errors.SHARED
@@ -37,33 +43,87 @@ _MAX_MINUTES = flags.DEFINE_float(
   lower_bound=0,
   **errors.SHARED,
 )
+_DRY_RUN = flags.DEFINE_bool(
+  'dry_run',
+  False,
+  'Print parameters, FLOPs, memory and expected speed, and exit; needs neither data nor device.',
+  **errors.SHARED,
+)
+_DEVICES = flags.DEFINE_integer(
+  'devices', None, 'With --dry_run: plan for so many devices.', lower_bound=1, **errors.SHARED
+)
+_COMPILE = flags.DEFINE_bool(
+  'compile',
+  False,
+  'With --dry_run: compile as well, for memory and transfers as XLA plans them; takes minutes.',
+  **errors.SHARED,
+)
+_ACCELERATOR = flags.DEFINE_string(
+  'accelerator', 'H100', 'With --dry_run: which, see training/hardware.py.', **errors.SHARED
+)
+_EXPORT = flags.DEFINE_string(
+  'export', None, 'Write the weights of --workdir as *.safetensors and exit.', **errors.SHARED
+)
+_BEST = flags.DEFINE_bool('best', False, 'With --export: the best checkpoint.', **errors.SHARED)
+_DISTRIBUTED = flags.DEFINE_enum(
+  'distributed',
+  'auto',
+  hosts.MODES,
+  'auto: join the other processes of a SLURM step, GKE job or TPU pod; on: as JAX finds them; off:'
+  ' train alone.',
+  **errors.SHARED,
+)
+_COORDINATOR = flags.DEFINE_string(
+  'coordinator', None, 'HOST:PORT of process 0, to join by hand.', **errors.SHARED
+)
+_PROCESSES = flags.DEFINE_integer(
+  'processes', None, 'With --coordinator: how many.', lower_bound=1, **errors.SHARED
+)
+_PROCESS_INDEX = flags.DEFINE_integer(
+  'process_index', None, 'With --coordinator: which one, from 0.', lower_bound=0, **errors.SHARED
+)
 
 
 def main(_):
-  if not _CONFIG.value or not _WORKDIR.value:
+  if _EXPORT.value:
+    return export(_WORKDIR.value, _EXPORT.value, _BEST.value)
+  if not _CONFIG.value or not (_WORKDIR.value or _DRY_RUN.value):
     raise errors.InputError(
       'expected --config FILE[:SIZE] and --workdir DIR; --help lists them all'
     )
   if not isinstance(_CONFIG.value, ml_collections.ConfigDict):  # so a missing file is passed on
     name = config_flags.get_config_filename(flags.FLAGS['config'])
     raise errors.InputError(f'--config: expected a Python file, {name} cannot be read')
-  print(_CONFIG.value)
-  keep_compiled(pathlib.Path(_WORKDIR.value).absolute() / '.cache')
+  if _DRY_RUN.value:
+    devices = plan.pretend(_DEVICES.value)
+    found = plan.dry_run(_CONFIG.value, devices, _COMPILE.value)
+    print(plan.describe(found, _ACCELERATOR.value))
+    return
+  hosts.connect(_DISTRIBUTED.value, _COORDINATOR.value, _PROCESSES.value, _PROCESS_INDEX.value)
+  hosts.say(_CONFIG.value)
+  program.keep_compiled(pathlib.Path(_WORKDIR.value).absolute() / '.cache')
   try:
     loop.train(
       _CONFIG.value, _WORKDIR.value, init_from=_INIT_FROM.value, max_minutes=_MAX_MINUTES.value
     )
-  except loop.NotFinite as error:
+  except (loop.NotFinite, checkpoints.CannotSave) as error:
     print(f'error: {error}', file=sys.stderr)
     sys.exit(1)
 
 
-def keep_compiled(folder):
-  """What was compiled once is read back by the next start, unless a cache is set already."""
-  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
-    jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+def export(workdir, path, best):
+  """The averaged parameters of a run as one file; checkpoints hold the optimiser too."""
+  if not workdir or not path.endswith('.safetensors'):
+    raise errors.InputError(
+      f'expected --workdir DIR and --export FILE.safetensors, got {workdir} and {path}'
+    )
+  _, params = checkpoints.load(workdir, best)
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  half = path.with_name(f'.{path.name}')
+  checkpoints.write_weights(half, params)
+  os.replace(half, path)
+  print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
 
 
 def run():

@@ -29,17 +29,24 @@ class MotionHead(nn.Module):
   """Appearance code w_a [B, D] -> motion code h [B, M] in (-1, 1).
 
   Four linear maps with nothing between them, then one whose bias the original leaves out.
+
+  Attributes:
+    use_bias: add that bias after all.
+    squash: end in tanh; LIA does not, and its codes are unbounded.
   """
 
   motion_dim: int
   depth: int = 5
+  use_bias: bool = False
+  squash: bool = True
 
   @nn.compact
   def __call__(self, w_a):
     x = w_a
     for i in range(self.depth - 1):
       x = EqualLinear(w_a.shape[-1], name=f'fc_{i}')(x)
-    return jnp.tanh(EqualLinear(self.motion_dim, use_bias=False, name=f'fc_{self.depth - 1}')(x))
+    x = EqualLinear(self.motion_dim, self.use_bias, name=f'fc_{self.depth - 1}')(x)
+    return jnp.tanh(x) if self.squash else x
 
 
 def num_halvings(size):

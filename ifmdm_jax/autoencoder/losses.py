@@ -10,7 +10,7 @@ SCALES = (1, 2, 4, 8)
 
 
 def l1(reconstruction, target):
-  return jnp.abs(reconstruction - target).mean()
+  return jnp.abs(reconstruction - target).mean(dtype=jnp.float32)
 
 
 def gan_generator(fake_logits):

@@ -21,8 +21,10 @@ from ifmdm_jax.autoencoder.decoder import Synthesis
 from ifmdm_jax.autoencoder.directions import Directions
 from ifmdm_jax.autoencoder.discriminator import Discriminator
 from ifmdm_jax.autoencoder.encoder import AppearanceEncoder, MotionHead, num_halvings
+from ifmdm_jax.autoencoder.pictures import flow_colours
 from ifmdm_jax.autoencoder.refine import RefineBlock, in_tiles
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.nn.warp import base_grid
 
 
 class Autoencoder(nn.Module):
@@ -38,6 +40,11 @@ class Autoencoder(nn.Module):
     refine: whether there is a refine block (61 times the rest of the decoder at 512).
     refine_width: its channels.
     refine_tile: run it in tiles of this many pixels, or None for the whole picture at once.
+    clean: zero flow is the identity and the motion head's last bias counts; the published network
+      has neither, and weights trained without expect neither.
+    lia: the network this one descends from (LIA, Wang et al. 2022): motion codes end in a bias and
+      not in tanh, and a level hands on its own features instead of generated ones.
+    remat: parts whose activations are made again in the backward pass instead of kept, of PARTS.
   """
 
   size: int = 512
@@ -47,14 +54,22 @@ class Autoencoder(nn.Module):
   refine: bool = True
   refine_width: int = 512
   refine_tile: int | None = None
+  clean: bool = False
+  lia: bool = False
+  remat: tuple = ()
 
   def setup(self):
-    self.appearance_net = AppearanceEncoder(self.size, self.style_dim, self.max_width)
-    self.motion_head = MotionHead(self.motion_dim)
+    part = lambda name, kind: nn.remat(kind) if name in self.remat else kind
+    encoder = part('appearance_net', AppearanceEncoder)
+    self.appearance_net = encoder(self.size, self.style_dim, self.max_width)
+    self.motion_head = MotionHead(
+      self.motion_dim, use_bias=self.clean or self.lia, squash=not self.lia
+    )
     self.directions = Directions(self.style_dim, self.motion_dim)
-    self.synthesis = Synthesis(self.max_width)
+    synthesis = part('synthesis', Synthesis)
+    self.synthesis = synthesis(self.max_width, generate=not self.lia, clean=self.clean)
     if self.refine:
-      self.refine_block = RefineBlock(self.refine_width)
+      self.refine_block = part('refine_block', RefineBlock)(self.refine_width)
 
   def appearance(self, image):
     """Picture -> appearance code w_a [B, D] and features, a list of [B, r, r, C], coarse first."""
@@ -103,6 +118,7 @@ class Autoencoder(nn.Module):
 
 
 FIELDS = tuple(name for name in Autoencoder.__dataclass_fields__ if name not in ('parent', 'name'))
+PARTS = ('appearance_net', 'synthesis', 'refine_block', 'discriminator', 'perceptual')
 
 
 def build(config):
@@ -110,7 +126,11 @@ def build(config):
   model = Autoencoder(**{name: config[name] for name in FIELDS if name in config})
   if model.size < 8 or model.size & (model.size - 1):
     raise InputError(f'model.size is {model.size}, expected a power of two from 8: try 256 or 512')
-  return model, Discriminator(model.size, model.max_width)
+  unknown = set(model.remat) - set(PARTS)
+  if unknown:
+    raise InputError(f'model.remat has {", ".join(unknown)}, expected some of {", ".join(PARTS)}')
+  discriminator = nn.remat(Discriminator) if 'discriminator' in model.remat else Discriminator
+  return model, discriminator(model.size, model.max_width)
 
 
 def init(rng, config):
@@ -188,8 +208,9 @@ class Portrait(NamedTuple):
   """A source, encoded once."""
 
   w_a: jax.Array  # [1, D]
-  features: list  # [1, r, r, C] each
+  features: list  # [1, r, r, C] each; their type is the one that frames are drawn in
   code: jax.Array  # [1, M]
+  directions: jax.Array  # [D, M], Q: a QR once, not once a frame
 
 
 def _apply(params, config, *args, method, **kwargs):
@@ -197,9 +218,12 @@ def _apply(params, config, *args, method, **kwargs):
 
 
 def portrait(params, image, config):
-  """uint8 [R, R, 3] -> Portrait."""
+  """uint8 [R, R, 3] -> Portrait. `config.draw_dtype`, if any, is what frames are drawn in."""
   w_a, features = _apply(params, config, as_float(image[None], config.size), method='appearance')
-  return Portrait(w_a, features, _apply(params, config, w_a, method='motion'))
+  code = _apply(params, config, w_a, method='motion')
+  directions = _apply(params, config, method=lambda model: model.directions.basis())
+  dtype = config.get('draw_dtype', 'float32')
+  return Portrait(w_a, [feature.astype(dtype) for feature in features], code, directions)
 
 
 def motion(params, frames, config):
@@ -209,9 +233,14 @@ def motion(params, frames, config):
 
 def draw(params, portrait, codes, config):
   """Portrait and codes [B, M] -> uint8 [B, S, S, 3]."""
-  spread = lambda x: jnp.broadcast_to(x, (len(codes), *x.shape[1:]))
-  w_a, features = jax.tree.map(spread, (portrait.w_a, portrait.features))
-  image = _apply(params, config, w_a, features, codes, method='decode')
+  latent = portrait.w_a + codes @ portrait.directions.T
+  features = [jnp.broadcast_to(x, (len(codes), *x.shape[1:])) for x in portrait.features]
+  image = _apply(params, config, latent, features, method='decode', refine=False)
+  if config.refine:
+    block = RefineBlock(config.refine_width, features[0].dtype)
+    refine = functools.partial(block.apply, {'params': params['gen']['refine_block']})
+    tile = config.get('refine_tile')
+    image = in_tiles(refine, image, tile) if tile else refine(image)
   return jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
@@ -234,12 +263,17 @@ def gen_loss(params, dis_params, source, target, *, config, frozen=None):
   """Perceptual + L1 + GAN -> (total, (reconstruction, metrics)); the discriminator is fixed."""
   gen, dis = build(config)
   reconstruction = gen.apply({'params': params}, source, target)
-  logits = dis.apply({'params': dis_params}, reconstruction)
-  metrics = {'l1': losses.l1(reconstruction, target), 'gan': losses.gan_generator(logits)}
+  logits = dis.apply({'params': like(params, dis_params)}, reconstruction)
+  metrics = {
+    'l1': losses.l1(reconstruction, target),
+    'gan': losses.gan_generator(logits.astype(jnp.float32)),
+  }
   total = metrics['l1'] + config.get('gan_weight', 1.0) * metrics['gan']
   network = perceptual_network(config)
   if network:
-    features = functools.partial(network.features, frozen)
+    features = functools.partial(network.features, like(params, frozen))
+    if 'perceptual' in config.get('remat', ()):
+      features = jax.checkpoint(features)
     metrics['perceptual'] = losses.perceptual(features, reconstruction, target)
     total += config.get('perceptual_weight', 10.0) * metrics['perceptual']
   return total, (reconstruction, metrics)
@@ -249,10 +283,16 @@ def dis_loss(params, target, reconstruction, *, config):
   """Non-saturating loss on a real and a generated batch, each with its own minibatch statistics."""
   _, dis = build(config)
   real, fake = (dis.apply({'params': params}, image) for image in (target, reconstruction))
-  return losses.gan_discriminator(real, fake)
+  return losses.gan_discriminator(real.astype(jnp.float32), fake.astype(jnp.float32))
 
 
-def step(state, batch, rng, *, config, frozen, optimizers):
+def like(params, constants):
+  """Constants in the dtype of the parameters: half, where the trainer computes in half."""
+  dtype = jax.tree.leaves(params)[0].dtype
+  return jax.tree.map(lambda x: jnp.asarray(x, dtype), constants)
+
+
+def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   """One update of the generator, then one of the discriminator on the same reconstruction.
 
   Args:
@@ -260,27 +300,35 @@ def step(state, batch, rng, *, config, frozen, optimizers):
     batch: see `pair`.
     rng: unused: nothing here is random.
     config: config.model.
+    gradient: loss(params, batch, rng, **rest) -> (scalar, aux) to its value and gradient; how
+      (in pieces, in half precision) is the trainer's matter.
 
   Returns:
     (state, metrics).
   """
-  del rng
   source, target = pair(batch, config.size)
   params, opt_state = dict(state.params), dict(state.opt_state)
+
+  def of_gen(gen, images, rng, dis):
+    return gen_loss(gen, dis, images['source'], images['target'], config=config, frozen=frozen)
+
+  def of_dis(dis, images, rng):
+    return dis_loss(dis, images['target'], images['made'], config=config), {}
 
   def update(name, grads):
     changes, opt_state[name] = optimizers[name].update(grads, opt_state[name], params[name])
     params[name] = optax.apply_updates(params[name], changes)
+    return optax.global_norm(grads)
 
-  (total, (reconstruction, metrics)), grads = jax.value_and_grad(gen_loss, has_aux=True)(
-    params['gen'], params['dis'], source, target, config=config, frozen=frozen
-  )
-  update('gen', grads)
-  reconstruction = jax.lax.stop_gradient(reconstruction)
-  loss, grads = jax.value_and_grad(dis_loss)(params['dis'], target, reconstruction, config=config)
-  update('dis', grads)
+  images = {'source': source, 'target': target}
+  found, grads = gradient(of_gen)(params['gen'], images, rng, dis=params['dis'])
+  total, (reconstruction, metrics) = found
+  norms = {'gen_grad_norm': update('gen', grads)}
+  images = {'target': target, 'made': jax.lax.stop_gradient(reconstruction)}
+  (loss, _), grads = gradient(of_dis)(params['dis'], images, rng)
+  norms['dis_grad_norm'] = update('dis', grads)
 
-  metrics = {'gen': total, 'dis': loss, **metrics}
+  metrics = {'gen': total, 'dis': loss, **metrics, **norms}
   return state.replace(step=state.step + 1, params=params, opt_state=opt_state), metrics
 
 
@@ -293,6 +341,12 @@ def evaluate(params, batch, rng, *, config, frozen):
   )
   dis = dis_loss(params['dis'], target, reconstruction, config=config)
   return {'gen': total, 'dis': dis, **metrics}
+
+
+def example(config, batch):
+  """Shapes of a batch, for plans without data."""
+  image = jax.ShapeDtypeStruct((batch, config.size, config.size, 3), jnp.uint8)
+  return {'source': image, 'target': image}
 
 
 def pair(batch, size):
@@ -315,10 +369,18 @@ def as_float(image, size):
 
 
 def pictures(params, batch, config):
-  """One picture: a row of source | target | reconstruction for each of at most four samples."""
+  """A row for each of at most four samples: source | target | made | flow | mask, uint8.
+
+  The flow is the finest level's: hue is where a pixel is read from, white is nowhere else; the mask
+  is black where features are generated instead.
+  """
   gen, _ = build(config)
   source, target = (x[:4] for x in pair(batch, config.size))
-  made = gen.apply({'params': params['gen']}, source, target)
-  rows = np.concatenate([np.asarray(x) for x in (source, target, made)], axis=2)  # [B, S, 3S, 3]
+  made, sown = gen.apply({'params': params['gen']}, source, target, mutable=['intermediates'])
+  finest = sown['intermediates']['synthesis'][f'to_flows_{num_halvings(config.size) - 1}']
+  grid, mask = (np.asarray(finest[name][0]) for name in ('grid', 'mask'))
+  still = base_grid(*grid.shape[1:3], centred=gen.clean)
+  columns = (source, target, made, flow_colours(grid - still), 2 * mask.repeat(3, -1) - 1)
+  rows = np.concatenate([np.asarray(x) for x in columns], axis=2)  # [B, S, 5S, 3]
   rows = np.clip((rows + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
-  return {'source_target_made': rows.reshape(-1, *rows.shape[2:])}
+  return {'source_target_made_flow_mask': rows.reshape(-1, *rows.shape[2:])}

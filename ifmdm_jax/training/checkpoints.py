@@ -1,69 +1,182 @@
 """Checkpoints under workdir/checkpoints/<step>: the state, the loader's position, the config.
 
 Items of a checkpoint (Orbax): `state` (step, params, opt_state), `ema` (where one is kept) and
-`meta`, JSON with the config, the loader's state and the seconds trained so far.
+`meta`, JSON with the config, the loader's state, the seconds trained so far, the code's version and
+the figures of a validation at this step. `metrics` is there where the best are kept.
 """
 
+import functools
 import json
 import pathlib
+import shutil
+import subprocess
 
-import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import ml_collections
-import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import (
+  AnyPreservationPolicy,
+  BestN,
+  EveryNSteps,
+  LatestN,
+)
 
-from ifmdm_jax import errors
+from ifmdm_jax import __version__, errors
+from ifmdm_jax.training import hosts
 from ifmdm_jax.training import state as states
+from ifmdm_jax.training.weights import read_weights, take, write_weights  # noqa: F401
 
 FOLDER = 'checkpoints'
+CORRUPT = 'corrupt'  # where checkpoints go that cannot be read
+
+
+class CannotSave(OSError):
+  """The last checkpoint of a run could not be written; the message is one line."""
 
 
 class Checkpoints:
-  """Saves in the background; a checkpoint appears under its name only once it is whole."""
+  """Saves in the background; a checkpoint appears under its name only once it is whole.
 
-  def __init__(self, workdir, keep=2):
+  What is kept: the latest `keep`; every `keep_every` steps one for ever; the best by `keep_best`,
+  the name of a validation figure of which less is better, or '-name' where more is. A save that
+  fails (disk full) is told and tried again at the next one; only the last one's failure is raised.
+  A checkpoint that cannot be read is moved to workdir/corrupt once an older one was read.
+  """
+
+  def __init__(self, workdir, keep=2, keep_every=0, keep_best=''):
     self.folder = pathlib.Path(workdir).absolute() / FOLDER
+    policies = [LatestN(keep)]
+    options = {}
+    if keep_every:
+      policies.append(EveryNSteps(keep_every))
+    if keep_best:
+      score = functools.partial(_score, keep_best)
+      best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
+      policies.append(best)
+      options = dict(best_fn=score, best_mode='max')
     self._manager = _manager(
       self.folder,
-      max_to_keep=keep,
+      preservation_policy=AnyPreservationPolicy(policies),
       enable_async_checkpointing=True,
       cleanup_tmp_directories=True,  # what a killed run was writing
+      **options,
     )
+    self._keep_best = keep_best
+    self._writing = None  # step
+    self._failed = None  # why the last save failed, or None
 
   def __enter__(self):
     return self
 
-  def __exit__(self, *_):
-    self._manager.wait_until_finished()
+  def __exit__(self, kind, *_):
+    self._finish()
     self._manager.close()
+    if self._failed and kind is None:
+      raise CannotSave(f'{self._failed}; {self.saved()}: make room and use the same command')
 
   @property
   def latest_step(self):
     return self._manager.latest_step()
 
-  def save(self, step, state, *, config, data, seconds):
-    """Blocks only while the state is copied to the host. `step` is `int(state.step)`."""
+  def saved(self):
+    """'step 40 is saved in ...', for messages."""
+    step = self.latest_step
+    return f'{"nothing" if step is None else f"step {step}"} is saved in {self.folder}'
+
+  def save(self, step, state, *, config, data, seconds, figures=None):
+    """Blocks only while the state is copied to the host. `step` is `int(state.step)`.
+
+    `data` is this process's loader state; `figures` those of a validation, if there was one.
+    """
+    self._finish()
     if step == self.latest_step:
       return
-    meta = dict(config=json.loads(config.to_json()), data=data, seconds=seconds)
+    if figures and self._keep_best:
+      _score(self._keep_best, figures)  # a wrong name is told here
+    data = hosts.gather(data)
+    meta = dict(
+      config=json.loads(config.to_json()),
+      data=data[0] if len(data) == 1 else data,
+      seconds=seconds,
+      version=version(),
+      figures=figures,
+    )
     items = dict(state=ocp.args.StandardSave(_without_ema(state)), meta=ocp.args.JsonSave(meta))
     if state.ema is not None:
       items['ema'] = ocp.args.StandardSave(state.ema)
-    self._manager.save(step, args=ocp.args.Composite(**items))
+    self._writing, self._failed = step, None
+    try:
+      self._manager.save(step, args=ocp.args.Composite(**items), metrics=figures)
+    except (OSError, ValueError, RuntimeError) as error:
+      self._tell(error)
+
+  def _finish(self):
+    """Waits for the save in the background and tells if it failed."""
+    if self._writing is None:
+      return
+    try:
+      self._manager.wait_until_finished()
+    except (OSError, ValueError, RuntimeError) as error:
+      self._tell(error)
+    self._writing = None
+
+  def _tell(self, error):
+    reason = ' '.join(str(error).split())[-160:]  # the system's own words come last
+    self._failed = f'step {self._writing} could not be saved ({type(error).__name__}: {reason})'
+    if hosts.first():
+      for half in self.folder.glob(f'{self._writing}.orbax-checkpoint-tmp*'):  # gives the room back
+        _remove(half)
+    self._manager.reload()
+    hosts.say(f'warning: {self._failed}; {self.saved()}; the next save tries again')
 
   def restore(self, shapes, shardings):
-    """(state, meta) of the latest step, put straight onto `shardings`.
+    """(state, meta) of the latest step that can be read, put straight onto `shardings`.
 
-    A tree that differs from `shapes` (another model or optimiser) is an InputError.
+    A tree that differs from `shapes` (another model or optimiser) is an InputError; so is a folder
+    of which nothing can be read.
     """
-    step = self.latest_step
+    unreadable = {}
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        restored = self._restore(step, shapes, shardings)
+      except errors.InputError:
+        raise
+      except Exception as error:  # Orbax, tensorstore and JSON each raise their own
+        unreadable[step] = f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
+        continue
+      self._set_aside(unreadable)  # only now: if none can be read, the fault may not be theirs
+      return restored
+    latest = max(unreadable)
+    raise errors.InputError(
+      f'no checkpoint in {self.folder} can be read; that of step {latest}: {unreadable[latest]};'
+      ' mend it, or start anew in another workdir'
+    )
+
+  def _set_aside(self, unreadable):
+    if not unreadable:
+      return
+    place = self.folder.parent / CORRUPT
+    hosts.barrier('read an older checkpoint')
+    if hosts.first():
+      place.mkdir(exist_ok=True)
+      for step in unreadable:
+        _remove(place / str(step))
+        (self.folder / str(step)).rename(place / str(step))
+    hosts.barrier('set newer ones aside')
+    self._manager.reload()
+    for step, why in unreadable.items():
+      hosts.say(
+        f'warning: the checkpoint of step {step} cannot be read ({why}); it is in {place} now,'
+        ' going back to the one before'
+      )
+
+  def _restore(self, step, shapes, shardings):
     wanted = jax.tree.map(
       lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
       shapes,
       shardings,
     )
+    meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
     found = self._manager.item_metadata(step)
     if (shapes.ema is None) != (found.get('ema') is None):
       raise errors.InputError(
@@ -71,13 +184,12 @@ class Checkpoints:
         ' (config.train.ema): set it as it was, or use a new workdir with --init_from'
       )
     self._same_tree('state', found['state'], _without_ema(wanted))
-    items = dict(state=ocp.args.StandardRestore(_without_ema(wanted)), meta=ocp.args.JsonRestore())
+    items = dict(state=ocp.args.StandardRestore(_without_ema(wanted)))
     if shapes.ema is not None:
       self._same_tree('ema', found['ema'], wanted.ema)
       items['ema'] = ocp.args.StandardRestore(wanted.ema)
     restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-    state = states.TrainState(**restored['state'], ema=restored.get('ema'))
-    return state, restored['meta']
+    return states.TrainState(**restored['state'], ema=restored.get('ema')), meta
 
   def _same_tree(self, item, found, wanted):
     found = {path: tuple(leaf.shape) for path, leaf in states.by_path(found.tree).items()}
@@ -92,68 +204,89 @@ class Checkpoints:
       )
 
 
-def load(workdir):
-  """(config, params) of the latest checkpoint, for sampling: the average where one was kept.
+@functools.cache
+def version():
+  """Of the package, and the commit where it runs from a checkout: '0.1.0 793571b-dirty'."""
+  root = pathlib.Path(__file__).parents[2]
+  if not (root / '.git').exists():  # installed, perhaps inside another repository
+    return __version__
+  command = ['git', '--no-optional-locks', '-C', str(root)]
+  command += ['describe', '--always', '--dirty', '--abbrev=12']
+  try:
+    commit = subprocess.run(command, capture_output=True, text=True, timeout=10)
+  except (OSError, subprocess.SubprocessError):
+    return __version__
+  return f'{__version__} {commit.stdout.strip()}'.strip()
 
-  Arrays come to the default device as float32, lists of the config as tuples.
+
+def _score(name, figures):
+  """More is better."""
+  sign = 1 if name.startswith('-') else -1
+  name = name.removeprefix('-')
+  if name not in figures:
+    raise errors.InputError(
+      f'config.train.keep_best is {name!r}, the validation gives {", ".join(figures)}'
+    )
+  return sign * figures[name]
+
+
+def _remove(folder):
+  shutil.rmtree(folder, ignore_errors=True)
+
+
+def load(workdir, best=False):
+  """(config, params) of a checkpoint, for sampling: the average where one was kept.
+
+  The latest that can be read, or with `best` the one with the best validation by
+  config.train.keep_best. Arrays come to the default device as float32, lists of the config as
+  tuples.
   """
   folder = pathlib.Path(workdir).absolute() / FOLDER
   if not folder.is_dir():
     raise errors.InputError(f'no checkpoint in {workdir}: expected a workdir of ifmdm_jax.train')
   with _manager(folder, read_only=True) as manager:
-    step = manager.latest_step()
-    if step is None:
+    steps = sorted(manager.all_steps(), reverse=True)
+    if not steps:
       raise errors.InputError(f'no finished checkpoint in {folder}: train longer, or wait for one')
-    meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
-    found = manager.item_metadata(step)
-    averaged = found.get('ema') is not None
-    tree = found['ema' if averaged else 'state'].tree
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    wanted = jax.tree.map(
-      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree
-    )
-    if averaged:
-      args = ocp.args.Composite(ema=ocp.args.StandardRestore(wanted))
-      params = manager.restore(step, args=args)['ema']
-    else:
-      args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
-      params = manager.restore(step, args=args)['state']['params']
+    if best:
+      steps = [_best_step(manager, steps, folder)]
+    for step in steps:
+      try:
+        meta, params = _read(manager, step)
+        break
+      except Exception as error:  # Orbax, tensorstore and JSON each raise their own
+        if step == steps[-1]:
+          raise errors.InputError(f'no checkpoint in {folder} can be read: {error}') from error
+        hosts.say(f'warning: the checkpoint of step {step} in {folder} cannot be read: {error}')
   return ml_collections.ConfigDict(as_tuples(meta['config'])), params
 
 
-def write_weights(path, params):
-  """Parameters as one safetensors file in half precision; names are paths."""
-  from safetensors.numpy import save_file
+def _read(manager, step):
+  """(meta, params), the average where there is one, on the default device."""
+  meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
+  found = manager.item_metadata(step)
+  averaged = found.get('ema') is not None
+  tree = found['ema' if averaged else 'state'].tree
+  place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  wanted = jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree
+  )
+  if averaged:
+    args = ocp.args.Composite(ema=ocp.args.StandardRestore(wanted))
+    return meta, manager.restore(step, args=args)['ema']
+  args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
+  return meta, manager.restore(step, args=args)['state']['params']
 
-  arrays = {name: np.asarray(leaf, np.float16) for name, leaf in states.by_path(params).items()}
-  save_file(arrays, path)
 
-
-def read_weights(path):
-  """The inverse of `write_weights`, in float32."""
-  from safetensors.numpy import load_file
-
-  arrays = {name: array.astype(np.float32) for name, array in load_file(path).items()}
-  return flax.traverse_util.unflatten_dict(arrays, sep='/')
-
-
-def take(params, given):
-  """`params` with every leaf replaced that `given` has under the same path and shape.
-
-  Returns (params, paths of `params` left as they were, paths of `given` not used).
-  """
-  given = states.by_path(given)
-
-  def choose(path, leaf):
-    new = given.get(path)
-    fits = new is not None and new.shape == leaf.shape
-    # A copy: parameters and average are donated, and may not share a buffer.
-    return jax.device_put(jnp.array(new, leaf.dtype), leaf.sharding) if fits else leaf
-
-  ours = states.by_path(params)
-  taken = {p for p, leaf in ours.items() if p in given and given[p].shape == leaf.shape}
-  left = [path for path in ours if path not in taken]
-  return states.map_with_path(choose, params), left, [p for p in given if p not in taken]
+def _best_step(manager, steps, folder):
+  read = lambda step: manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+  metas = {step: read(step)['meta'] for step in steps}
+  names = {meta['config']['train'].get('keep_best', '') for meta in metas.values()}
+  scored = {step: meta.get('figures') for step, meta in metas.items() if meta.get('figures')}
+  if '' in names or not scored:
+    raise errors.InputError(f'{folder} keeps no best checkpoint: train with config.train.keep_best')
+  name = metas[steps[0]]['config']['train']['keep_best']
+  return max(scored, key=lambda step: _score(name, scored[step]))
 
 
 def _manager(folder, **options):

@@ -1,4 +1,4 @@
-"""A thread that fetches ahead, and still knows the loader's state at the batch last handed out."""
+"""Batches ahead of time with the loader's state of the last one used, and whose rows are whose."""
 
 import copy
 import queue
@@ -8,13 +8,18 @@ import time
 from ifmdm_jax import errors
 
 
+class DataLost(errors.InputError):
+  """The loader failed; the message says how, and what to do."""
+
+
 class Prefetch:
   """Iterates over `place(batch)`; up to `ahead` batches wait on the devices.
 
   `state` is the loader's state right after the batch that `next` gave last, not after the ones that
   wait: with it a resumed run sees exactly the batches that an uninterrupted one would.
   `waited` adds up the seconds in which the caller had to wait. An error of the loader is raised by
-  `next`. Use as a context manager: leaving stops the thread.
+  `next`, as DataLost unless it is an InputError already. Use as a context manager: leaving stops
+  the thread.
   """
 
   def __init__(self, loader, place, ahead=2):
@@ -53,8 +58,15 @@ class Prefetch:
       except StopIteration:
         why = "the loader's split 'train' came to its end: it must repeat without end"
         item = None, None, errors.InputError(why)
-      except Exception as error:  # handed to the caller, who raises it
+      except errors.InputError as error:
         item = None, None, error
+      except Exception as error:  # handed to the caller, who raises it
+        lost = DataLost(
+          f'the data can no longer be read ({type(error).__name__}: {error}): bring it back, and'
+          ' the same command goes on'
+        )
+        lost.__cause__ = error
+        item = None, None, lost
       while not self._stop.is_set():
         try:
           self._queue.put(item, timeout=0.1)
@@ -63,3 +75,58 @@ class Prefetch:
           continue
       if item[2] is not None:
         return
+
+
+def own_rows(dataset, batch, process_index, process_count):
+  """The rows of a grain MapDataset that this process reads, so that batches do not depend on P.
+
+  Global batch i is rows i B .. (i + 1) B - 1 whatever the number of processes; this one gets
+  `batch` = B / P of them in a row. Slice after `random_map`: what is random in a row then depends
+  on its place in the whole alone.
+  """
+  if process_count == 1:
+    return dataset
+  import grain
+
+  whole = batch * process_count
+
+  class Own(grain.MapDataset):
+    def __len__(self):
+      return len(self._parent) // process_count
+
+    def __getitem__(self, index):
+      block, row = divmod(index, batch)
+      return self._parent[block * whole + process_index * batch + row]
+
+  return Own(dataset)
+
+
+def share_out(states, count):
+  """Loader states of the processes that saved -> of `count` processes that go on.
+
+  Every process is as many rows into its share as any other, so positions (`next_index`, as grain
+  counts) scale with the length of a share. Raises InputError for other kinds of state.
+  """
+  if len(states) == count:
+    return states
+  if any(state != states[0] for state in states) or not _has_position(states[0]):
+    raise errors.InputError(
+      f'the data position was saved by {len(states)} processes and cannot be shared out among'
+      f' {count}: go on with {len(states)}, or start anew with --init_from'
+    )
+  return [_rescaled(states[0], len(states), count)] * count
+
+
+def _has_position(state):
+  if not isinstance(state, dict):
+    return False
+  return 'next_index' in state or any(_has_position(value) for value in state.values())
+
+
+def _rescaled(state, before, after):
+  if isinstance(state, dict):
+    return {
+      key: value * before // after if key == 'next_index' else _rescaled(value, before, after)
+      for key, value in state.items()
+    }
+  return state

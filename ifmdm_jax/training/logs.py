@@ -1,12 +1,15 @@
-"""What people watch: a bar or one line, workdir/log.csv, TensorBoard, and picture files."""
+"""What people watch: a screen or lines, workdir/log.csv, TensorBoard, W&B, pictures and videos."""
 
+import contextlib
 import csv
 import pathlib
 import sys
 import time
 
-import jax
 import numpy as np
+
+from ifmdm_jax import errors
+from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
 
@@ -14,36 +17,57 @@ HEADER = ('step', 'seconds', 'name', 'value')
 class Logs:
   """Only the first process writes. `start` is the step restored: later rows of the CSV go.
 
-  log.csv is long, a row per number: step, seconds trained so far, name, value.
+  log.csv is long, a row per number: step, seconds trained so far, name, value. A disk that is full
+  stops the writing, with one warning, and not the run.
+
+  Args:
+    workdir: folder.
+    start, steps: of this run.
+    seconds: trained before.
+    weights: {term: weight}; each such term is shown as it is and as 'weighted/<term>'.
+    wandb: project, or ''.
+    config: for W&B.
   """
 
-  def __init__(self, workdir, *, start, steps, seconds=0.0):
+  def __init__(self, workdir, *, start, steps, seconds=0.0, weights=None, wandb='', config=None):
     self.workdir = pathlib.Path(workdir)
-    self._steps, self._seconds = steps, seconds
+    self._steps, self._seconds, self._weights = steps, seconds, weights or {}
     self._mark = start, time.perf_counter(), 0.0  # step, time, seconds waited for data
-    self._writes = jax.process_index() == 0
+    self._flops = self._peak = 0.0
+    self._writes, self._lost = hosts.first(), False
+    self._board = self._screen = self._run = None
     if not self._writes:
       return
     self._file = _open_csv(self.workdir / 'log.csv', start)
     self._csv = csv.writer(self._file)
     self._board = _board(self.workdir / 'tensorboard', start)
-    self._bar = _bar(start, steps) if sys.stderr.isatty() else None
+    self._run = _wandb(wandb, self.workdir, config) if wandb else None
+    if sys.stderr.isatty():
+      from ifmdm_jax.training.screen import Screen
+
+      self._screen = Screen(self.workdir.name, start, steps)
 
   def __enter__(self):
     return self
 
   def __exit__(self, *_):
-    if self._writes:
-      self._file.close()
-      if self._board:
-        self._board.close()
-      if self._bar:
-        self._bar.close()
+    if not self._writes:
+      return
+    for sink in (self._screen, self._file, self._living_board()):
+      with self._told():
+        if sink:
+          sink.close()
+    if self._run:
+      self._run.finish()
+
+  def speed(self, flops, peak):
+    """FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
+    self._flops, self._peak = flops, peak
 
   def step(self):
     """Moves the bar."""
-    if self._writes and self._bar:
-      self._bar.update(1)
+    if self._screen:
+      self._screen.step()
 
   def train(self, step, metrics, *, batch, waited, seconds):
     """The means since the last call, with speed. `waited`: seconds of waiting in all."""
@@ -55,49 +79,102 @@ class Logs:
     speed = dict(
       steps_per_s=rate, samples_per_s=rate * batch, data_wait=(waited - waited_then) / took
     )
-    self._write('train', step, {**metrics, **speed})
-    shown = {k: metrics[k] for k in ('loss', *metrics) if k in metrics and k != 'lr'}
+    if self._flops and self._peak:
+      speed['mfu'] = rate * self._flops / self._peak
+    weighted = {
+      f'weighted/{name}': self._weights[name] * value
+      for name, value in metrics.items()
+      if name in self._weights
+    }
+    figures = {**metrics, **weighted, **speed}
+    self._write('train', step, figures)
+    if self._screen:
+      self._screen.train(figures)
+      return
+    shown = {
+      k: metrics[k] for k in ('loss', *metrics) if k in metrics and k not in ('lr', 'skipped')
+    }
     left = _clock((self._steps - step) / max(rate, 1e-9))
-    self._say(
+    busy = f'  MFU {speed["mfu"]:.1%}' if 'mfu' in speed else ''
+    hosts.say(
       f'step {step}/{self._steps}  {_figures(shown)}  {rate:.3g} steps/s  {rate * batch:.3g}'
-      f' samples/s  data wait {speed["data_wait"]:.0%}  {_clock(seconds)} done, {left} left'
+      f' samples/s{busy}  data wait {speed["data_wait"]:.0%}  {_clock(seconds)} done, {left} left'
     )
 
-  def evaluation(self, step, metrics):
+  def validation(self, step, metrics):
     self._write('val', step, metrics)
-    self._say(f'step {step}  val  {_figures(metrics)}')
+    if self._screen:
+      self._screen.validation(step, metrics)
+    else:
+      hosts.say(f'step {step}  val  {_figures(metrics)}')
 
   def pictures(self, step, pictures):
     """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    if not self._writes:
-      return
     import cv2
 
     folder = self.workdir / 'pictures'
-    folder.mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-      picture = np.asarray(picture)
-      if self._board:
-        self._board.add_image(name, picture, step, dataformats='HWC')
-      cv2.imwrite(str(folder / f'{name.replace("/", "_")}.png'), picture[..., ::-1])
+    with self._told():
+      folder.mkdir(exist_ok=True)
+      for name, picture in pictures.items():
+        picture = np.asarray(picture)
+        if board := self._living_board():
+          board.add_image(name, picture, step, dataformats='HWC')
+        cv2.imwrite(str(folder / f'{name.replace("/", "_")}.png'), picture[..., ::-1])
+
+  def histograms(self, step, arrays):
+    """{name: numbers} to TensorBoard."""
+    for name, values in arrays.items():
+      if board := self._living_board():
+        board.add_histogram(name, np.asarray(values).ravel(), step)
+
+  def videos(self, step, videos):
+    """Iterable of (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) -> files with sound.
+
+    They lie in workdir/videos/<step>/<name>.mp4.
+    """
+    from ifmdm_jax import video
+
+    folder = self.workdir / 'videos' / f'{step:07d}'
+    with self._told():
+      folder.mkdir(parents=True, exist_ok=True)
+      for name, frames, waveform, rate in videos:
+        video.write(folder / f'{name}.mp4', frames, waveform, rate)
 
   def _write(self, group, step, metrics):
     if not self._writes:
       return
-    for name, value in metrics.items():
-      row = step, f'{self._seconds:.1f}', f'{group}/{name}', f'{float(value):.6g}'
-      self._csv.writerow(row)
-      if self._board:
-        self._board.add_scalar(f'{group}/{name}', float(value), step)
-    self._file.flush()
+    with self._told():
+      for name, value in metrics.items():
+        row = step, f'{self._seconds:.1f}', f'{group}/{name}', f'{float(value):.6g}'
+        self._csv.writerow(row)
+        if board := self._living_board():
+          board.add_scalar(f'{group}/{name}', float(value), step)
+      self._file.flush()
+    if self._run:
+      self._run.log({f'{group}/{name}': value for name, value in metrics.items()}, step=step)
 
-  def _say(self, line):
-    if not self._writes:
-      return
-    if self._bar:
-      self._bar.write(line)
-    else:
-      print(line, flush=True)
+  def _living_board(self):
+    """TensorBoard's writer, as long as its thread lives: a dead one would block its callers."""
+    if self._board and not self._board.file_writer.event_writer._worker.is_alive():
+      self._board = None
+      hosts.say('warning: TensorBoard files can no longer be written (disk full?)')
+    return self._board
+
+  @contextlib.contextmanager
+  def _told(self):
+    try:
+      yield
+    except OSError as error:
+      if not self._lost:
+        hosts.say(f'warning: logs cannot be written to {self.workdir}: {error.strerror or error}')
+      self._lost = True
+
+
+def weights_of(model):
+  """{term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
+  weights = {name: value for name, value in model.items() if name.endswith('_weight')}
+  weights = {name.removesuffix('_weight'): value for name, value in weights.items()}
+  return {**weights, **(model.get('loss') or {})}
 
 
 def _open_csv(path, start):
@@ -120,10 +197,21 @@ def _board(folder, start):
   return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
 
 
-def _bar(start, steps):
-  from tqdm import tqdm
-
-  return tqdm(initial=start, total=steps, unit='step', dynamic_ncols=True, smoothing=0.05)
+def _wandb(project, workdir, config):
+  try:
+    import wandb
+  except ImportError as error:
+    raise errors.InputError(
+      'config.train.wandb needs Weights & Biases: pip install "ifmdm_jax[wandb]", or leave it empty'
+    ) from error
+  # The folder's name as id: the same command goes on with the same curves.
+  return wandb.init(
+    project=project,
+    dir=str(workdir),
+    id=workdir.name,
+    resume='allow',
+    config=config.to_dict() if config else None,
+  )
 
 
 def _figures(metrics):

@@ -1,11 +1,14 @@
 """Which device holds what: a mesh, and (path pattern, axes) rules for every leaf of the state.
 
-  config.mesh = dict(data=-1)                                      -1: all devices that are left
-  config.sharding = [('Mlp.*/kernel', (None, 'model')), ('.*', ())]      first match; axes by name
+  config.mesh = dict(data=-1, fsdp=1, model=1)                     -1: all devices that are left
+  config.sharding = [('Mlp.*/kernel', (None, 'model')), ('.*', 'fsdp')]          first match wins
 
-A pattern is searched for in paths such as 'params/block_3/Mlp/kernel'; Adam's moments and the
-average end in the same path and so lie beside their parameter. The batch is split over `data`
-(and `fsdp`).
+Axes are a tuple, one name or None for each axis of the leaf, or one name: then the leaf's largest
+axis that divides is split over it, and leaves under 64 K numbers stay whole, as their transfer
+costs more than their memory. A pattern is searched for in paths such as
+'params/block_3/Mlp/kernel'; Adam's moments and the average end in the same path and so lie beside
+their parameter. The batch is split over `data` and `fsdp`; XLA gathers what is split over `fsdp`
+just before it is needed and scatters its gradient (ZeRO-3).
 """
 
 import math
@@ -18,6 +21,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.training import state as states
 
 BATCH_AXES = ('data', 'fsdp')
+SMALL = 2**16  # numbers
 
 
 def make_mesh(axes, devices=None):
@@ -46,11 +50,21 @@ def batch_sharding(mesh):
   return jax.NamedSharding(mesh, jax.P(axes if axes else None))
 
 
-def check_batch(mesh, batch):
-  parts = math.prod(mesh.shape[axis] for axis in BATCH_AXES if axis in mesh.shape)
+def batch_parts(mesh):
+  """Over how many devices a batch is split."""
+  return math.prod(mesh.shape[axis] for axis in BATCH_AXES if axis in mesh.shape)
+
+
+def check_batch(mesh, batch, pieces=1):
+  parts = batch_parts(mesh)
   if batch < 1 or batch % parts:
     raise errors.InputError(
       f'config.train.batch is {batch}, expected a multiple of the {parts} devices that share it'
+    )
+  if pieces < 1 or batch % (parts * pieces):
+    raise errors.InputError(
+      f'config.train.pieces is {pieces}, expected a divisor of the {batch // parts} rows that each'
+      ' device has'
     )
 
 
@@ -59,6 +73,8 @@ def tree_shardings(mesh, rules, shapes):
 
   def place(path, leaf):
     axes = next((axes for pattern, axes in rules if re.search(pattern, path)), ())
+    if isinstance(axes, str):
+      axes = _largest(leaf.shape, axes, mesh.shape.get(axes, 1))
     if len(axes) > len(leaf.shape):  # counters, factored moments
       axes = ()
     for size, axis in zip(leaf.shape, axes, strict=False):
@@ -74,6 +90,15 @@ def tree_shardings(mesh, rules, shapes):
     return jax.NamedSharding(mesh, jax.P(*axes))
 
   return states.map_with_path(place, shapes)
+
+
+def _largest(shape, axis, parts):
+  """Axes that split the largest dimension that divides; the last of equals."""
+  fits = [i for i, size in enumerate(shape) if size % parts == 0]
+  if parts == 1 or not fits or math.prod(shape) < SMALL:
+    return ()
+  chosen = max(fits, key=lambda i: (shape[i], i))
+  return (None,) * chosen + (axis,)
 
 
 def put_batch(sharding, batch):

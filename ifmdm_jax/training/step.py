@@ -5,16 +5,20 @@ import jax.numpy as jnp
 import optax
 
 from ifmdm_jax.training import state as states
+from ifmdm_jax.training.gradient import value_and_grad
 
 
-def from_loss(loss, tx, lr, *, config, ema):
-  """(state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`."""
+def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
+  """(state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`.
+
+  `gradient`: `value_and_grad` with the settings of the run.
+  """
 
   def step(state, batch, rng, frozen):
-    def objective(params):
+    def objective(params, batch, rng):
       return loss(params, batch, rng, config=config, step=state.step, frozen=frozen)
 
-    (value, metrics), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+    (value, metrics), grads = gradient(objective)(state.params, batch, rng)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = states.TrainState(
@@ -29,25 +33,35 @@ def from_loss(loss, tx, lr, *, config, ema):
   return guarded(step)
 
 
-def from_adversary(module_step, optimizers, *, config, ema):
-  """The same from an adversarial module's own `step`; counting and averaging stay here."""
+def from_adversary(module_step, optimizers, *, config, ema, gradient=value_and_grad, lr=None):
+  """The same from an adversarial module's own `step`; counting and averaging stay here.
+
+  `lr`, a number, is logged where it is given; the optimisers are the module's own.
+  """
 
   def step(state, batch, rng, frozen):
     new, metrics = module_step(
-      state, batch, rng, config=config, frozen=frozen, optimizers=optimizers
+      state, batch, rng, config=config, frozen=frozen, optimizers=optimizers, gradient=gradient
     )
     average = states.update_ema(state.ema, new.params, state.step, ema)
-    return new.replace(step=state.step + 1, ema=average), metrics
+    own = {} if lr is None else {'lr': jnp.asarray(lr, jnp.float32)}
+    return new.replace(step=state.step + 1, ema=average), {**metrics, **own}
 
   return guarded(step)
 
 
 def guarded(step):
-  """Where a metric is not finite the state stays as it was, so what is saved is never poisoned."""
+  """Where a metric is not finite only the step is counted.
+
+  So what is saved is never poisoned, and a run that goes on (config.train.skip_not_finite) passes
+  over the batch. The norm of each gradient is among the metrics, and tells of any bad entry.
+  """
 
   def safe(state, batch, rng, frozen):
     new, metrics = step(state, batch, rng, frozen)
     finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(value)) for value in metrics.values()]))
-    return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, state), metrics
+    state = state.replace(step=new.step)
+    kept = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, state)
+    return kept, {**metrics, 'skipped': 1.0 - finite.astype(jnp.float32)}
 
   return safe

@@ -1,9 +1,11 @@
+import csv
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, train
 from ifmdm_jax.training import checkpoints, loop
 from tests.training import toy
 
@@ -22,7 +24,7 @@ def test_sampling_loads_the_average_where_one_was_kept(tmp_path, ema):
   jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(expected))
   assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(params))
   assert loaded.model == config.model
-  assert loaded.sharding == (('kernel', (None, 'data')),)  # tuples, as written
+  assert loaded.sharding == tuple(config.sharding)  # tuples, as written
 
 
 def test_nothing_to_load_says_where_it_looked(tmp_path):
@@ -68,3 +70,37 @@ def test_weights_of_a_release_come_back_in_half_precision(tmp_path):
   back = checkpoints.read_weights(tmp_path / 'w.safetensors')
   assert jax.tree.structure(back) == jax.tree.structure(params)
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3), back, params)
+
+
+def test_the_best_and_every_nth_stay_and_the_best_is_exported(tmp_path):
+  config = toy.get_config()
+  config.train.update(steps=6, pictures_every=0, eval_every=1, save_every_steps=1, keep=1)
+  config.train.update(keep_every=4, keep_best='-loss')  # the worst: it is not the last
+  loop.train(config, tmp_path)
+  with (tmp_path / 'log.csv').open() as file:
+    rows = [row for row in csv.DictReader(file) if row['name'] == 'val/loss']
+  best = max(rows, key=lambda row: float(row['value']))['step']
+  kept = {path.name for path in (tmp_path / 'checkpoints').glob('[0-9]*')}
+  assert best != '6' and kept == {best, '4', '6'}
+
+  _, params = checkpoints.load(tmp_path, best=True)
+  weights = tmp_path / 'out' / 'best.safetensors'
+  train.export(tmp_path, str(weights), best=True)
+  exported = checkpoints.read_weights(weights)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), exported, params)
+  _, latest = checkpoints.load(tmp_path)
+  assert np.abs(exported['inner']['kernel'] - latest['inner']['kernel']).max() > 4e-3
+
+
+def test_a_name_that_no_validation_has_is_told(tmp_path):
+  config = toy.get_config()
+  config.train.update(eval_every=1, pictures_every=0, keep_best='psnr')
+  with pytest.raises(errors.InputError, match="keep_best is 'psnr', the validation gives loss, rm"):
+    loop.train(config, tmp_path)
+
+
+def test_only_what_matches_is_taken():
+  ours = {'encoder': jnp.zeros(2), 'decoder': jnp.zeros(2)}
+  given = {'encoder': jnp.ones(2), 'decoder': jnp.ones(2)}
+  params, left, _ = checkpoints.take(ours, given, patterns=('^enc',))
+  assert params['encoder'].tolist() == [1, 1] and left == ['decoder']

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +30,9 @@ def test_a_step_goes_down_the_gradient_and_averages():
   assert float(metrics['loss']) == 4.0 and float(metrics['grad_norm']) == 4.0
 
 
-def test_a_step_that_is_not_finite_leaves_the_state_as_it_was():
+def test_a_step_that_is_not_finite_is_counted_and_changes_nothing():
   state, new, metrics = one(jnp.nan)
-  assert not np.isfinite(metrics['loss'])
+  assert not np.isfinite(metrics['loss']) and metrics['skipped'] == 1
+  assert int(new.step) == 1  # the schedule and the data go on
+  state, new = (dataclasses.replace(s, step=0) for s in (state, new))
   jax.tree.map(np.testing.assert_array_equal, state, new)

@@ -27,20 +27,23 @@ def optimizers(config):
   return {name: optax.adam(config.optim.lr, b1=0.0) for name in ('gen', 'dis')}
 
 
-def step(state, batch, rng, *, config, frozen, optimizers):
+def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   del config, frozen
   noise = jax.random.normal(rng, batch['x'].shape)
 
-  def gen_loss(gen, dis):
-    return jnp.mean(jax.nn.softplus(-(noise @ gen) @ dis))
+  def gen_loss(gen, batch, rng, other):
+    return jnp.mean(jax.nn.softplus(-(batch['noise'] @ gen) @ other)), {}
 
-  def dis_loss(dis, gen):
-    real, fake = batch['x'] @ dis, (noise @ gen) @ dis
-    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
+  def dis_loss(dis, batch, rng, other):
+    real, fake = batch['x'] @ dis, (batch['noise'] @ other) @ dis
+    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake)), {}
 
   params, opt_state, metrics = dict(state.params), dict(state.opt_state), {}
   for name, other, loss in (('gen', 'dis', gen_loss), ('dis', 'gen', dis_loss)):
-    metrics[name], grads = jax.value_and_grad(loss)(params[name], params[other])
+    (metrics[name], _), grads = gradient(loss)(
+      params[name], dict(x=batch['x'], noise=noise), rng, other=params[other]
+    )
+    metrics[f'{name}_grad_norm'] = optax.global_norm(grads)
     updates, opt_state[name] = optimizers[name].update(grads, opt_state[name], params[name])
     params[name] = optax.apply_updates(params[name], updates)
   return state.replace(params=params, opt_state=opt_state), metrics

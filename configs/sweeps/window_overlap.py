@@ -1,0 +1,54 @@
+"""How much of the motion before should a window go on with? Trains nothing.
+
+  python -m ifmdm_jax.sweep --config configs/sweeps/window_overlap.py:lite --launch local
+
+Windows of the trained length; `known` frames were made by the window before. `seam` is the mean
+change of a code across a border of windows over the mean change elsewhere: 1 is seamless.
+`trained` is the run of stage 2, a release or '' for the bundled weights.
+"""
+
+import numpy as np
+
+from configs import motion
+
+SECONDS = 20.0
+
+
+def get_config(size='paper'):
+  config = motion.get_config(size)
+  config.trained = 'runs/motion'
+  config.known = 0
+  return config
+
+
+def sweep(add):
+  for known in (0, 4, 8, 16, 32):
+    add({'known': known})
+
+
+def run(config, workdir):
+  from ifmdm_jax import release
+  from ifmdm_jax.pipeline import cache
+  from ifmdm_jax.preview import RATE
+  from ifmdm_jax.sampling.plan import Plan
+  from ifmdm_jax.video import read
+
+  del workdir
+  sampler = release.load(config.trained or None)
+  future = sampler.whole.future
+  new = sampler.whole.new - config.known
+  plan = Plan(new, future, config.known, sampler.whole.past)
+  seams, rest, spread = [], [], []
+  for clip in cache.clips(config.data.cache, 'val')[: config.preview.clips]:
+    voice = read.audio(clip.video, RATE)[: round(SECONDS * RATE)]
+    codes = sampler.codes(clip.frames[0], voice, RATE, plan=plan)
+    change = np.abs(np.diff(codes, axis=0)).mean(1)
+    border = np.arange(1, len(codes)) % new == 0
+    seams.append(change[border])
+    rest.append(change[~border])
+    spread.append(codes.std(0).mean())
+  return {
+    'seam': float(np.concatenate(seams).mean() / np.concatenate(rest).mean()),
+    'std': float(np.mean(spread)),
+    'windows_per_second': 25 / new,
+  }

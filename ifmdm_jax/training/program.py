@@ -1,0 +1,147 @@
+"""What a config asks for before any array exists: mesh, shapes, shardings, compiled functions."""
+
+import dataclasses
+import functools
+import importlib
+import os
+from typing import Any
+
+import jax
+
+from ifmdm_jax import errors
+from ifmdm_jax.training import gradient, optim, sharding
+from ifmdm_jax.training import state as states
+from ifmdm_jax.training import step as steps
+
+DEFAULTS = dict(
+  steps=100_000,
+  batch=16,  # over all devices
+  seed=0,
+  ema=0.999,  # decay of the average; 0: none is kept
+  pieces=1,  # of a batch, one after the other, whose gradients are added
+  compute='float32',  # or 'bfloat16': of matrix products; parameters stay float32
+  remat='',  # or 'products': see gradient.value_and_grad
+  take=(),  # patterns of what --init_from gives; empty: everything that fits
+  skip_not_finite=0,  # so many updates in a row may be left out before the run stops
+  log_every=50,
+  eval_every=0,  # 0: never
+  eval_batches=8,
+  pictures_every=0,
+  videos_every=0,  # by config.preview.module
+  save_every_minutes=5.0,
+  save_every_steps=0,  # besides the minutes
+  keep=2,  # latest checkpoints
+  keep_every=0,  # steps; those checkpoints stay for ever
+  keep_best='',  # a figure of the validation, less is better; '-name': more is
+  peak_tflops=0.0,  # of one device, for MFU; 0: as known of the device, see hardware.py
+  wandb='',  # project on Weights & Biases, needs the extra `wandb`
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """The abstract run. `shapes` and `shardings` are TrainStates; functions are jitted.
+
+  init(key) -> state; update(state, batch, rng, frozen) -> (state, metrics), which donates the
+  state; measure(params, batch, rng, step, frozen) -> metrics.
+  """
+
+  model: Any
+  mesh: jax.sharding.Mesh
+  shapes: states.TrainState
+  shardings: states.TrainState
+  everywhere: jax.NamedSharding
+  init: Any
+  update: Any
+  measure: Any
+
+
+def settings(config):
+  """config.train with its defaults; an unknown name is an InputError."""
+  return optim.overlay('train', DEFAULTS, config.get('train', {}))
+
+
+def module(config, section):
+  name = config[section].module
+  try:
+    return importlib.import_module(name)
+  except ModuleNotFoundError as error:
+    raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
+
+
+def build(config, devices=None):
+  """Config -> Program; nothing is computed. `devices`: all by default."""
+  train = settings(config)
+  mesh = sharding.make_mesh(config.get('mesh', {'data': -1}), devices)
+  sharding.check_batch(mesh, train.batch, train.pieces)
+
+  # Model
+  model = module(config, 'model')
+  key = jax.random.key(train.seed)
+  params = jax.eval_shape(lambda rng: model.init(rng, config.model), key)
+  of = dict(compute=train.compute, remat=train.remat, pieces=train.pieces)
+  options = dict(
+    config=config.model,
+    ema=train.ema,
+    gradient=functools.partial(gradient.value_and_grad, **of),
+  )
+  if hasattr(model, 'loss'):
+    tx, lr = optim.make(optim.settings(config), train.steps, params)
+    init_optimizer = tx.init
+    update = steps.from_loss(model.loss, tx, lr, **options)
+  else:
+    optimizers = {name: optim.lenient(tx) for name, tx in model.optimizers(config).items()}
+    init_optimizer = lambda params: {name: tx.init(params[name]) for name, tx in optimizers.items()}
+    lr = config.get('optim', {}).get('peak_lr')
+    update = steps.from_adversary(model.step, optimizers, **options, lr=lr)
+
+  def init(rng):
+    return states.create(model.init(rng, config.model), init_optimizer, train.ema > 0)
+
+  # Shardings
+  everywhere = sharding.replicated(mesh)
+  shapes = jax.eval_shape(init, key)
+  shardings = sharding.tree_shardings(mesh, config.get('sharding', ()), shapes)
+
+  return Program(
+    model=model,
+    mesh=mesh,
+    shapes=shapes,
+    shardings=shardings,
+    everywhere=everywhere,
+    init=jax.jit(init, out_shardings=shardings),
+    update=jax.jit(update, donate_argnums=0, out_shardings=(shardings, everywhere)),
+    measure=jax.jit(_measure(model, config.model), out_shardings=everywhere),
+  )
+
+
+def frozen(program, config):
+  """Constant weights of the model on every device, or None."""
+  if not hasattr(program.model, 'frozen'):
+    return None
+  return jax.device_put(program.model.frozen(config.model), program.everywhere)
+
+
+def keep_compiled(folder):
+  """What was compiled once is read back by the next start, unless a cache is set already."""
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def count(params):
+  """Numbers in a tree of arrays or shapes."""
+  return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _measure(model, config):
+  """(params, batch, rng, step, frozen) -> metrics."""
+
+  def measure(params, batch, rng, step, frozen):
+    if hasattr(model, 'evaluate'):
+      return model.evaluate(params, batch, rng, config=config, frozen=frozen)
+    value, metrics = model.loss(params, batch, rng, config=config, step=step, frozen=frozen)
+    return {'loss': value, **metrics}
+
+  return measure

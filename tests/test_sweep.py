@@ -1,0 +1,92 @@
+"""Sweeps: what is listed, run, handed to SLURM and collected; no training here."""
+
+import json
+import os
+import pathlib
+import stat
+
+import pytest
+
+from ifmdm_jax import errors, sweep
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+SWEEPS = sorted((ROOT / 'configs' / 'sweeps').glob('*.py'))
+FILE = """
+import ml_collections
+
+
+def get_config(size='big'):
+  return ml_collections.ConfigDict({'depth': 8 if size == 'big' else 2, 'rate': 0.1})
+
+
+def sweep(add):
+  for depth in (1, 2, 3):
+    add({'depth': depth})
+
+
+def run(config, workdir):
+  if config.depth == 2:
+    (workdir / 'seen').touch()
+  return {'loss': config.rate / config.depth, 'size': 1.0 * config.depth}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+  file = tmp_path / 'depths.py'
+  file.write_text(FILE)
+  return file
+
+
+def test_runs_are_collected_into_a_table_and_a_plot(path, tmp_path):
+  pytest.importorskip('matplotlib')
+  found = sweep.Sweep(str(path), ['rate=0.5'])
+  assert found.changes == [{'depth': 1}, {'depth': 2}, {'depth': 3}]
+  with pytest.raises(errors.InputError, match='--launch local runs them'):
+    sweep.collect(found, tmp_path / 'runs', tmp_path / 'out')
+  for index in (0, 1):
+    found.run(index, tmp_path / 'runs' / str(index))
+  table = sweep.collect(found, tmp_path / 'runs', tmp_path / 'out')
+  assert '| 1 | 2 | 0.25 | 2 |' in table and '1 of 3 runs are not done' in table
+  assert (tmp_path / 'out' / 'plot.png').stat().st_size > 0
+  assert (tmp_path / 'out' / 'results.csv').read_text().startswith('run,depth,loss,size,minutes')
+
+
+def test_what_does_not_fit_is_told_before_anything_runs(path):
+  with pytest.raises(errors.InputError, match='depths: width=4 does not fit.*there is no'):
+    sweep.Sweep(str(path), ['width=4'])
+  with pytest.raises(errors.InputError, match='has runs 0 to 2'):
+    sweep.Sweep(str(path)).config(3)
+  with pytest.raises(errors.InputError, match='there is no configs/sweeps/none.py'):
+    sweep.Sweep('configs/sweeps/none.py')
+
+
+def test_slurm_gets_an_array_of_what_is_left(path, tmp_path, monkeypatch):
+  fake = tmp_path / 'bin' / 'sbatch'
+  fake.parent.mkdir()
+  fake.write_text('#!/bin/sh\necho Submitted "$@"\n')
+  fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+  monkeypatch.setenv('PATH', f'{fake.parent}{os.pathsep}{os.environ["PATH"]}')
+  found = sweep.Sweep(str(path), ['rate=0.2'])
+  found.run(1, tmp_path / 'runs' / '1')
+  said = sweep.launch_slurm(found, tmp_path / 'runs', '--gpus=1')
+  script = tmp_path / 'runs' / 'array.sh'
+  assert said == f'Submitted --gpus=1 {script}'
+  assert '#SBATCH --array=0,2\n' in script.read_text()
+  assert '--set rate=0.2' in script.read_text()
+  assert '--index "$SLURM_ARRAY_TASK_ID"\n' in script.read_text()
+
+
+def test_the_last_validation_is_the_result(tmp_path):
+  rows = ['5,1,val/loss,2', '10,2,train/loss,9', '10,2,val/loss,1.5', '10,2,val/psnr,20']
+  (tmp_path / 'log.csv').write_text('\n'.join(['step,seconds,name,value', *rows]))
+  assert sweep.last_validation(tmp_path) == {'loss': 1.5, 'psnr': 20.0}
+
+
+@pytest.mark.parametrize('file', SWEEPS, ids=lambda file: file.stem)
+def test_the_sweeps_that_come_along_fit_their_configs(file, monkeypatch):
+  monkeypatch.syspath_prepend(str(ROOT))
+  for size in ('', ':tiny'):
+    found = sweep.Sweep(f'{file}{size}')
+    assert len(found.changes) >= 3
+    assert json.dumps([found.config(i).to_dict() for i in range(len(found.changes))], default=str)
