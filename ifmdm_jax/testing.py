@@ -41,6 +41,12 @@ def recipe():
   return _recipe_at(goldens())
 
 
+def recipe_of(folder):
+  """The recipe of a folder of goldens, or, where it has none of its own, that of `goldens`."""
+  folder = pathlib.Path(folder)
+  return _recipe_at(folder.resolve()) if (folder / 'recipe.py').is_file() else recipe()
+
+
 def golden(name):
   """`golden('units')` -> dict of the arrays of units.npz."""
   with np.load(goldens() / f'{name}.npz') as file:

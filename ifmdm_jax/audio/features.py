@@ -1,6 +1,6 @@
 """Sound -> two feature vectors per video frame: the one interface to every speech encoder.
 
-  encoder = features.load('whisper_tiny', layer=2)
+  encoder = features.load('whisper_tiny', layer=2)     # or a folder of ifmdm_jax.import_weights
   speech = encoder.features(waveform, sample_rate)      # float32 [2T, D], T = round(seconds * 25)
 
 The time line is the recording's own: feature k is centred on k / 50 s, so that features 2t and
@@ -8,12 +8,14 @@ The time line is the recording's own: feature k is centred on k / 50 s, so that 
 """
 
 import functools
+import pathlib
 from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax import errors
 from ifmdm_jax.audio import logmel, wav2vec2, whisper, windows
 from ifmdm_jax.audio import waveform as waveforms
 
@@ -41,12 +43,37 @@ def load(name, **options):
 
   'whisper_tiny': bundled weights; layer=2 or layers=(1, 2) (concatenated); path= another file.
   'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
-  'wav2vec2': the base network; params= (random otherwise), seed=, layer=12.
+  A folder: wav2vec2, HuBERT or WavLM as `ifmdm_jax.import_weights` left it; layer=, else the one it
+    was imported with.
+
+  Raises:
+    errors.InputError: there is no such encoder.
   """
-  encoders = {'whisper_tiny': Whisper, 'mel': LogMel, 'wav2vec2': Wav2Vec2}
-  if name not in encoders:
-    raise ValueError(f'audio encoder {name!r} is unknown, expected one of {sorted(encoders)}')
-  return encoders[name](**options)
+  encoders = {'whisper_tiny': Whisper, 'mel': LogMel}
+  if name in encoders:
+    return encoders[name](**options)
+  if pathlib.Path(name).is_dir():
+    return imported(name, **options)
+  raise errors.InputError(
+    f'audio encoder {name!r} is neither of {", ".join(encoders)} nor a folder: import wav2vec2, '
+    'hubert or wavlm with python -m ifmdm_jax.import_weights, and name its --output here'
+  )
+
+
+def imported(folder, layer=None):
+  """The encoder in a folder of `ifmdm_jax.import_weights`."""
+  from ifmdm_jax.training import checkpoints  # only here: the bundled encoder needs no Orbax
+
+  config, params = checkpoints.load(folder)
+  if config.model.module != wav2vec2.__name__:
+    raise errors.InputError(
+      f'{folder} holds {config.model.module}, expected a speech encoder: import one with --kind '
+      'wav2vec2, hubert or wavlm'
+    )
+  module = wav2vec2.build(config.model)
+  if layer is not None:
+    module = module.clone(layer=layer)
+  return Wav2Vec2(module, params)
 
 
 class Whisper:
@@ -73,19 +100,23 @@ class LogMel:
 
 
 class Wav2Vec2:
-  """wav2vec2-base, moved from its own 49.x Hz grid to the recording's time line."""
+  """wav2vec2, HuBERT or WavLM, moved from its own 49.x Hz grid to the recording's time line."""
 
-  def __init__(self, params=None, seed=0, layer=12, **sizes):
-    module = wav2vec2.Wav2Vec2(layer=layer, **sizes)
-    if params is None:
-      # float32 sound of one second: enough to shape every parameter.
-      params = jax.jit(module.init)(jax.random.key(seed), jnp.zeros((1, 50 * SAMPLES)))['params']
-    self.width = module.width
-    self._network = jax.jit(functools.partial(module.apply, {'params': params}))
+  def __init__(self, module, params):
+    if module.layer != wav2vec2.MIX and module.layer not in range(module.depth + 1):
+      raise errors.InputError(
+        f'layer is {module.layer!r}, expected 0 to {module.depth}, or {wav2vec2.MIX!r}'
+      )
+    if module.layer == wav2vec2.MIX and 'mix' not in params:  # not learned yet: all alike
+      params = dict(params, mix=jnp.zeros(module.depth + 1))
+    self.width, self._standardised = module.width, module.standardised
+    apply = jax.jit(lambda params, *inputs: module.apply({'params': params}, *inputs))
+    self._network = functools.partial(apply, params)  # no constants: there may be 300 million
 
   def features(self, waveform, sample_rate):
     samples, _ = _on_grid(waveform, sample_rate)
-    samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)  # as in its pre-training
+    if self._standardised:  # over the whole recording, as in its pre-training
+      samples = (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
     return windows.encode(self._network, samples, SAMPLES)
 
 

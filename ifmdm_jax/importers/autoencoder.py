@@ -1,12 +1,18 @@
-"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `paper.Autoencoder`."""
+"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `paper.Autoencoder`.
+
+LIA's generator, which it descends from, has the same names less the generated features.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ifmdm_jax.autoencoder import paper
 from ifmdm_jax.autoencoder.encoder import num_halvings
 from ifmdm_jax.autoencoder.paper import Autoencoder
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
+from ifmdm_jax.nn.stylegan import channels
 
 APP = r'enc\.net_app\.convs'
 HEADS = r'dec\.(to_flows|to_rgbs)\.(\d+)'
@@ -20,7 +26,6 @@ RULES = [  # theirs                                     ours                    
   (APP + r'\.(\d+)\.conv2\.1\.weight', r'appearance_net/block_\1/conv2/conv/kernel', 'OIHW->HWIO'),
   (APP + r'\.(\d+)\.conv2\.2\.bias', r'appearance_net/block_\1/conv2/bias', '1C11->C'),
   (APP + r'\.(\d+)\.skip\.1\.weight', r'appearance_net/block_\1/skip/conv/kernel', 'OIHW->HWIO'),
-  (APP + r'\.\d+\.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'),
   (r'enc\.fc\.(\d)\.weight', r'motion_head/fc_\1/kernel', 'OI->IO'),
   (r'enc\.fc\.(\d)\.bias', r'motion_head/fc_\1/bias', ''),
   (r'dec\.direction\.weight', 'directions/kernel', ''),
@@ -59,24 +64,61 @@ RULES = [  # theirs                                     ours                    
 
 IGNORED = [
   (r'.*\.kernel', 'buffers of the fixed [1, 3, 3, 1] filter'),
-  (r'enc\.fc\.4\.bias', 'the last linear layer of the motion head never adds its bias'),
   (r'.*\.noise\.weight', 'noise is never passed'),
   (r'dec\.to_rgb1\..*', 'colours of the 4x4 level are never read'),
 ]
 
 
-def ignored(size):
-  """IGNORED, and the one entry whose name depends on the picture size."""
-  last = num_halvings(size) - 1
-  reason = 'generated features of the finest level never reach the picture'
-  return IGNORED + [(rf'dec\.to_flows\.{last}\.conv_gen\..*', reason)]
+def rules(model):
+  """RULES, and the one name that depends on the picture size."""
+  last = num_halvings(model.size) + 1
+  return [(APP + rf'\.{last}\.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'), *RULES]
+
+
+def ignored(model):
+  """IGNORED, and what depends on the kind of network and on the picture size."""
+  found = list(IGNORED)
+  if not (model.clean or model.lia):
+    reason = 'the last linear layer of the motion head never adds its bias'
+    found.append((r'enc\.fc\.4\.bias', reason))
+  if not model.lia:
+    last = num_halvings(model.size) - 1
+    reason = 'generated features of the finest level never reach the picture'
+    found.append((rf'dec\.to_flows\.{last}\.conv_gen\..*', reason))
+  return found
+
+
+def unused(model):
+  """{their key: array} of everything that `ignored` names, as a new network of theirs has it."""
+  levels, width = num_halvings(model.size), channels(4, model.max_width)
+  fir = engine.fir_kernel
+  state = {}
+  for i in range(1, levels + 1):
+    state |= {f'enc.net_app.convs.{i}.{part}.0.kernel': fir() for part in ('conv2', 'skip')}
+  if not (model.clean or model.lia):
+    state['enc.fc.4.bias'] = np.zeros(model.motion_dim, np.float32)
+  state['dec.conv1.noise.weight'] = np.zeros(1, np.float32)
+  state['dec.to_rgb1.bias'] = state['dec.to_rgb1.conv.1.bias'] = np.zeros((1, 3, 1, 1), np.float32)
+  state['dec.to_rgb1.conv.0.weight'] = np.zeros((3, width, 1, 1), np.float32)
+  for level in range(levels):
+    state[f'dec.convs.{2 * level}.conv.blur.kernel'] = fir(4)
+    for i in (2 * level, 2 * level + 1):
+      state[f'dec.convs.{i}.noise.weight'] = np.zeros(1, np.float32)
+    state |= {f'dec.{head}.{level}.upsample.kernel': fir(4) for head in ('to_rgbs', 'to_flows')}
+  if not model.lia:
+    width = channels(model.size, model.max_width)
+    last = f'dec.to_flows.{levels - 1}.conv_gen'
+    state[f'{last}.weight'] = np.zeros((1, width, width, 1, 1), np.float32)
+    state[f'{last}.modulation.weight'] = np.zeros((width, model.style_dim), np.float32)
+    state[f'{last}.modulation.bias'] = np.ones(width, np.float32)
+  return state
 
 
 def convert(state, model=None):
   """{their key: array} -> (model, params).
 
   Args:
-    state: the `gen` entry of a checkpoint.
+    state: the `gen` entry of a checkpoint, of IF-MDM or of LIA.
     model: the Autoencoder to fill; by default one of the checkpoint's own sizes.
 
   Raises:
@@ -86,11 +128,11 @@ def convert(state, model=None):
   model = model or model_of(state)
   image = jax.ShapeDtypeStruct((1, model.size, model.size, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), image, image)['params']
-  return model, engine.convert(state, RULES, ignored(model.size), target)
+  return model, engine.convert(state, rules(model), ignored(model), target)
 
 
 def model_of(state):
-  """Sizes of a checkpoint from its shapes: levels, motion code, and whether it can refine."""
+  """Sizes of a checkpoint from its shapes: levels, motion code, refine block, LIA or not."""
   known = ('dec.direction.weight', 'dec.input.input')
   if any(key not in state for key in known):
     raise InputError(f'weights have no {" or ".join(known)}: pass the `gen` entry of a checkpoint')
@@ -104,4 +146,15 @@ def model_of(state):
     max_width=state['dec.input.input'].shape[1],
     refine=refine is not None,
     refine_width=512 if refine is None else refine.shape[0],
+    lia=not any('.conv_gen.' in key for key in state),
   )
+
+
+def config(model):
+  """config.model of the network, for `paper.build` and for training on."""
+  return dict(module=paper.__name__, **{name: getattr(model, name) for name in paper.FIELDS})
+
+
+def build(config):
+  """The inverse of `config`."""
+  return paper.build(config)[0]

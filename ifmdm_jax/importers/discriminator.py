@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from ifmdm_jax.autoencoder import paper
 from ifmdm_jax.autoencoder.discriminator import Discriminator
+from ifmdm_jax.autoencoder.encoder import num_halvings
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 
@@ -24,6 +26,13 @@ RULES = [  # theirs                       ours                          axes
 IGNORED = [(r'.*\.kernel', 'buffers of the fixed [1, 3, 3, 1] filter')]
 
 
+def unused(model):
+  """{their key: array} of everything that IGNORED names."""
+  blocks = range(1, num_halvings(model.size) + 1)
+  names = (f'convs.{i}.{part}.0.kernel' for i in blocks for part in ('conv2', 'skip'))
+  return {name: engine.fir_kernel() for name in names}
+
+
 def convert(state, model=None):
   """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   state = {engine.strip_wrapper(key): value for key, value in state.items()}
@@ -39,3 +48,13 @@ def model_of(state):
     raise InputError('weights have no final_conv.1.bias: pass the `dis` entry of a checkpoint')
   halvings = sum(key.endswith('.skip.1.weight') for key in state)
   return Discriminator(size=4 << max(halvings, 1), max_width=state['final_conv.1.bias'].shape[1])
+
+
+def config(model):
+  """config.model of the network: stage 1 is one module."""
+  return dict(module=paper.__name__, size=model.size, max_width=model.max_width)
+
+
+def build(config):
+  """The inverse of `config`."""
+  return paper.build(config)[1]

@@ -12,9 +12,13 @@ A table is two lists:
 A pattern has to match the whole of a key. Ignored patterns come first (one that is too wide shows
 up as a missing entry), then the first rule that matches. The axes are one letter each, `1` for an
 axis of size one that goes away or appears ('1C11->C'); without an arrow ('') the array stays as it
-is, and a function may stand in for anything stranger.
+is.
+
+A table is read in both directions. So a pattern is made of literal text and of groups, and every
+group stands in our path as well; `export` takes the first rule whose path fits.
 """
 
+import functools
 import re
 
 import flax.traverse_util
@@ -56,7 +60,7 @@ def convert(state, rules, ignored, target):
       continue
     source[path] = key
     try:
-      value = rearrange(np.asarray(array), axes)
+      value = rearrange(np.asarray(array), axes if isinstance(axes, str) else axes[0])
     except ValueError as error:
       misshapen.append(f'{key} {_shape(array)}: {error}')
       continue
@@ -71,9 +75,98 @@ def convert(state, rules, ignored, target):
   return flax.traverse_util.unflatten_dict({path: got[path] for path in wanted}, sep=SEPARATOR)
 
 
+def export(params, rules, names=None):
+  """Our params -> {their key: array}, the inverse of `convert`; a value keeps its dtype.
+
+  Args:
+    params: nested dict of arrays.
+    rules: of the table.
+    names: {our path: their key} where the original came with another name than the first rule's.
+
+  Raises:
+    InputError: parameters that no rule leads to, all in one line.
+  """
+  state, unknown = {}, []
+  for path, value in flax.traverse_util.flatten_dict(params, sep=SEPARATOR).items():
+    for pattern, ours, axes in rules:
+      key = _name(path, pattern, ours)
+      if key is not None and names:
+        key = names.get(path, key)
+      if key is not None:
+        state[key] = np.array(rearrange(np.asarray(value), _back(axes)), order='C')
+        break
+    else:
+      unknown.append(f'{path} {_shape(value)}')
+  if unknown:
+    raise InputError(
+      f'{len(unknown)} parameters have no name in the original ({"; ".join(unknown)}): check --kind'
+    )
+  return state
+
+
+def sort(state, rules, params):
+  """What became of a state dict that `convert` took.
+
+  Returns:
+    {our path: their key} of what `params` hold, and {their key: array} of all the rest: nothing
+    reads it, an export hands it back.
+  """
+  held = flax.traverse_util.flatten_dict(params, sep=SEPARATOR)
+  names, unused = {}, {}
+  for key, array in state.items():
+    path, _ = translate(key, rules) or (None, None)
+    if path in held:
+      names[path] = key
+    else:
+      unused[key] = np.asarray(array)
+  return names, unused
+
+
+def _name(path, pattern, ours):
+  """Their name of our path by this rule, or None.
+
+  Also where a part of their name cannot be told from ours: such a table gives the exact rule too.
+  """
+  found = _inverse(pattern, ours)
+  match = found and re.fullmatch(found[0], path)
+  if not match:
+    return None
+  name = ''.join(match[f'g{piece}'] if isinstance(piece, int) else piece for piece in found[1])
+  return name if re.fullmatch(pattern, name) else None
+
+
+@functools.cache
+def _inverse(pattern, path):
+  """(pattern of our path, pieces of their name: a text, or the number of a group), or None."""
+  pieces = re.split(r'\(([^()]*)\)', pattern)  # text, group, text, ...
+  groups = dict(enumerate(pieces[1::2], 1))
+  ours, seen = '', set()
+  for text, number in re.findall(r'([^\\]+)|\\(\d)', path):
+    if text:
+      ours += re.escape(text)
+    else:
+      ours += f'(?P=g{number})' if number in seen else f'(?P<g{number}>{groups[int(number)]})'
+      seen.add(number)
+  if len(seen) != len(groups):
+    return None
+  theirs = [re.sub(r'\\(.)', r'\1', text) for text in pieces[::2]]
+  return ours, theirs[:1] + [x for pair in enumerate(theirs[1:], 1) for x in pair]
+
+
+def fir_kernel(gain=1):
+  """StyleGAN2's filter as its PyTorch versions store it, float32 [4, 4], for exports."""
+  taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32)
+  return taps / taps.sum() * np.float32(gain)
+
+
 def strip_wrapper(key):
   """`module.enc.fc.0.weight` -> `enc.fc.0.weight`."""
   return key.removeprefix('module.')
+
+
+def strip_all(state):
+  """Every name of a state dict without the wrapper."""
+  return {strip_wrapper(key): value for key, value in state.items()}
 
 
 def translate(name, rules):
@@ -86,7 +179,7 @@ def translate(name, rules):
 
 
 def rearrange(array, axes):
-  """Transpose, drop and add unit axes as 'OIHW->HWIO' or '1C11->C' say."""
+  """Transpose, drop and add unit axes as 'OIHW->HWIO' or '1C11->C' say; or the function given."""
   if callable(axes):
     return axes(array)
   if '->' not in axes:
@@ -101,6 +194,10 @@ def rearrange(array, axes):
   array = array.transpose([kept.index(letter) for letter in ours if letter != '1'])
   sizes = iter(array.shape)
   return array.reshape([1 if letter == '1' else next(sizes) for letter in ours])
+
+
+def _back(axes):
+  return '->'.join(reversed(axes.split('->'))) if isinstance(axes, str) else axes[1]
 
 
 def _shape(array):

@@ -1,16 +1,21 @@
 import functools
 
+import jax
 import numpy as np
 import pytest
 
 from ifmdm_jax import errors
-from ifmdm_jax.audio import features, waveform
+from ifmdm_jax.audio import features, wav2vec2, waveform
 
 
 @functools.cache
 def encoder(name):
   if name == 'wav2vec2':
-    return features.load(name, layer=1, width=32, heads=2, channels=16)
+    module = wav2vec2.Wav2Vec2(
+      layer=1, depth=1, width=32, heads=2, mlp_width=48, channels=(16,) * 7
+    )
+    params = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 16_000), np.float32))['params']
+    return features.Wav2Vec2(module, params)
   return features.load(name)
 
 
@@ -86,5 +91,10 @@ def test_bad_sound_is_an_input_error(name):
 
 
 def test_an_unknown_encoder_lists_the_known():
-  with pytest.raises(ValueError, match='whisper_tiny'):
+  with pytest.raises(errors.InputError, match='whisper_tiny'):
     features.load('whisper_huge')
+
+
+def test_an_encoder_without_bundled_weights_says_how_to_get_them():
+  with pytest.raises(errors.InputError, match='import_weights'):
+    features.load('wav2vec2')

@@ -59,7 +59,8 @@ def test_level_that_is_not_the_last_keeps_its_generated_features():
 
 def test_every_ignored_pattern_has_its_reason_and_its_entry():
   state = zeros('gen_S64')
-  for pattern, reason in autoencoder.ignored(64):
+  model = autoencoder.model_of(state)
+  for pattern, reason in autoencoder.ignored(model):
     assert reason
     assert any(engine.re.fullmatch(pattern, key) for key in state), pattern
 

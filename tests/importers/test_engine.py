@@ -89,3 +89,36 @@ def test_axes(axes, expected):
 def test_a_unit_axis_has_to_be_one():
   with pytest.raises(ValueError, match='size 1'):
     engine.rearrange(np.ones((2, 3)), '1C->C')
+
+
+def test_export_is_the_inverse():
+  given = state()
+  params = engine.convert(given, RULES, IGNORED, TARGET)
+  names, unused = engine.sort(given, RULES, params)
+  assert names == {
+    'layer_0/kernel': 'net.0.weight',
+    'layer_0/bias': 'net.0.bias',
+    'scale': 'scale',
+  }
+  assert list(unused) == ['net.blur.kernel']
+  back = engine.export(params, RULES) | unused
+  assert set(back) == set(given)
+  for key, value in given.items():
+    np.testing.assert_array_equal(back[key], value)
+
+
+def test_export_keeps_the_names_that_came():
+  rules = [(r'old\.(\d)', r'layer_\1/kernel', ''), (r'new\.(\d)', r'layer_\1/kernel', '')]
+  params = {'layer_3': {'kernel': np.ones(2)}}
+  assert list(engine.export(params, rules)) == ['old.3']
+  assert list(engine.export(params, rules, {'layer_3/kernel': 'new.3'})) == ['new.3']
+
+
+def test_export_names_what_the_original_does_not_have():
+  with pytest.raises(InputError, match=r'2 parameters have no name .*\(ours 2; more/of_it 3x1\)'):
+    engine.export({'ours': np.ones(2), 'more': {'of_it': np.ones((3, 1))}}, RULES)
+
+
+def test_a_rule_that_loses_a_part_of_their_name_leads_nowhere_back():
+  with pytest.raises(InputError, match='no name in the original'):
+    engine.export({'last': np.ones(2)}, [(r'convs\.\d+', 'last', '')])
