@@ -202,7 +202,7 @@ def features_of(clip, name, encoder):
 
   if not isinstance(clip, cache.Clip):
     return encoder.features(clip.waveform, 16_000) if clip.sound else None
-  path = clip.folder / f'features_{name}.npy'
+  path = clip.folder / f'features_{pathlib.Path(name).name}.npy'
   if not path.exists():
     try:
       sound, rate = waveform.read(clip.video)

@@ -205,7 +205,7 @@ def collect(sweep, workdir, output):
   output.mkdir(parents=True, exist_ok=True)
   with (output / 'results.csv').open('w', newline='') as file:
     csv.writer(file).writerows([header, *rows])
-  shown = lambda x: f'{x:.4g}' if isinstance(x, float) else str(x)
+  shown = lambda x: f'{x:.4g}' if isinstance(x, float) else _words(x)
   lines = [header, ['---'] * len(header), *rows]
   table = '\n'.join(f'| {" | ".join(map(shown, line))} |' for line in lines)
   missing = len(sweep.changes) - len(results)
@@ -219,7 +219,9 @@ def plot(path, name, changed, measured, results):
   """One panel per figure; bars, labelled by what was changed."""
   from matplotlib.figure import Figure  # without pyplot: no display, no global state
 
-  labels = ['\n'.join(f'{r["change"].get(key, "")}' for key in changed) for r in results.values()]
+  labels = [
+    '\n'.join(_words(r['change'].get(key, '')) for key in changed) for r in results.values()
+  ]
   columns = min(len(measured), 4)
   rows = -(-len(measured) // columns)
   figure = Figure((3.2 * columns, 2.6 * rows + 0.5), layout='constrained')
@@ -230,7 +232,7 @@ def plot(path, name, changed, measured, results):
     axis.set_xticks(range(len(values)), labels, fontsize=7)
     axis.set_title(key, fontsize=9)
     spread = max(values) - min(values)
-    if min(values) > 0 and spread < 0.3 * max(values):  # small differences would not show
+    if min(values) > 0 and 0 < spread < 0.3 * max(values):  # small differences would not show
       axis.set_ylim(min(values) - spread, max(values) + spread)
   for axis in list(figure.axes)[len(measured) :]:
     axis.remove()
@@ -255,6 +257,11 @@ def _setting(text):
     return name, json.loads(value)
   except json.JSONDecodeError:
     return name, value
+
+
+def _words(value):
+  """For a table: 'mean + std', 'none'."""
+  return ' + '.join(map(str, value)) or 'none' if isinstance(value, list) else str(value)
 
 
 def _plain(change):

@@ -232,17 +232,9 @@ def loss(params, batch, rng, *, config, step, frozen):
 
 
 TERMS = (
-  'photo',
-  'bare',
-  'paint',
-  'inner',
-  'haze',
-  'held',
-  'rough',
-  'static',
-  'folds',
+  'photo', 'bare', 'paint', 'inner', 'haze', 'fields', 'held', 'rough', 'static', 'folds',
   'perceptual',
-)
+)  # fmt: skip
 
 
 def psnr(picture, target):

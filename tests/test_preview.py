@@ -1,0 +1,47 @@
+"""What is shown of validation while a run trains: files that play, codes of either stage."""
+
+import jax
+import numpy as np
+import pytest
+
+from ifmdm_jax import preview, testing
+from ifmdm_jax.training import logs
+from ifmdm_jax.video import read
+from tests.training.test_stages import adversarial, motion
+
+
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+  return testing.write_cache(tmp_path_factory.mktemp('cache'), people=2, num_frames=12, side=16)
+
+
+def params_of(config):
+  module = preview.importlib.import_module(config.model.module)
+  return testing.random_params(
+    jax.eval_shape(lambda rng: module.init(rng, config.model), jax.random.key(0)), scale=0.1
+  )
+
+
+def test_stage_1_becomes_videos_with_sound(cache, tmp_path, monkeypatch):
+  config = adversarial(cache)
+  config.model.size = 16
+  config.preview.update(clips=2, seconds=0.4)
+  voice = np.zeros(16_000, np.float32)
+  monkeypatch.setattr(read, 'audio', lambda path, rate: voice)
+  with logs.Logs(tmp_path, start=0, steps=9) as shown:
+    shown.videos(3, preview.videos(params_of(config), config))
+  files = list((tmp_path / 'videos' / '0000003').iterdir())
+  assert [file.name for file in files] == ['clip1.mp4']  # the one clip of val
+  assert len(read.read_frames(files[0])) == 10
+  monkeypatch.undo()
+  assert len(read.audio(files[0])) >= 0.4 * 16_000
+
+
+def test_codes_of_stage_2_are_shown_beside_the_real_ones(cache):
+  config = motion(cache)
+  loader = preview.importlib.import_module(config.data.module).make_loader
+  batch = next(loader(config.data, batch=2, seed=0, split='val'))
+  found = preview.histograms(params_of(config), batch, config)
+  frames, numbers = config.model.frames, config.model.motion_dim
+  assert found['codes/real'].shape == found['codes/drawn'].shape == (2 * frames, numbers)
+  assert np.isfinite(found['codes/drawn']).all() and f'codes/drawn/{numbers - 1:02d}' in found
