@@ -61,6 +61,7 @@ def get_config(size='lite'):
     licence='',  # only clips and stills in whose licence this pattern is found
     gap=0,  # frames between source and target at most; 0: any
     size=0,  # side that records are read at, pixels; 0: as they are
+    blur=0.0,  # share of pairs whose background is blurred, 1 as published; needs prepare --matte
     targets=1 if size == 'paper' else 3,  # per source
     stills=0.0 if size == 'paper' else 0.1,  # share of made pairs
   )

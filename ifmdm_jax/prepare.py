@@ -10,6 +10,7 @@ dropped, and why. The second adds motion codes and speech features for stage 2 o
 codes follow from the landmarks; the third those of any other autoencoder, which stage 1 made.
 
   --layout hdtf --workers 8               a public set: who is who comes from its file names
+  --matte                                 find the person in every frame, for --config.data.blur=1
   --limit face=100 --limit sync=0.4       stricter; all are in ifmdm_jax/pipeline/prep/filters.py
   --beam_pipeline_options=--runner=FlinkRunner,...    the same on a cluster, with Apache Beam
   --format folder                         no cutting: ready clips (square, 25 fps) to plain arrays
@@ -75,6 +76,10 @@ _KEEP_SILENT = flags.DEFINE_bool(
 _CORRECT_SYNC = flags.DEFINE_bool(
   'correct_sync', True, 'Move the voice to the lips where they are apart.', **errors.SHARED
 )
+_MATTE = flags.DEFINE_bool(
+  'matte', False, 'Find the person in every frame, for training that blurs the background.',
+  **errors.SHARED,
+)  # fmt: skip
 _BEAM = flags.DEFINE_list(
   'beam_pipeline_options', None,
   'Run on Apache Beam with these options; --output must be seen by all workers.', **errors.SHARED,
@@ -131,6 +136,7 @@ def settings_of_flags():
     longest=_LONGEST.value,
     keep_silent=_KEEP_SILENT.value,
     correct_sync=_CORRECT_SYNC.value,
+    matte=_MATTE.value,
     limits=filters.Limits(**limits),
   )
 
@@ -191,7 +197,7 @@ def build(root, output, settings, layout='folder', workers=1, make_sync=SyncJudg
       }
       records.write(records.TalkingFaces, output / 'records', examples)
     records.write_index(output)
-  cache.build_stills(root, output, settings.size)
+  cache.build_stills(root, output, settings.size, settings.matte)
   return report.write(output, results, dataclasses.asdict(settings))
 
 
@@ -343,7 +349,7 @@ def main(_):
   if _SOURCE.value and _FORMAT.value == 'folder':
     from ifmdm_jax.pipeline import cache
 
-    cache.build(_SOURCE.value, _OUTPUT.value, _SIZE.value or 256)
+    cache.build(_SOURCE.value, _OUTPUT.value, _SIZE.value or 256, _MATTE.value)
     print(f'{_OUTPUT.value}: {len(cache.clips(_OUTPUT.value))} clips')
   elif _SOURCE.value:
     from ifmdm_jax import prepare  # not __main__: other processes look for the judge there

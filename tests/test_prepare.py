@@ -1,5 +1,6 @@
 """From a folder of films to records that both stages train on."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -95,6 +96,25 @@ def test_targets_stay_within_the_gap(made):
   number = lambda points: int(np.abs(track - points).sum((1, 2)).argmin())
   start = number(example['source_points'])
   assert all(abs(number(p) - start) <= 2 for p in example['target_points'])
+
+
+def test_mattes_that_were_asked_for_are_in_the_records_and_blur_backgrounds(made, tmp_path):
+  assert all(clip.mattes is None for clip in cache.clips(made[0]))
+  source = tmp_path / 'films'
+  source.mkdir()
+  films.talking(source / 'film.mp4', seconds=1.5)
+  (source / 'MANIFEST.csv').write_text('file,split\nfilm.mp4,train\n')
+  output, asked = tmp_path / 'set', dataclasses.replace(SETTINGS, matte=True)
+  prepare.build(source, output, asked, make_sync=films.LevelJudge)
+  (clip,) = cache.clips(output)
+  assert clip.mattes[:].shape == (len(clip), 256, 256, 3)
+  config = autoencoder_configs.get_config('tiny').data
+  config.cache = str(output)
+  draw = lambda: next(pairs.make_loader(config, batch=2, seed=0, split='train'))
+  sharp, config.blur = draw(), 1.0
+  blurred, again = draw(), draw()
+  assert sharp['source'].shape == blurred['source'].shape
+  np.testing.assert_array_equal(blurred['source'], again['source'])
 
 
 class Mean:
@@ -206,6 +226,14 @@ def test_a_film_that_kills_its_process_costs_itself_only(source, tmp_path):
   reasons = {e['source']: (e['reason'], e['value']) for e in report['dropped']}
   assert reasons['film0.mp4'] == ('crashed', -signal.SIGKILL)
   assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 4
+
+
+def test_on_beam_a_film_that_kills_its_process_costs_itself_only(source, tmp_path):
+  pytest.importorskip('apache_beam')
+  with pytest.raises(InputError, match='report.html says why'):
+    prepare.build(source, tmp_path, SETTINGS, make_sync=Poisoned, beam=['--runner=DirectRunner'])
+  report = json.loads((tmp_path / 'report.json').read_text())
+  assert [e['reason'] for e in report['dropped']].count('crashed') == 3
 
 
 def test_beam_gives_the_same_records(made, source, tmp_path):

@@ -4,7 +4,8 @@
     any/depth/clip.mp4             index.json                 one entry per clip, split and person
     stills/*.jpg (optional)        clips/NAME/frames.npy      uint8 [T, R, R, 3]
     MANIFEST.csv (optional)        clips/NAME/landmarks.npy   float32 [T, 468, 2], fractions
-                                   stills/{frames,landmarks}.npy and stills/index.json
+                                   clips/NAME/matte.frames   if asked for, see `prep.matte`
+                                   stills/{frames,landmarks}.npy, matte.frames and index.json
 
 Clips are square, 25 fps, one face. MANIFEST.csv (columns file, split, identity) decides the
 split; without it one clip in twenty is held out by its name. Landmarks teach; they are not
@@ -14,6 +15,7 @@ used at run time.
 import csv
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import zlib
@@ -24,7 +26,9 @@ from tqdm import tqdm
 
 from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.pipeline.prep import matte as matting
 
 VIDEO = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
 
@@ -50,6 +54,15 @@ class Clip:
     """float32 [T, 468, 2], fractions of the side; NaN where no face was found."""
     return np.load(self.folder / 'landmarks.npy')
 
+  @property
+  def matted(self):
+    return (self.folder / 'matte.frames').exists()
+
+  @property
+  def mattes(self):
+    """uint8 [T, 256, 256, 3], 255 where the person is, three equal channels; None: not made."""
+    return read_mattes(self.folder)
+
 
 def read_manifest(root):
   """{file relative to root: row} of MANIFEST.csv, or {} where there is none."""
@@ -65,13 +78,14 @@ def held_out(name):
   return zlib.crc32(name.encode()) % 20 == 0
 
 
-def build(root, output, size=256):
+def build(root, output, size=256, matte=False):
   """Brings the cache at `output` up to date with the clips under `root`; finished clips are kept.
 
   Args:
     root: folder with videos at any depth, and perhaps stills/ and MANIFEST.csv.
     output: folder of the cache.
     size: side R of the stored pictures, pixels.
+    matte: whether to find the person in every picture, too.
 
   Raises:
     InputError: there is no video under `root`.
@@ -92,6 +106,8 @@ def build(root, output, size=256):
     folder = output / 'clips' / name
     if not (folder / 'landmarks.npy').exists():
       _write_clip(video, folder, size, mesh)
+    if matte:
+      _write_mattes(folder)
     split = row.get('split') or ('val' if held_out(name) else 'train')
     entries.append(
       dict(
@@ -102,7 +118,7 @@ def build(root, output, size=256):
         licence=row.get('licence_or_provenance', ''),
       )
     )
-  build_stills(root, output, size)
+  build_stills(root, output, size, matte)
   (output / 'index.json').write_text(json.dumps(entries, indent=1))
 
 
@@ -123,11 +139,31 @@ def _write_clip(video, folder, size, mesh):
   np.save(folder / 'landmarks.npy', landmarks.astype(np.float32))  # last: marks the clip as done
 
 
-def build_stills(root, output, size):
+def _write_mattes(folder):
+  """matte.frames beside frames.npy, unless it is there."""
+  path = folder / 'matte.frames'
+  if path.exists():
+    return
+  find, temporary = matting.PersonMatte(), path.with_suffix('.tmp')
+  encoder = codec.Encoder(open(temporary, 'wb'))
+  for picture in np.load(folder / 'frames.npy', mmap_mode='r'):
+    encoder.add(find(picture))
+  encoder.close()
+  os.replace(temporary, path)
+
+
+def read_mattes(folder):
+  path = pathlib.Path(folder) / 'matte.frames'
+  return codec.Frames(path.read_bytes()) if path.exists() else None
+
+
+def build_stills(root, output, size, matte=False):
   """Brings `output`/stills up to date with `root`/stills, where there is one."""
   root, output = pathlib.Path(root).resolve(), pathlib.Path(output)
   if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
     _write_stills(root, output / 'stills', size, read_manifest(root), faces.FaceMesh())
+  if matte and (output / 'stills' / 'index.json').exists():
+    _write_mattes(output / 'stills')
 
 
 def _write_stills(root, folder, size, manifest, mesh):

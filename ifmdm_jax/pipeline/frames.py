@@ -19,8 +19,9 @@ class Encoder:
     self.file, self.lengths, self.options = file, [], [cv2.IMWRITE_WEBP_QUALITY, quality]
 
   def add(self, frame):
-    """One uint8 RGB frame [R, R, 3]."""
-    picture = cv2.imencode('.webp', np.ascontiguousarray(frame[..., ::-1]), self.options)[1]
+    """One uint8 frame, RGB [R, R, 3] or grey [R, R]; grey is read as three equal channels."""
+    bgr = np.ascontiguousarray(frame[..., ::-1]) if frame.ndim == 3 else frame
+    picture = cv2.imencode('.webp', bgr, self.options)[1]
     self.file.write(picture.tobytes())
     self.lengths.append(picture.size)
 

@@ -3,7 +3,7 @@
 output/                              python -m ifmdm_jax.prepare --source FILMS --output output
   videos/KEY/                          what every film gave, see `prep.process`
   report.html, report.json             what became of them, and why
-  records/talking_faces/1.0.0/         frames, sound, landmarks of every track; split by person
+  records/talking_faces/1.1.0/         frames, sound, landmarks of every track; split by person
   index.json                           one entry per record, in their order
   motion/                              with --autoencoder: codes and features of every track
     records/motion_codes/1.0.0/          without pixels
@@ -26,7 +26,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import process
 
-TOLD = ('start', 'stop', 'offset_frames', 'bytes', 'measures')  # by which a track is known again
+TOLD = ('start', 'stop', 'offset_frames', 'bytes', 'matte', 'measures')  # these tell a track again
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder):
@@ -57,10 +57,14 @@ class TalkingFaces(_Builder):
   """Tracks of one talking face each: 25 fps, 16 kHz mono, cropped, voice in sync.
 
   video: WebP (`pipeline.frames`); sound: FLAC, empty if silent; landmarks: uint16 [T, 468, 2]
-  (`prep.process.pack`); squares: int32 [T, 3], x0, y0, side in the source; about: JSON.
+  (`prep.process.pack`); squares: int32 [T, 3], x0, y0, side in the source; matte: WebP, empty if
+  not asked for; about: JSON.
   """
 
-  FEATURES = dict(video=_BYTES, sound=_BYTES, landmarks=_BYTES, squares=_BYTES, about=_BYTES)
+  VERSION = tfds.core.Version('1.1.0')
+  FEATURES = dict(
+    video=_BYTES, sound=_BYTES, landmarks=_BYTES, squares=_BYTES, matte=_BYTES, about=_BYTES
+  )
 
 
 class MotionCodes(_Builder):
@@ -74,7 +78,7 @@ def examples_of(result, output):
   folder = pathlib.Path(output) / 'videos' / result['key']
   for entry in result['kept']:
     stem = entry['name'].rsplit('_', 1)[1]
-    sound = folder / f'{stem}.flac'
+    sound, matte = folder / f'{stem}.flac', folder / f'{stem}.matte'
     with np.load(folder / f'{stem}.npz') as file:
       landmarks, squares = file['landmarks'], file['squares']
     about = {k: result[k] for k in ('person', 'split', 'licence')}
@@ -86,6 +90,7 @@ def examples_of(result, output):
         sound=sound.read_bytes() if sound.exists() else b'',
         landmarks=landmarks.tobytes(),
         squares=squares.tobytes(),
+        matte=matte.read_bytes() if matte.exists() else b'',
         about=json.dumps(about, sort_keys=True),
       ),
     )
@@ -132,8 +137,7 @@ def holds(output, results):
     return False
   known = {e.pop('name'): e for e in json.loads(path.read_text())}
   wanted = [e for r in results for e in r['kept']]
-  told = ('start', 'stop', 'offset_frames', 'bytes', 'measures')
-  same = lambda e: all(known.get(e['name'], {}).get(k) == e[k] for k in told)
+  same = lambda e: all(known.get(e['name'], {}).get(k) == e[k] for k in TOLD)
   return len(known) == len(wanted) and all(map(same, wanted))
 
 
@@ -195,6 +199,7 @@ class Track:
   sound: bool
   record: int
   reader: Reader = dataclasses.field(repr=False, compare=False)
+  matted: bool = False  # whether there are mattes
   size: int | None = None  # side of the frames, pixels; None: as stored
 
   def __len__(self):
@@ -204,6 +209,11 @@ class Track:
   def frames(self):
     """uint8 [T, R, R, 3], decoded where indexed."""
     return codec.Frames(self.reader(self.record)['video'], self.size)
+
+  @property
+  def mattes(self):
+    """uint8 [T, 256, 256, 3], 255 where the person is, three equal channels; None: not made."""
+    return codec.Frames(self.reader(self.record)['matte']) if self.matted else None
 
   @property
   def landmarks(self):
@@ -239,6 +249,7 @@ def tracks(output, split=None, size=None):
       licence=e['licence'],
       count=e['stop'] - e['start'],
       sound=e['sound'],
+      matted=e.get('matte', False),
       record=e['record'],
       reader=readers[e['split']],
       size=size,

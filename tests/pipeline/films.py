@@ -1,6 +1,7 @@
 """Films for the tests: the bundled portrait opens its mouth."""
 
 import pathlib
+import struct
 from fractions import Fraction
 
 import av
@@ -46,7 +47,7 @@ def frames(opening, times, **options):
   return [known[level] for level in levels]
 
 
-def write(path, pictures, times, waveform=None, late=0.0, rotation=None):
+def write(path, pictures, times, waveform=None, late=0.0):
   """An MP4 with a timestamp per picture; the voice `late` seconds behind."""
   with av.open(str(path), 'w') as file:
     video = file.add_stream('libx264', rate=30, options={'preset': 'ultrafast', 'crf': '20'})
@@ -63,13 +64,44 @@ def write(path, pictures, times, waveform=None, late=0.0, rotation=None):
     file.mux(video.encode(None))
     if waveform is not None:
       silence = np.zeros(max(0, round(late * RATE)), np.float32)
-      whole = np.concatenate([silence, waveform])[: len(waveform)]
-      for start in range(0, len(whole), 1024):
-        piece = av.AudioFrame.from_ndarray(whole[None, start : start + 1024], 'fltp', 'mono')
-        piece.sample_rate, piece.pts = RATE, start
-        file.mux(sound.encode(piece))
-      file.mux(sound.encode(None))
+      put_sound(file, sound, np.concatenate([silence, waveform])[: len(waveform)])
   return path
+
+
+def put_sound(file, stream, waveform):
+  for start in range(0, len(waveform), 1024):
+    piece = av.AudioFrame.from_ndarray(waveform[None, start : start + 1024], 'fltp', 'mono')
+    piece.sample_rate, piece.pts = RATE, start
+    file.mux(stream.encode(piece))
+  file.mux(stream.encode(None))
+
+
+def hold_upright(path, height):
+  """Marks a film as a phone held upright does: players turn it a quarter clockwise.
+
+  Args:
+    height: of the stored pictures, pixels, which is the width of what is shown.
+  """
+  data, unit = bytearray(path.read_bytes()), 1 << 16
+  at = data.index(b'tkhd') + 44  # the track header's matrix (a, b, u, c, d, v, x, y, w), 16.16
+  matrix = struct.pack('>9i', 0, unit, 0, -unit, 0, 0, height * unit, 0, 1 << 30)
+  data[at : at + 36] = matrix
+  path.write_bytes(data)
+  return path
+
+
+def phone(path, seconds=2.0, side=192, room=(0, 0)):
+  """A talking face filmed with a phone held upright: stored lying, with a note to turn it.
+
+  `room`: rows and columns of wall around the face, as shown.
+  """
+  waveform, opening = voice(seconds)
+  times = np.arange(round(seconds * 25)) / 25
+  edges = [(r // 2, r - r // 2) for r in room] + [(0, 0)]
+  shown = frames(opening, times, side=side)
+  lying = {id(frame): np.rot90(np.pad(frame, edges, 'edge')) for frame in shown}
+  write(path, [lying[id(frame)] for frame in shown], times, waveform)
+  return hold_upright(path, shown[0].shape[1] + room[1])
 
 
 def talking(path, seconds=3.0, fps=25.0, seed=0, late=0.0, sound=True, **options):

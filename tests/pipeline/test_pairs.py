@@ -5,6 +5,7 @@ import pytest
 from configs import autoencoder as configs
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline import pairs
 
 
@@ -55,6 +56,55 @@ def test_landmarks_follow_the_picture_through_every_augmentation():
     found = np.array([(columns * moved).sum(), (rows * moved).sum()]) / moved.sum()
     expected = pairs.move_points(point, matrix)[0] * 64
     np.testing.assert_allclose(found, expected - 0.1, atol=0.7)  # within a pixel
+
+
+@pytest.fixture(scope='module')
+def matted(tmp_path_factory):
+  """Drawn faces in front of noise, with mattes of the left half."""
+  folder = testing.write_cache(tmp_path_factory.mktemp('matted') / 'cache')
+  left = np.zeros((256, 256), np.uint8)
+  left[:, :128] = 255
+  for clip in (folder / 'clips').iterdir():
+    frames = np.load(clip / 'frames.npy')
+    noise = np.random.default_rng(0).integers(0, 255, frames.shape, np.uint8)
+    np.save(clip / 'frames.npy', noise)
+    encoder = codec.Encoder(open(clip / 'matte.frames', 'wb'))
+    for _ in frames:
+      encoder.add(left)
+    encoder.close()
+  return folder
+
+
+def test_source_and_targets_lose_the_same_background_and_keep_the_person(matted):
+  sharp, blurred = (
+    pairs.Pairs(matted, 'train', targets=2, stills=0, augment=False, blur=b) for b in (1e-9, 1.0)
+  )
+  before, after = (p.draw(('clip', 0), np.random.default_rng(3)) for p in (sharp, blurred))
+  np.testing.assert_array_equal(before['source_points'], after['source_points'])
+  for was, now in zip(
+    [before['source'], *before['target']], [after['source'], *after['target']], strict=True
+  ):
+    np.testing.assert_array_equal(was[:, :32], now[:, :32])  # the person
+    # 3 taps of sigma 0.44 leave 0.877 of the deviation of noise along each axis.
+    assert abs(now[:, 33:].std() / was[:, 33:].std() - 0.877**2) < 0.03
+
+
+def test_blur_is_the_published_one_at_512_pixels():
+  dot = np.zeros((512, 512, 3), np.uint8)
+  dot[200:203, 300:303] = 255
+  got = pairs.blur_background(dot, np.zeros((256, 256), np.uint8)).astype(float)
+  taps = np.exp(-0.5 * (np.arange(-10, 11) / 3.5) ** 2)
+  line = np.convolve(np.repeat([0.0, 1.0, 0.0], [20, 3, 20]), taps / taps.sum(), 'same')
+  wanted = 255 * np.outer(line, line)
+  np.testing.assert_allclose(got[180:223, 280:323, 0], wanted, atol=1.0)  # whole grey levels
+
+
+def test_without_blur_nothing_changes_and_no_mattes_are_needed(config):
+  assert 'blur' in config and not config.blur
+  config = config.copy_and_resolve_references()
+  config.blur = 0.5
+  with pytest.raises(InputError, match='--matte'):
+    loader(config)
 
 
 def test_two_processes_read_different_items(config):

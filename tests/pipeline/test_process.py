@@ -1,7 +1,10 @@
+import dataclasses
 import io
 import json
+import pickle
 import shutil
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -115,6 +118,8 @@ def test_frames_are_read_in_any_order_like_an_array():
   np.testing.assert_array_equal(read[:][5], read[5])
   np.testing.assert_array_equal(read[-1], read[29])
   assert codec.Frames(stored(frames), 16)[:2].shape == (2, 16, 16, 3)
+  grey = codec.Frames(stored(frames[..., 0]))[[2, 9]]
+  assert np.abs(grey.astype(int) - frames[[2, 9]]).max() <= 3
   with pytest.raises(IndexError):
     read[30]
 
@@ -131,6 +136,9 @@ def bad(folder):
   grey = [np.full((96, 96, 3), 90, np.uint8)] * 30
   waveform, _ = films.voice(1.2)
   films.write(folder / 'nobody.mp4', grey, np.arange(30) / 25, waveform)
+  with av.open(str(folder / 'heard.mp4'), 'w') as file:
+    sound = file.add_stream('aac', rate=films.RATE, layout='mono')
+    films.put_sound(file, sound, waveform)
   shutil.copy(films.talking(folder / 'cut.mp4', seconds=2.5), folder / 'whole.mp4')
   data = (folder / 'cut.mp4').read_bytes()
   (folder / 'cut.mp4').write_bytes(data[: len(data) // 3])
@@ -144,6 +152,7 @@ def test_every_film_that_gives_nothing_says_why_with_a_number(tmp_path):
     'silent.mp4': 'no sound',
     'nobody.mp4': 'no face',
     'cut.mp4': 'unreadable',
+    'heard.mp4': 'no video in it',
   }
   for name, reason in wanted.items():
     result = run(tmp_path / name, tmp_path / 'out')
@@ -151,6 +160,49 @@ def test_every_film_that_gives_nothing_says_why_with_a_number(tmp_path):
     (dropped,) = result['dropped']
     assert dropped['reason'] == reason and dropped['source'] == name
     assert isinstance(dropped['value'], int | float)
+
+
+def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
+  path = films.phone(tmp_path / 'phone.mp4', side=160, room=(96, 0))
+  with av.open(str(path)) as file:
+    stored = file.streams.video[0]
+    assert (stored.height, stored.width) == (160, 256)  # it does lie
+  result = run(path, tmp_path)
+  (kept,) = result['kept']
+  folder = tmp_path / 'videos' / result['key']
+  with np.load(folder / '000.npz') as file:
+    points, (x0, y0, side) = process.unpack(file['landmarks'])[0], file['squares'][0]
+  assert points[faces.CHIN, 1] - points[faces.TOP, 1] > 0.3  # chin below hairline
+  assert points[faces.RIGHT_EYE, 0] - points[faces.LEFT_EYE, 0] > 0.1
+  shown = np.pad(films.picture(0.0, 160), ((48, 48), (0, 0), (0, 0)), 'edge')
+  wanted = faces.cut(shown, (x0, y0, side), 64).astype(int)
+  frames = codec.Frames((folder / '000.frames').read_bytes())
+  assert min(np.abs(frame - wanted).mean() for frame in frames[:]) < 8  # two lossy codecs
+
+
+def test_what_is_held_of_a_track_until_the_film_ends_is_a_few_numbers(tmp_path):
+  path = films.talking(tmp_path / 'a.mp4', seconds=2.0)
+  film = process._Film(
+    layouts.Source(str(path), 'a.mp4', 'somebody', 'train'), tmp_path, SETTINGS, None
+  )
+  film._find()
+  assert len(film.tracks) == 1 and len(pickle.dumps(film.tracks)) < 2000  # bytes
+  sound = film._sound()
+  np.testing.assert_array_equal(sound[100:300], np.fromfile(sound.path, np.int16)[100:300])
+  assert len(sound[-10:]) == 10 and len(sound[10:5]) == 0
+
+
+def test_the_person_is_found_in_every_stored_frame_if_asked_for(tmp_path):
+  path = films.talking(tmp_path / 'a.mp4', seconds=1.5)
+  settings = dataclasses.replace(SETTINGS, matte=True)
+  result = run(path, tmp_path, settings)
+  folder = tmp_path / 'videos' / result['key']
+  mattes = codec.Frames((folder / '000.matte').read_bytes())
+  with np.load(folder / '000.npz') as file:
+    points = process.unpack(file['landmarks'])
+  assert len(mattes) == len(points) and result['kept'][0]['matte']
+  x, y = (256 * points[0, filters.NOSE]).astype(int)
+  assert mattes[0][y, x, 0] > 200
 
 
 def test_a_voice_of_somebody_else_is_out_of_sync(tmp_path):

@@ -102,13 +102,18 @@ class Roi:
     return np.column_stack([turn, self.centre - turn @ np.full(2, MESH_SIDE / 2)])
 
 
+def read_tflite(name):
+  """A network of `ifmdm_jax/weights` in OpenCV."""
+  # Of OpenCV 5's engines the classic one returns all outputs, as the mesh's points and presence.
+  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
+  return cv2.dnn.readNetFromTFLite(str(WEIGHTS / name), *engine)
+
+
 class FaceMesh:
   """MediaPipe face mesh (Kartynnik et al. 2019), 468 points in pixels, 2 to 4 ms a look."""
 
   def __init__(self):
-    # Of OpenCV 5's engines the classic one returns both outputs, points and presence.
-    engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
-    self.net = cv2.dnn.readNetFromTFLite(str(WEIGHTS / 'face_landmark.tflite'), *engine)
+    self.net = read_tflite('face_landmark.tflite')
 
   def landmarks(self, image, where) -> tuple[np.ndarray, float]:
     """Points float32 [468, 2] and the probability that a face is there.

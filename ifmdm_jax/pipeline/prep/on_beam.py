@@ -1,6 +1,7 @@
 """The work of `workers.run` as an Apache Beam transform, for many machines."""
 
 import functools
+import threading
 
 import apache_beam as beam
 
@@ -13,13 +14,15 @@ def examples(sources, output, settings, make_sync):
   return beam.Create(sources) | beam.Reshuffle() | beam.FlatMap(work)
 
 
-@functools.cache
-def _made(make_sync):
-  return make_sync()  # once per process
-
-
 def _work(source, output, settings, make_sync):
   from ifmdm_jax.pipeline import records
 
-  result = workers.guarded(source, output, settings, _made(make_sync))
-  yield from records.examples_of(result, output)
+  worker = _worker(threading.get_ident(), output, settings, make_sync)
+  yield from records.examples_of(worker(source), output)
+
+
+@functools.cache
+def _worker(_, output, settings, make_sync):
+  """One per thread of Beam's: a film that kills its process must not kill Beam's, which would hand
+  it to the next machine, and so on."""
+  return workers.Worker(output, settings, make_sync)

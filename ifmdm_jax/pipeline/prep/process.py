@@ -7,7 +7,11 @@ those that stay. What it leaves:
     result.json                      source, its checksum, kept and dropped tracks with numbers
     000.frames                       the frames of track 0, see `pipeline.frames`
     000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
-    d000.jpg                         a picture of a dropped track, for the report
+    000.matte                        if asked for: where the person is, see `prep.matte`
+    000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
+
+Nothing in memory grows with the film but what result.json will say: frames are a stream, and sound,
+landmarks and pictures wait on disk.
 """
 
 import dataclasses
@@ -24,7 +28,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmark_code import smooth
-from ifmdm_jax.pipeline.prep import faces, filters, tracks
+from ifmdm_jax.pipeline.prep import faces, filters, matte, tracks
 
 FPS, SAMPLE_RATE = 25, 16_000
 PER_FRAME = SAMPLE_RATE // FPS
@@ -44,6 +48,7 @@ class Settings:
   quality: int = codec.QUALITY  # of the stored frames, WebP's 0 to 100
   keep_silent: bool = False  # keep tracks without sound, for stage 1
   correct_sync: bool = True
+  matte: bool = False  # find the person in every frame, for training that blurs the background
   limits: filters.Limits = filters.Limits()
 
 
@@ -125,7 +130,6 @@ class _Film:
   def run(self):
     with open(self.source.path, 'rb') as file:
       checksum = hashlib.file_digest(file, 'sha256').hexdigest()
-    sound = None
     try:
       sound = self._sound()
       self._find()
@@ -142,7 +146,6 @@ class _Film:
       self._drop(None, reason, size, f'bytes; {error}'.replace(self.source.path, self.source.name))
       offset = None
     finally:
-      del sound
       for path in self.folder.glob('*.tmp*'):
         path.unlink()
     return dict(
@@ -161,7 +164,7 @@ class _Film:
     entry.update(detail=detail) if detail else None
     if track is not None:
       name = f'd{len(self.dropped):03d}.jpg'
-      cv2.imwrite(str(self.folder / name), track.picture[..., ::-1])
+      os.replace(track.picture, self.folder / name)
       entry.update(start=track.start, stop=track.stop, face=track.person, picture=name)
     self.dropped.append({**entry, **more})
 
@@ -173,7 +176,8 @@ class _Film:
 
     count = 0
     try:
-      for count, frame in enumerate(read.frames(self.source.path), 1):
+      # One thread: there is a process per core, and threads hold frames of 4K each.
+      for count, frame in enumerate(read.frames(self.source.path, threads=1), 1):
         yield frame
         if until is not None and count >= until:
           return
@@ -185,7 +189,7 @@ class _Film:
       self.damage = f'{error.strerror} after {count / FPS:.2f} s'
 
   def _sound(self):
-    """int16 [L] at 16 kHz on disk, time zero that of the pictures; None: no sound."""
+    """The sound as `_Sound`, time zero that of the pictures; None: there is none."""
     from ifmdm_jax.video import read
 
     path = self.folder / 'sound.tmp'
@@ -196,7 +200,7 @@ class _Film:
     except InputError:
       if not path.exists() or not path.stat().st_size:
         return None  # what a broken sound track has said so far counts
-    return np.memmap(path, np.int16, 'r') if path.stat().st_size else None
+    return _Sound(path) if path.stat().st_size else None
 
   def _find(self):
     """Tracks of the whole film; their landmarks wait on disk."""
@@ -210,7 +214,11 @@ class _Film:
       measures = filters.picture_measures(track, in_square(track.landmarks, squares))
       path = self.folder / f'{len(self.tracks)}.tmp.npz'
       np.savez(path, landmarks=track.landmarks, squares=squares)
-      light = dataclasses.replace(track, landmarks=_Length(len(track.landmarks)), sharpness=None)
+      picture = path.with_suffix('.jpg')
+      cv2.imwrite(str(picture), track.picture[..., ::-1])
+      light = dataclasses.replace(
+        track, landmarks=_Length(len(track.landmarks)), sharpness=None, picture=picture
+      )
       self.tracks.append((light, path, measures))
     if not self.tracks:
       self._drop(None, 'no face', 0.0, 'share of frames with a face')
@@ -290,6 +298,7 @@ class _Film:
     if not self.passed:
       return
     size, ends = self.settings.size, max(entry[5] for entry in self.passed)
+    find = matte.PersonMatte() if self.settings.matte else None
     writers = {}
     waiting = sorted(enumerate(self.passed), key=lambda pair: -pair[1][4])
     for number, frame in enumerate(self._frames(ends)):
@@ -297,13 +306,16 @@ class _Film:
         index, entry = waiting.pop()
         with np.load(entry[1]) as file:
           squares = file['squares'][entry[4] - entry[0].start :]
-        file = open(self.folder / f'{index:03d}.frames', 'wb')
-        encoder = codec.Encoder(file, self.settings.quality)
-        writers[index] = (encoder, squares, entry)
-      for index, (encoder, squares, entry) in list(writers.items()):
-        encoder.add(faces.cut(frame, tuple(squares[number - entry[4]]), size))
+        encoders = [self._encoder(index, kind) for kind in ('frames', 'matte')[: 2 if find else 1]]
+        writers[index] = (encoders, squares, entry)
+      for index, (encoders, squares, entry) in list(writers.items()):
+        picture = faces.cut(frame, tuple(squares[number - entry[4]]), size)
+        encoders[0].add(picture)
+        if find:
+          encoders[1].add(find(picture))
         if number + 1 == entry[5]:
-          encoder.close()
+          for encoder in encoders:
+            encoder.close()
           del writers[index]
     for index, (track, path, measures, lag, first, last, silent) in enumerate(self.passed):
       with np.load(path) as file:
@@ -315,7 +327,7 @@ class _Film:
         heard = sound[(first + lag) * PER_FRAME : (last + lag) * PER_FRAME]
         soundfile.write(self.folder / f'{index:03d}.flac', heard, SAMPLE_RATE)
       picture = f'{index:03d}.jpg'
-      cv2.imwrite(str(self.folder / picture), track.picture[..., ::-1])
+      os.replace(track.picture, self.folder / picture)
       self.kept.append(
         dict(
           source=self.source.name,
@@ -325,11 +337,30 @@ class _Film:
           stop=last,
           offset_frames=lag,
           sound=not silent,
+          matte=self.settings.matte,
           bytes=(self.folder / f'{index:03d}.frames').stat().st_size,
           picture=picture,
           measures=_rounded(measures),
         )
       )
+
+  def _encoder(self, index, kind):
+    return codec.Encoder(open(self.folder / f'{index:03d}.{kind}', 'wb'), self.settings.quality)
+
+
+class _Sound:
+  """int16 [L] at 16 kHz in a file; slices are read when asked for, not mapped: maps count as
+  memory, page by page."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __len__(self):
+    return self.path.stat().st_size // 2
+
+  def __getitem__(self, part):
+    start, stop, _ = part.indices(len(self))
+    return np.fromfile(self.path, np.int16, max(0, stop - start), offset=2 * start)
 
 
 class _Length:

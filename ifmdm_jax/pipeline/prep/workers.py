@@ -27,25 +27,15 @@ def run(sources, output, settings, make_sync, workers):
       yield known
     else:
       waiting.append(source)
-  local, stop = threading.local(), threading.Event()
-  alive = []
+  local, stop, crew = threading.local(), threading.Event(), []
 
   def one(source):
     if stop.is_set():
       return None
-    if getattr(local, 'worker', None) is None:
-      local.worker = _Worker(output, settings, make_sync)
-      alive.append(local.worker)
-    worker = local.worker
-    try:
-      return worker(source)
-    except (EOFError, OSError):  # it died: the film's fault, unless we are being stopped
-      local.worker = None
-      if stop.is_set():
-        return None
-      worker.process.join()
-      status = worker.process.exitcode
-      return process.failed(source, output, settings, 'crashed', status, 'status of its process')
+    if not hasattr(local, 'worker'):
+      local.worker = Worker(output, settings, make_sync)
+      crew.append(local.worker)
+    return local.worker(source)
 
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
     try:
@@ -54,29 +44,49 @@ def run(sources, output, settings, make_sync, workers):
           yield done.result()
     finally:
       stop.set()
-      for worker in alive:
+      for worker in crew:
         worker.close()
 
 
-class _Worker:
-  """A process that is asked for one film at a time."""
+class Worker:
+  """`worker(source)` is the result of one film, made by a process that lives on to the next.
+
+  A film that kills the process, as a broken decoder does, is reported; the next gets a new one.
+  """
 
   def __init__(self, output, settings, make_sync):
+    self.output, self.settings, self.make_sync = output, settings, make_sync
+    self.process, self.closed = None, False
+
+  def __call__(self, source):
+    """What `process.process` returns; None: `close` was called meanwhile."""
+    if self.process is None:
+      self._start()
+    try:
+      self.pipe.send(source)
+      return self.pipe.recv()
+    except (EOFError, OSError):  # it died: the film's fault, unless we are being stopped
+      if self.closed:
+        return None
+      self.process.join()
+      status, self.process = self.process.exitcode, None
+      return process.failed(
+        source, self.output, self.settings, 'crashed', status, 'status of its process'
+      )
+
+  def _start(self):
     context = multiprocessing.get_context('spawn')
     self.pipe, theirs = context.Pipe()
-    self.process = context.Process(
-      target=_serve, args=(theirs, output, settings, make_sync), daemon=True
-    )
+    task = (theirs, self.output, self.settings, self.make_sync)
+    self.process = context.Process(target=_serve, args=task, daemon=True)
     self.process.start()
     theirs.close()
 
-  def __call__(self, source):
-    self.pipe.send(source)
-    return self.pipe.recv()
-
   def close(self):
-    self.process.terminate()
-    self.process.join()
+    self.closed, child = True, self.process
+    if child is not None:
+      child.terminate()
+      child.join()
 
 
 def _serve(pipe, output, settings, make_sync):
