@@ -161,41 +161,34 @@ def build(root, output, settings, layout='folder', workers=1, make_sync=SyncJudg
   output = pathlib.Path(output).resolve()
   sources = layouts.find(root, layout)
   process.sweep(output)
-  by_split = {s: [x for x in sources if x.split == s] for s in sorted({x.split for x in sources})}
   if beam is None:
     done = pool.run(sources, output, settings, make_sync, workers)
     results = list(tqdm(done, 'films', len(sources), unit='film'))
   else:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     from ifmdm_jax.pipeline.prep import on_beam
 
-    examples = {
-      split: on_beam.examples(some, output, settings, make_sync) for split, some in by_split.items()
-    }
-    records.write(
-      records.TalkingFaces, output / 'records', examples, beam_options=PipelineOptions(beam)
-    )
+    on_beam.run(sources, output, settings, make_sync, beam)
     results = [process.finished(output / 'videos' / s.key, s, settings) for s in sources]
   results.sort(key=lambda result: result['source'])
-  if not any(result['kept'] for result in results):
+  kept = [result for result in results if result['kept']]
+  if not kept:
     report.write(output, results, dataclasses.asdict(settings))
     raise InputError(
       f'expected somebody who talks, nothing in {len(sources)} films could be kept: '
       f'{output}/report.html says why, --limit moves the limits'
     )
-  if beam is not None or not records.holds(output, results):
+  if not records.holds(output, results):
+    splits = sorted({result['split'] for result in kept})
+    chosen = {split: [r for r in kept if r['split'] == split] for split in splits}
     if beam is None:
       examples_of = functools.partial(records.examples_of, output=output)
-      chosen = {
-        split: [r for r in results if r['split'] == split and r['kept']] for split in by_split
-      }
       examples = {
         split: itertools.chain.from_iterable(map(examples_of, some))
         for split, some in chosen.items()
-        if some
       }
-      records.write(records.TalkingFaces, output / 'records', examples)
+    else:
+      examples = {split: on_beam.examples(some, output) for split, some in chosen.items()}
+    records.write(records.TalkingFaces, output / 'records', examples, beam)
     records.write_index(output)
   cache.build_stills(root, output, settings.size, settings.matte)
   return report.write(output, results, dataclasses.asdict(settings))

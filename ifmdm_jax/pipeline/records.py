@@ -96,21 +96,26 @@ def examples_of(result, output):
     )
 
 
-def write(builder, folder, examples, **options):
+def write(builder, folder, examples, beam=None):
   """Writes a dataset in place of the one that was there, which stays until the new one is whole.
 
   Args:
     builder: TalkingFaces or MotionCodes.
     folder: the dataset's records/.
     examples: see `_Builder`.
-    options: of tfds.download.DownloadConfig, e.g. beam_runner, beam_options.
+    beam: options of a Beam pipeline, which then does the work.
   """
   folder = pathlib.Path(folder)
   temporary = folder.with_name(f'.{folder.name}.tmp')
   shutil.rmtree(temporary, ignore_errors=True)
   made = builder(examples, data_dir=str(temporary))
   tfds.disable_progress_bar()
-  made.download_and_prepare(download_config=tfds.download.DownloadConfig(**options))
+  config = tfds.download.DownloadConfig()
+  if beam is not None:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    config.beam_options = PipelineOptions(beam)
+  made.download_and_prepare(download_config=config)
   shutil.rmtree(folder, ignore_errors=True)
   os.replace(temporary, folder)
   shutil.rmtree(folder / 'downloads', ignore_errors=True)

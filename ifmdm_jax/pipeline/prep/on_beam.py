@@ -1,24 +1,24 @@
-"""The work of `workers.run` as an Apache Beam transform, for many machines."""
+"""The work of `workers.run`, and the writing of records, on Apache Beam, for many machines."""
 
 import functools
 import threading
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from ifmdm_jax.pipeline.prep import workers
 
 
-def examples(sources, output, settings, make_sync):
-  """A transform that makes (name, example) of every kept track of these films."""
+def run(sources, output, settings, make_sync, options):
+  """Brings `output`/videos up to date; `output` is a folder that all machines see."""
   work = functools.partial(_work, output=str(output), settings=settings, make_sync=make_sync)
-  return beam.Create(sources) | beam.Reshuffle() | beam.FlatMap(work)
+  with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
+    _ = pipeline | beam.Create(sources) | beam.Reshuffle() | beam.Map(work)
 
 
 def _work(source, output, settings, make_sync):
-  from ifmdm_jax.pipeline import records
-
-  worker = _worker(threading.get_ident(), output, settings, make_sync)
-  yield from records.examples_of(worker(source), output)
+  _worker(threading.get_ident(), output, settings, make_sync)(source)
+  return source.key
 
 
 @functools.cache
@@ -26,3 +26,11 @@ def _worker(_, output, settings, make_sync):
   """One per thread of Beam's: a film that kills its process must not kill Beam's, which would hand
   it to the next machine, and so on."""
   return workers.Worker(output, settings, make_sync)
+
+
+def examples(results, output):
+  """A transform that makes (name, example) of every kept track of these results."""
+  from ifmdm_jax.pipeline import records
+
+  examples_of = functools.partial(records.examples_of, output=str(output))
+  return beam.Create(results) | beam.Reshuffle() | beam.FlatMap(examples_of)
