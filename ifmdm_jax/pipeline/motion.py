@@ -7,7 +7,6 @@ cache/motion/            written by python -m ifmdm_jax.prepare --autoencoder
 of records, the arrays are in records/ (`pipeline.records.MotionCodes`) and read when asked for
 """
 
-import functools
 import json
 import pathlib
 import re
@@ -16,7 +15,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache
+from ifmdm_jax.pipeline import cache, loader
 
 
 def statistics(codes, features, frames):
@@ -112,19 +111,13 @@ class Windows(grain.sources.RandomAccessDataSource):
     return dict(x=codes[1:], y=features[2:], hint=codes[:1], mean=mean, std=std, mask=mask)
 
 
-def _draw(source, item, rng):
-  return source.draw(item, rng)
-
-
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Endless batches, deterministic in (seed, step, process).
+  """Endless batches, the same for any number of processes, see `loader.endless`.
 
   x [B, T, M] codes of frames 1..T, y [B, 2T, A] their speech features, hint [B, 1, M] the code of
   frame 0, mean and std [B, 1, M] over all T + 1 frames (std with n - 1), mask [B, T].
   """
   licence = config.get('licence', '')
   source = Windows(config.cache, split, config.frames, split == 'train', licence)
-  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
-  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch)
-  return iter(dataset.to_iter_dataset(options).batch(batch))
+  where = dict(process_index=process_index, process_count=process_count)
+  return loader.endless(source, batch=batch, seed=seed, **where)

@@ -5,7 +5,6 @@ picture moved as a whole, and another person's expression borrowed through the l
 which there is no picture (`seen` = 0), only the flow that should arise.
 """
 
-import functools
 import pathlib
 import re
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.pipeline import cache, landmark_code, loader
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
 STILL_MOTION = dict(scale=0.06, turn=0.12, shift=0.04)
@@ -209,7 +208,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
 
 
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Endless batches; see `Pairs.draw` for the keys. Deterministic in (seed, step, process).
+  """Endless batches; see `Pairs.draw` for the keys and `loader.endless` for whose rows they are.
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
   fractions of the side, seen float32 [B, K]. `config.cache` is a folder of plain arrays or of
@@ -228,14 +227,5 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
     config.get('size', None),
     config.get('blur', 0.0),
   )
-  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
-  return iter(
-    dataset.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4 * batch)).batch(
-      batch
-    )
-  )
-
-
-def _draw(source, item, rng):
-  return source.draw(item, rng)
+  where = dict(process_index=process_index, process_count=process_count)
+  return loader.endless(source, batch=batch, seed=seed, **where, threads=2, ahead=4)

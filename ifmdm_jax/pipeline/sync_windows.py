@@ -8,7 +8,6 @@ folder/                  written by experiments/sync_judge/prepare.py
                            mfcc [4T, 13]
 """
 
-import functools
 import json
 import pathlib
 
@@ -17,6 +16,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import loader
 from ifmdm_jax.pipeline.lips import SIDE
 
 FRAMES, SHIFTS = 5, 15  # of a window; frames that voice and lips are moved apart
@@ -106,14 +106,8 @@ def mirror(points):
   return flipped
 
 
-def _draw(source, item, rng):
-  return source.draw(item, rng)
-
-
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Endless batches, deterministic in (seed, step, process); see `Clips.draw`."""
+  """Endless batches, see `Clips.draw` and `loader.endless`."""
   source = Clips(config.folder, split, config.features, config.frames)
-  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
-  dataset = dataset[process_index::process_count].random_map(functools.partial(_draw, source))
-  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch)
-  return iter(dataset.to_iter_dataset(options).batch(batch))
+  where = dict(process_index=process_index, process_count=process_count)
+  return loader.endless(source, batch=batch, seed=seed, **where)

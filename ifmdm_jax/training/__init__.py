@@ -31,8 +31,8 @@ Loader, `config.data.module`:
   make_loader(config.data, *, batch, seed, split, process_index=0, process_count=1) -> iterator
       of dicts of numpy arrays [batch, ...] with get_state() -> JSON-able and set_state(state), as
       grain's DatasetIterator has them. `batch` is what this process needs per step. Split 'train'
-      never ends; split 'val' may, and starts anew for every evaluation. `data.own_rows` shares a
-      dataset out so that batches do not depend on the number of processes.
+      never ends; split 'val' may, and starts anew for every evaluation. `pipeline.loader.endless`,
+      or `data.own_rows` alone, make batches that do not depend on the number of processes.
 
 Preview, `config.preview.module`, optional:
 

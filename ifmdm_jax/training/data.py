@@ -81,8 +81,8 @@ def own_rows(dataset, batch, process_index, process_count):
   """The rows of a grain MapDataset that this process reads, so that batches do not depend on P.
 
   Global batch i is rows i B .. (i + 1) B - 1 whatever the number of processes; this one gets
-  `batch` = B / P of them in a row. Slice after `random_map`: what is random in a row then depends
-  on its place in the whole alone.
+  `batch` = B / P of them in a row. To be applied after `random_map`: what is random in a row then
+  depends on its place in the whole alone. Rows that fill no whole batch are left out.
   """
   if process_count == 1:
     return dataset
@@ -92,7 +92,7 @@ def own_rows(dataset, batch, process_index, process_count):
 
   class Own(grain.MapDataset):
     def __len__(self):
-      return len(self._parent) // process_count
+      return len(self._parent) // whole * batch  # rows of whole batches
 
     def __getitem__(self, index):
       block, row = divmod(index, batch)

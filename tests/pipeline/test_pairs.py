@@ -107,11 +107,6 @@ def test_without_blur_nothing_changes_and_no_mattes_are_needed(config):
     loader(config)
 
 
-def test_two_processes_read_different_items(config):
-  one, two = (next(loader(config, process_index=i, process_count=2)) for i in (0, 1))
-  assert (one['source'] != two['source']).any()
-
-
 def test_a_missing_cache_is_told_with_the_command_that_makes_it(config, tmp_path):
   config = config.copy_and_resolve_references()
   config.cache = str(tmp_path)
