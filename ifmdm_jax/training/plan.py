@@ -24,6 +24,8 @@ class Plan(NamedTuple):
     devices, batch: of the run.
     params: {name: numbers} of each network; leaves of the first level.
     flops: whole step, as the traced program has it.
+    bytes: per device, read and written by the fused program of the backend at hand, or None if it
+      was not compiled; a fusion counts its inputs and outputs once.
     state, ema, optimiser: bytes per device of what lives from step to step.
     live: bytes per device that the traced step needs at once besides what it is given; see
       `peak_bytes`.
@@ -37,6 +39,7 @@ class Plan(NamedTuple):
   batch: int
   params: dict
   flops: float
+  bytes: float | None
   state: float
   optimiser: float
   ema: float
@@ -72,9 +75,10 @@ def dry_run(config, devices, compile_it=False):
   state = place(run.shapes, run.shardings)
   traced = run.update.trace(state, batch, key, frozen)
   lowered = traced.lower()
-  temporary, collectives = None, {}
+  moved, temporary, collectives = None, None, {}
   if compile_it:
     compiled = lowered.compile()
+    moved = compiled.cost_analysis()['bytes accessed']
     temporary = compiled.memory_analysis().temp_size_in_bytes
     collectives = collective_bytes(compiled.as_text())
   return Plan(
@@ -82,10 +86,16 @@ def dry_run(config, devices, compile_it=False):
     batch=train.batch,
     params={name: program.count(part) for name, part in run.shapes.params.items()},
     flops=hardware.flops(lowered, train.pieces),
+    bytes=moved,
     state=per_device(run.shapes.params, run.shardings.params),
     optimiser=per_device(run.shapes.opt_state, run.shardings.opt_state),
     ema=per_device(run.shapes.ema, run.shardings.ema),
-    live=peak_bytes(traced.jaxpr.jaxpr, train.batch, sharding.batch_parts(run.mesh)),
+    live=peak_bytes(
+      traced.jaxpr.jaxpr,
+      train.batch,
+      sharding.batch_parts(run.mesh),
+      whole={leaf.shape for leaf in jax.tree.leaves(run.shapes.params)},
+    ),
     temporary=temporary,
     collectives=collectives,
     compute=train.compute,
@@ -122,16 +132,18 @@ def per_device(shapes, shardings):
   return float(sum(jax.tree.leaves(sizes)))
 
 
-def peak_bytes(jaxpr, batch, parts):
+def peak_bytes(jaxpr, batch, parts, whole=()):
   """Most bytes that the results within a jaxpr take at once, in its order and with nothing fused.
 
-  Results whose first axis is the batch, or a multiple of it, count for one of `parts` devices. An
-  estimate from above for elementwise work, which XLA fuses; what the backward pass needs is exact.
+  Results whose first axis, ones aside, is the batch or a multiple of it count for one of `parts`
+  devices, unless their shape is among `whole`: a gradient may look like a batch. An estimate from
+  above for elementwise work, which XLA fuses; what the backward pass needs is exact.
   """
 
   def size(variable):
     shape, dtype = getattr(variable.aval, 'shape', ()), getattr(variable.aval, 'dtype', None)
-    shared = parts if shape and shape[0] and shape[0] % batch == 0 else 1
+    rows = next((length for length in shape if length != 1), 0)
+    shared = parts if rows and rows % batch == 0 and shape not in whole else 1
     return math.prod(shape) * getattr(dtype, 'itemsize', 0) / shared
 
   def is_variable(atom):
@@ -163,6 +175,7 @@ def collective_bytes(text):
   Collectives in the body of a loop count once. '-start' and '-done' pairs count as one.
   """
   found = dict.fromkeys(COLLECTIVES, 0)
+  text = re.sub(r'/\*.*?\*/', '', text)  # a long tuple is counted out: /*index=5*/
   operation = re.compile(rf'= (\(?[^=]*?) ({"|".join(COLLECTIVES)})(?:-start)?\(')
   for shapes, kind in operation.findall(text):
     for dtype, sizes in re.findall(r'(\w+)\[([\d,]*)\]', shapes):

@@ -26,10 +26,11 @@ def test_collectives_are_read_from_the_program():
   text = """
   %a = f32[128,4]{1,0} all-reduce(%x), channel_id=1
   %b = (f32[8]{0}, bf16[2,2]{1,0}) all-reduce(%y, %z), replica_groups={}
+  %z = (f32[2]{0}, f32[2]{0}, f32[2]{0}, f32[2]{0}, f32[2]{0}, /*index=5*/f32[6]{0}) all-reduce(%v)
   %c = f32[16]{0} all-gather-start(%w), dimensions={0}
   %d = f32[16]{0} all-gather-done(%c)
   """
-  assert plan.collective_bytes(text) == {'all-reduce': 4 * 512 + 32 + 8, 'all-gather': 64}
+  assert plan.collective_bytes(text) == {'all-reduce': 4 * 512 + 32 + 8 + 64, 'all-gather': 64}
 
 
 def test_devices_are_known_by_their_kind():
@@ -48,5 +49,12 @@ def test_memory_while_a_step_runs_is_what_the_backward_pass_keeps():
   layer = 64 * 32 * 4
   kept = plan.peak_bytes(jax.make_jaxpr(jax.grad(loss, 1))(x, w).jaxpr, batch=64, parts=1)
   assert 3 * layer <= kept <= 8 * layer  # three activations, slopes, and what is at work
-  half = plan.peak_bytes(jax.make_jaxpr(jax.grad(loss, 1))(x, w).jaxpr, batch=64, parts=2)
-  assert half < 0.7 * kept
+  of_two = lambda f: plan.peak_bytes(jax.make_jaxpr(jax.grad(f, 1))(x, w).jaxpr, batch=64, parts=2)
+  assert of_two(loss) < 0.7 * kept
+  assert of_two(lambda x, w: loss(x[None], w)) < 0.7 * kept  # batch in the second axis
+
+
+def test_a_gradient_is_not_taken_for_a_batch():
+  x, w = (jax.ShapeDtypeStruct(shape, 'float32') for shape in ((8, 64), (64, 16)))
+  program = jax.make_jaxpr(jax.grad(lambda w, x: (x @ w).sum()))(w, x).jaxpr
+  assert plan.peak_bytes(program, batch=8, parts=8, whole={w.shape}) >= 4 * 64 * 16
