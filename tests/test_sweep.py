@@ -52,6 +52,21 @@ def test_runs_are_collected_into_a_table_and_a_plot(path, tmp_path):
   assert (tmp_path / 'out' / 'results.csv').read_text().startswith('run,depth,loss,size,minutes')
 
 
+def test_all_runs_are_done_side_by_side_and_only_what_is_left_again(path, tmp_path, monkeypatch):
+  monkeypatch.setenv('PYTHONPATH', str(ROOT))
+  path.write_text(FILE.replace("'seen').touch()", "'seen').touch(exist_ok=False)"))  # fails twice
+  runs, found = tmp_path / 'runs', sweep.Sweep(str(path))
+  (runs / '1').mkdir(parents=True)
+  (runs / '1' / 'seen').touch()
+  assert sweep.launch_local(found, runs, parallel=2) == [1]
+  assert 'FileExistsError' in (runs / '1' / 'output.txt').read_text()
+  (runs / '1' / 'seen').unlink()
+  (runs / '0' / sweep.RESULT).write_text('untouched')
+  assert sweep.launch_local(found, runs, parallel=2) == []
+  assert (runs / '0' / sweep.RESULT).read_text() == 'untouched'
+  assert all((runs / str(index) / sweep.RESULT).exists() for index in range(3))
+
+
 def test_what_does_not_fit_is_told_before_anything_runs(path):
   with pytest.raises(errors.InputError, match='depths: width=4 does not fit.*there is no'):
     sweep.Sweep(str(path), ['width=4'])

@@ -12,9 +12,10 @@ import time
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from ifmdm_jax import errors
-from ifmdm_jax.training import checkpoints, loop
+from ifmdm_jax.training import checkpoints, loop, program
 from tests.training import toy, toy_adversary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ def figures(workdir):
   """{(step, name): value} of log.csv, without the ones that measure time."""
   with (workdir / 'log.csv').open() as file:
     rows = list(csv.DictReader(file))
-  clocks = ('steps_per_s', 'samples_per_s', 'data_wait')
+  clocks = ('steps_per_s', 'samples_per_s', 'data_wait', 'mfu')
   return {
     (row['step'], row['name']): row['value'] for row in rows if not row['name'].endswith(clocks)
   }
@@ -86,6 +87,59 @@ def test_training_learns_and_tells(tmp_path, capsys):
   assert (tmp_path / 'pictures' / 'fit.png').stat().st_size > 0
   assert list((tmp_path / 'tensorboard').iterdir())
   assert 'step 60/60' in capsys.readouterr().out
+
+
+def events(folder):
+  """{tag: kind} of TensorBoard's files: records of length, check, event, check."""
+  from tensorboardX.proto.event_pb2 import Event
+
+  found = {}
+  for file in folder.iterdir():
+    data, at = file.read_bytes(), 0
+    while at < len(data):
+      length = int.from_bytes(data[at : at + 8], 'little')
+      event = Event.FromString(data[at + 12 : at + 12 + length])
+      found.update({value.tag: value.WhichOneof('value') for value in event.summary.value})
+      at += length + 16
+  return found
+
+
+def test_what_people_watch_is_on_the_board_and_videos_have_sound(tmp_path):
+  from ifmdm_jax.video import read
+
+  config = toy.get_config()
+  config.model.rmse_weight = 2.0
+  config.preview = dict(module='tests.training.toy')
+  config.train.update(steps=6, eval_every=6, videos_every=6, peak_tflops=1e-3)
+  loop.train(config, tmp_path)
+  shown = events(tmp_path / 'tensorboard')
+  speed = {f'train/{name}' for name in ('samples_per_s', 'mfu', 'data_wait', 'lr', 'grad_norm')}
+  terms = {'train/loss', 'train/rmse', 'train/weighted/rmse', 'val/loss'}
+  assert {name for name, kind in shown.items() if kind == 'simple_value'} >= speed | terms
+  assert shown['fit'] == 'image' and shown['codes'] == 'histo'
+  video = tmp_path / 'videos' / '0000006' / 'grey.mp4'
+  assert len(read.read_frames(video)) == 12 and np.abs(read.audio(video)).max() > 0.1
+
+
+def test_a_restart_compiles_no_step_anew(tmp_path, monkeypatch):
+  monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
+  before = jax.config.jax_compilation_cache_dir
+  cache, config = tmp_path / 'cache', toy.get_config()
+  config.train.update(steps=2, eval_every=0, pictures_every=0)
+  try:
+    compilation_cache.reset_cache()
+    program.keep_compiled(cache)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)  # the toy's are short
+    loop.train(config, tmp_path / 'run', max_minutes=0)  # one step
+    written = {path.name for path in cache.glob('jit_safe*')}  # the guarded update
+    assert written
+    jax.clear_caches()  # as a new process has none
+    assert int(loop.train(config, tmp_path / 'run').step) == 2
+    assert {path.name for path in cache.glob('jit_safe*')} == written
+  finally:
+    jax.config.update('jax_compilation_cache_dir', before)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)  # as in conftest.py
+    compilation_cache.reset_cache()
 
 
 def test_a_new_run_starts_from_the_weights_of_another(tmp_path, capsys):

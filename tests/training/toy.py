@@ -63,6 +63,18 @@ def pictures(params, batch, config):
   return {'fit': np.uint8(np.clip(picture * 127 + 128, 0, 255))}
 
 
+def histograms(params, batch, config):
+  del config
+  return {'codes': apply(params, batch['x'])}
+
+
+def videos(params, config):
+  """Half a second of grey with a tone."""
+  del params, config
+  tone = np.sin(np.arange(8_000) / 6).astype(np.float32)
+  yield 'grey', np.full((12, 32, 32, 3), 128, np.uint8), tone, 16_000
+
+
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
   rng = np.random.default_rng(7)
   target = rng.normal(size=(4, 4))
