@@ -107,12 +107,18 @@ class Sweep:
 
 
 def train(config, workdir):
-  """Trains; the last validation, or None where the run was stopped before its end."""
-  from ifmdm_jax.training import loop, program
+  """Trains, with the other processes of a SLURM step if there are any.
 
+  Returns the last validation; None where the run was stopped before its end, and in all processes
+  but the first.
+  """
+  from ifmdm_jax.training import hosts, loop, program
+
+  hosts.connect()
   program.keep_compiled(workdir.parent.absolute() / '.cache')
   state = loop.train(config, workdir)
-  return last_validation(workdir) if int(state.step) >= config.train.steps else None
+  done = int(state.step) >= config.train.steps
+  return last_validation(workdir) if done and hosts.first() else None
 
 
 def last_validation(workdir):

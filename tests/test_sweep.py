@@ -4,10 +4,13 @@ import json
 import os
 import pathlib
 import stat
+from types import SimpleNamespace
 
+import ml_collections
 import pytest
 
 from ifmdm_jax import errors, sweep
+from ifmdm_jax.training import hosts, loop, program
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SWEEPS = sorted((ROOT / 'configs' / 'sweeps').glob('*.py'))
@@ -90,6 +93,20 @@ def test_slurm_gets_an_array_of_what_is_left(path, tmp_path, monkeypatch):
   assert '#SBATCH --array=0,2\n' in script.read_text()
   assert '--set rate=0.2' in script.read_text()
   assert '--index "$SLURM_ARRAY_TASK_ID"\n' in script.read_text()
+
+
+def test_of_many_hosts_only_the_first_leaves_the_result(tmp_path, monkeypatch):
+  (tmp_path / 'log.csv').write_text('step,seconds,name,value\n5,1,val/loss,2\n')
+  config = ml_collections.ConfigDict({'train': {'steps': 5}})
+  met = []
+  monkeypatch.setattr(hosts, 'connect', lambda: met.append('connected'))
+  monkeypatch.setattr(loop, 'train', lambda *_: met.append('trained') or SimpleNamespace(step=5))
+  monkeypatch.setattr(program, 'keep_compiled', lambda folder: None)
+  monkeypatch.setattr(hosts, 'first', lambda: True)
+  assert sweep.train(config, tmp_path) == {'loss': 2.0}
+  monkeypatch.setattr(hosts, 'first', lambda: False)
+  assert sweep.train(config, tmp_path) is None
+  assert met == ['connected', 'trained'] * 2
 
 
 def test_the_last_validation_is_the_result(tmp_path):

@@ -215,6 +215,8 @@ def describe(plan, accelerator):
   lines.append(
     f'  all               {giga(whole)}, {fits} into {device.memory:.0f} GB of {accelerator}'
   )
+  if plan.bytes is not None:
+    lines.append(f'read and written    {giga(plan.bytes)} per device and step (as compiled)')
   for kind, size in plan.collectives.items():
     lines.append(f'{kind:20}{giga(size)} per device and step')
   seconds = per_device / (EFFICIENCY * peak)

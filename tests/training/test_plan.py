@@ -15,9 +15,11 @@ def test_a_plan_counts_what_the_run_will_hold():
   kernels, rest = 4 * (4 * 8 + 8 * 4), 4 * 8
   assert found.state == kernels / 4 + rest  # kernels are split over four devices
   assert found.flops > 5 * 8 * 2 * 32  # two products of 8 rows forward, three back
-  assert found.temporary > 0 and found.live > found.state  # the gradient alone is as large
+  assert found.bytes > found.state and found.temporary > 0
+  assert found.live > found.state  # the gradient alone is as large
   said = plan.describe(found, 'H100')
   assert 'parameters          72' in said and 'samples/s' in said and 'fits into 80 GB' in said
+  assert 'read and written' in said and 'all-reduce' in said  # compiled for four devices
   with pytest.raises(errors.InputError, match="'GPU': choose from A100"):
     plan.describe(found, 'GPU')
 
