@@ -65,6 +65,7 @@ def test_every_film_is_kept_or_dropped_with_a_reason(made):
   assert summary['people'] == {'train': 2, 'val': 1}
   page = (output / 'report.html').read_text()
   assert page.count('<img class=face') == 3 and 'unreadable' in page
+  assert 'broken.mp4: 8 bytes' in page
 
 
 def test_records_give_what_was_prepared(made):

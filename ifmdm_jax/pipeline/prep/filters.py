@@ -74,6 +74,18 @@ REASONS = dict(
   talking='no visible talking',
   sync='out of sync',
 )
+UNITS = dict(
+  face='pixels high',
+  profile='of the frames',
+  outside='of the frames',
+  loudness='dB',
+  sync='r',
+)
+
+
+def quantity(name):
+  """A measure's name and unit, as the report says them."""
+  return f'{name}, {UNITS[name]}' if name in UNITS else name
 
 
 def first_failure(measures, limits):

@@ -221,7 +221,7 @@ class _Film:
       )
       self.tracks.append((light, path, measures))
     if not self.tracks:
-      self._drop(None, 'no face', 0.0, 'share of frames with a face')
+      self._drop(None, 'no face', 0.0, 'of the frames have a face')
 
   def _counted(self, frames):
     for frame in frames:
@@ -272,7 +272,7 @@ class _Film:
       if silent and self.settings.keep_silent:
         measures = {**measures, 'loudness': np.nan, 'talking': np.nan, 'sync': np.nan}
       elif sound is None:
-        self._drop(track, 'no sound', 0, 'sound tracks in the file')
+        self._drop(track, 'no sound', 0, 'sound tracks in the file', measures=_rounded(measures))
         continue
       failure = filters.first_failure(measures, self.settings.limits)
       if failure:
@@ -285,8 +285,8 @@ class _Film:
         first, last = max(first, -lag), min(last, len(sound) // PER_FRAME - lag)
       if last - first < self.settings.limits.seconds * FPS:
         seconds = max(0, last - first) / FPS
-        self._drop(track, 'too short', seconds, 'what has both picture and sound',
-                   limit=self.settings.limits.seconds)  # fmt: skip
+        self._drop(track, 'too short', seconds, 'seconds with both picture and sound',
+                   limit=self.settings.limits.seconds, measures=_rounded(measures))  # fmt: skip
         continue
       passed.append((track, path, measures, lag, first, last, silent))
     self.passed = passed

@@ -18,6 +18,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; 
        color: #222; background: #fff }
 h1, h2 { font-weight: 600 } figure { display: inline-block; margin: 4px; width: 112px;
        font-size: 11px; line-height: 1.3; vertical-align: top; overflow-wrap: anywhere }
+figure.words { display: block; width: auto; font-size: 13px }
 img.face { width: 112px; border-radius: 4px } table { border-collapse: collapse }
 td, th { padding: 3px 12px 3px 0; text-align: left } td.n { text-align: right }
 .note { color: #666 }
@@ -35,7 +36,7 @@ def write(output, results, settings):
   dropped = [entry for r in results for entry in r['dropped']]
   summary = dict(
     films=len(results),
-    hours_of_films=round(sum(r.get('seconds', 0) for r in results) / 3600, 3),
+    hours_of_films=round(sum(r.get('seconds', 0) for r in results) / 3600, 4),
     hours_kept=round(sum(e['stop'] - e['start'] for e in kept) / FPS / 3600, 4),
     tracks_kept=len(kept),
     people={
@@ -65,8 +66,8 @@ def _page(output, results, body):
     f'<tr><td>{html.escape(name)}</td><td class=n>{value}</td></tr>'
     for name, value in (
       ('films', summary['films']),
-      ('hours of films', summary['hours_of_films']),
-      ('hours kept', summary['hours_kept']),
+      ('hours of films', _clock(summary['hours_of_films'])),
+      ('hours kept', _clock(summary['hours_kept'])),
       ('tracks kept', summary['tracks_kept']),
       ('people to train on', summary['people']['train']),
       ('people held out', summary['people']['val']),
@@ -96,6 +97,11 @@ def _page(output, results, body):
   return '\n'.join(parts) + '\n'
 
 
+def _clock(hours):
+  minutes, seconds = divmod(round(3600 * hours), 60)
+  return f'{minutes // 60}:{minutes % 60:02d}:{seconds:02d}'
+
+
 def _spread(entries, count):
   """At most `count` of them, evenly from the whole list."""
   step = max(1, -(-len(entries) // count))
@@ -108,9 +114,11 @@ def _caption(entry):
 
 
 def _why(entry):
-  limit = f' (limit {entry["limit"]})' if 'limit' in entry else ''
-  detail = f': {entry["detail"]}' if entry.get('detail') else ''
-  return f'{entry["source"]}: {entry["value"]}{limit}{detail}'
+  limit = f' (limit {entry["limit"]:g})' if 'limit' in entry else ''
+  if entry.get('detail'):
+    return f'{entry["source"]}: {entry["value"]} {entry["detail"]}{limit}'
+  (measure,) = (name for name, reason in filters.REASONS.items() if reason == entry['reason'])
+  return f'{entry["source"]}: {filters.quantity(measure)}: {entry["value"]}{limit}'
 
 
 def _figure(folders, entry, caption):
@@ -119,7 +127,8 @@ def _figure(folders, entry, caption):
   if entry.get('picture') and path.exists():
     data = base64.b64encode(path.read_bytes()).decode()
     picture = f'<img class=face alt="" src="data:image/jpeg;base64,{data}">'
-  return f'<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>'
+  kind = '' if picture else ' class=words'
+  return f'<figure{kind}>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def _histograms(body):
@@ -139,7 +148,8 @@ def _histograms(body):
     if any(values):
       axis.hist(values, bins=30, stacked=True, color=['#3b76af', '#ef8636'])
     axis.axvline(limits[name], color='#444', linewidth=1)
-    axis.set_title(name, fontsize=10)
+    axis.set_title(filters.quantity(name), fontsize=10)
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.tick_params(labelsize=8)
   figure.tight_layout()
   file = io.BytesIO()

@@ -71,7 +71,7 @@ class Worker:
       self.process.join()
       status, self.process = self.process.exitcode, None
       return process.failed(
-        source, self.output, self.settings, 'crashed', status, 'status of its process'
+        source, self.output, self.settings, 'crashed', status, 'is the status of its process'
       )
 
   def _start(self):
@@ -113,4 +113,5 @@ def guarded(source, output, settings, sync):
   except Exception as error:
     where = traceback.extract_tb(error.__traceback__)[-1]
     detail = f'{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})'
-    return process.failed(source, output, settings, 'failed', os.path.getsize(source.path), detail)
+    size = os.path.getsize(source.path)
+    return process.failed(source, output, settings, 'failed', size, f'bytes; {detail}')
