@@ -8,10 +8,11 @@ Sizes: lite (bundled weights), paper (random ones, 512 px, without the refine bl
 tiny. Times are medians of --repeats, with the tenth and ninetieth percentile; CPU time beside wall
 time tells how much of a busy machine was ours. The roofline is measured first: a large matrix
 product and a large copy; a part's share of it is the time that its arithmetic or its bytes, as the
-compiler counts them, would take at these speeds, over the time it took.
+compiler counts them, would take at these speeds, over the time it took. On a CPU only arithmetic
+counts: its caches serve most of the bytes.
 
   encoder     one portrait                   motion       one window of the live plan
-  speech      features of a live window      decoder      one frame, in blocks of each --batches
+  speech      features of a live window      decoder      one frame of each --batches
   transfer    one frame to the host          mp4          one frame into H.264, by itself
   end to end  a file of --seconds from sound to MP4, encoding beside drawing, warm
   first frame from the moment the first 0.4 s of sound are there, warm
@@ -144,9 +145,10 @@ def roofline():
   return speeds
 
 
-def compiled_cost(function, *arguments, **options):
-  """GFLOP, GB and MB of temporary memory of a jitted function, as the compiler counts them."""
-  compiled = function.lower(*arguments, **options).compile()
+def compiled_cost(program, *arguments, **options):
+  """GFLOP, GB and MB of temporary memory of one of `Sampler.programs`, as the compiler counts."""
+  function, params = program
+  compiled = function.lower(params, *arguments, **options).compile()
   cost = compiled.cost_analysis()
   cost = cost[0] if isinstance(cost, list) else cost
   memory = compiled.memory_analysis()
@@ -159,9 +161,9 @@ def compiled_cost(function, *arguments, **options):
 
 def with_roofline(row, roof, dtype='float32'):
   """Adds the share of the roofline."""
-  fastest = max(
-    row['gflop'] / roof[f'{dtype}_tflops'], 1000 * row['gb'] / roof['copy_gb_per_s']
-  )  # ms
+  fastest = row['gflop'] / roof[f'{dtype}_tflops']  # ms
+  if jax.default_backend() != 'cpu':
+    fastest = max(fastest, 1000 * row['gb'] / roof['copy_gb_per_s'])
   return dict(row, roofline=fastest / row['ms'])
 
 
@@ -174,12 +176,11 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
   image = rng.integers(0, 255, (sampler.size, sampler.size, 3), dtype=np.uint8)
   plan, options = sampler.live, sampler.checked()
   portrait = sampler.portrait(image)
-  stage_1, stage_2, _ = sampler.stages
   rows = {}
 
   row = clock(lambda: sampler.portrait(image), repeats)
   rows['encoder'] = with_roofline(
-    dict(row, **compiled_cost(sampler.programs['portrait'], stage_1.params, image)), roof
+    dict(row, **compiled_cost(sampler.programs['portrait'], image)), roof
   )
 
   voice = rng.uniform(-0.3, 0.3, 4 * RATE).astype(np.float32)
@@ -195,22 +196,28 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
   mask, index = np.ones((1, plan.length), np.float32), np.zeros(1, np.uint32)
   given = (y, mask, before, index, controls)
   row = clock(lambda: sampler.dream(*given, new=plan.new, **options), repeats)
-  cost = compiled_cost(sampler.programs['dream'], stage_2.params, *given, new=plan.new, **options)
+  cost = compiled_cost(sampler.programs['dream'], *given, new=plan.new, **options)
   # The compiler counts the body of a loop once.
   evaluations = int(''.join(filter(str.isdigit, options['steps'])))
   cost.update(gflop=evaluations * cost['gflop'], gb=evaluations * cost['gb'])
   rows['motion'] = with_roofline(dict(row, **cost), roof)
 
+  draw, params = sampler.programs['draw']
+  size = lambda batch: min(batch, sampler.block)
   for batch in batches:
     codes = np.repeat(np.asarray(portrait.code), batch, axis=0)
-    row = clock(lambda codes=codes, batch=batch: sampler.draw(portrait, codes, batch), repeats)
-    row = {name: value / batch for name, value in row.items()}
-    cost = compiled_cost(sampler.programs['draw'], stage_1.params, portrait, codes)
-    together = min(batch, sampler.at_once)  # frames in the loop's body
-    cost.update(gflop=cost['gflop'] / together, gb=cost['gb'] / together)
+
+    def run(codes=codes, batch=batch):
+      if sampler.block == 1:  # a CPU: calls of one frame side by side
+        return list(sampler.drawn(portrait, codes, 1))
+      return draw(params, portrait, codes)
+
+    row = {name: value / batch for name, value in clock(run, repeats).items()}
+    cost = compiled_cost(sampler.programs['draw'], portrait, codes[: size(batch)])
+    cost.update(gflop=cost['gflop'] / size(batch), gb=cost['gb'] / size(batch))
     rows[f'decoder x{batch}'] = with_roofline(dict(row, **cost), roof, dtype)
-  frames = sampler.draw(portrait, np.repeat(np.asarray(portrait.code), 8, axis=0))
-  jax.block_until_ready(frames)
+  codes = np.repeat(np.asarray(portrait.code), 8, axis=0)
+  frames = jnp.asarray(np.concatenate(list(sampler.drawn(portrait, codes, sampler.block))))
   fresh = [jnp.array(frames) for _ in range(repeats + 1)]
   row = clock(lambda: np.array(fresh.pop()), repeats)
   rows['transfer'] = {name: value / 8 for name, value in row.items()}

@@ -1,9 +1,11 @@
 """Does memory grow with the length of the voice? `ifmdm_jax.sample --stream` on minutes and hours.
 
   python experiments/speed/hour.py --minutes 1 10 60
+  python experiments/speed/hour.py --minutes 1 60 --steps=4       other flags go to ifmdm_jax.sample
 
 The bundled speech, over and over; each length in a process of its own. Prints peak resident memory
-and time per length, and the ratios to the first.
+and time per length, and the ratios to the first. Programs are compiled beforehand, by a run of two
+seconds: the compiler's own memory would hide what grows.
 """
 
 import argparse
@@ -24,28 +26,34 @@ FIXTURES = REPOSITORY / 'data' / 'fixtures'
 def main():
   parser = argparse.ArgumentParser()
   parser.add_argument('--minutes', type=float, nargs='+', default=[1, 10, 60])
-  args = parser.parse_args()
+  args, flags = parser.parse_known_args()
   speech, rate = soundfile.read(FIXTURES / 'speech.wav', dtype='int16')
-  first = None
-  print('minutes  peak MB  ratio  seconds  seconds per minute', flush=True)
-  for minutes in args.minutes:
-    with tempfile.TemporaryDirectory() as folder:
-      folder = pathlib.Path(folder)
-      soundfile.write(folder / 'voice.wav', np.resize(speech, round(60 * minutes * rate)), rate)
-      words = [sys.executable, '-m', 'ifmdm_jax.sample', '--stream',
-               f'--image={FIXTURES / "portrait.jpg"}', f'--audio={folder / "voice.wav"}',
-               f'--output={folder / "talk.mp4"}']  # fmt: skip
-      began = time.monotonic()
-      process = subprocess.Popen(words, cwd=REPOSITORY)
-      _, status, usage = os.wait4(process.pid, 0)
-      took = time.monotonic() - began
-      if status:
-        sys.exit(f'{minutes} minutes failed')
-    peak = usage.ru_maxrss / 1e3
-    first = first or peak
-    print(
-      f'{minutes:7g} {peak:8.0f} {peak / first:6.2f} {took:8.1f} {took / minutes:10.1f}', flush=True
-    )
+
+  def talk(minutes):
+    """(peak MB, seconds) of a voice of that length."""
+    voice, video = folder / 'voice.wav', folder / 'talk.mp4'
+    soundfile.write(voice, np.resize(speech, round(60 * minutes * rate)), rate)
+    words = [sys.executable, '-m', 'ifmdm_jax.sample', '--stream', '--overwrite',
+             f'--image={FIXTURES / "portrait.jpg"}', f'--audio={voice}', f'--output={video}',
+             f'--compile_cache={folder / "programs"}', *flags]  # fmt: skip
+    began = time.monotonic()
+    process = subprocess.Popen(words, cwd=REPOSITORY)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+      sys.exit(f'{minutes} minutes failed')
+    return usage.ru_maxrss / 1e3, time.monotonic() - began
+
+  with tempfile.TemporaryDirectory() as folder:
+    folder, first = pathlib.Path(folder), None
+    talk(1 / 30)
+    print('minutes  peak MB  ratio  seconds  seconds per minute', flush=True)
+    for minutes in args.minutes:
+      peak, took = talk(minutes)
+      first = first or peak
+      print(
+        f'{minutes:7g} {peak:8.0f} {peak / first:6.2f} {took:8.1f} {took / minutes:10.1f}',
+        flush=True,
+      )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """How few steps, and how short a window: motion on people never trained on, without drawing it.
 
   python experiments/steps/run.py --cache runs/cache --what steps --output experiments/steps
+  python experiments/steps/run.py --cache runs/cache --what guidance --output experiments/steps
   python experiments/steps/run.py --cache runs/cache --what plans --output experiments/steps
   python experiments/steps/run.py --cache runs/cache --what student --student runs/student \
       --output experiments/steps
@@ -14,8 +15,12 @@ Columns of the table:
   shuffled    the same against the voice rolled by half the clip
   fmd         Frechet distance of gaussians over [code - the clip's mean, change per frame], in
               units of the real deviations: 0 is the real motion of the same clips
+  opening_std deviation of the opening over the real one
+  jitter      mean third difference of the 468 points, moved by the codes, over the real one
   seam        mean change between windows over mean change within: 1 is no seam
   ms          CPU time of the motion network per second of video
+
+`--what steps` draws steps.png as well, from the table that is there: `--what plot` draws it again.
 """
 
 import csv
@@ -31,30 +36,42 @@ from tqdm import tqdm
 from ifmdm_jax import errors, face_mesh, release
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import sync
+from ifmdm_jax.motion import model
 from ifmdm_jax.pipeline import cache, landmark_code
 from ifmdm_jax.sampling.plan import Plan, Window
 from ifmdm_jax.sampling.sampler import Controls, Sampler, Stage
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'With motion codes.', **errors.SHARED)
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **errors.SHARED)
+_MOTION = flags.DEFINE_string(
+  'motion', None, "Workdir of a stage 2 to judge in place of the checkpoint's.", **errors.SHARED
+)
 _STUDENT = flags.DEFINE_string(
   'student', None, 'Workdir of a distilled stage 2, for --what student.', **errors.SHARED
 )
 _WHAT = flags.DEFINE_enum(
-  'what', 'steps', ['steps', 'plans', 'student'], 'Which table.', **errors.SHARED
+  'what',
+  'steps',
+  ['steps', 'guidance', 'plans', 'student', 'plot'],
+  'Which table.',
+  **errors.SHARED,
 )
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the table.', **errors.SHARED)
+_CLIPS = flags.DEFINE_integer('clips', None, 'Only the first few, to try.', **errors.SHARED)
 _SEEDS = flags.DEFINE_integer('seeds', 2, 'Motions per clip.', **errors.SHARED)
 
 WHOLE, LIVE = Plan(56, 8, 0, 60), Plan(6, 4, 22, 39)
 STEPS = [
   dict(stepper=stepper, steps=steps, guidance=1.5)
-  for steps in (4, 2, 10, 6, 3, 1, 25)
+  for steps in (10, 4, 2, 6, 3, 1, 25)
   for stepper in ('ddim', 'dpm')
-  if stepper == 'ddim' or steps > 2  # the first and the last step are DDIM's
+  if stepper == 'ddim' or 2 < steps < 25  # the first and the last step are DDIM's
+] + [dict(stepper='ddim', steps='even10', guidance=1.5)]
+GUIDANCE = [
+  dict(stepper='ddim', steps=steps, guidance=guidance)
+  for steps in (10, 4)
+  for guidance in (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 ]
-STEPS += [dict(stepper='ddim', steps=4, guidance=g) for g in (1.0, 2.0)]
-STEPS += [dict(stepper='ddim', steps='even10', guidance=1.5)]
 PLANS = [
   WHOLE, LIVE, Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),
   Plan(6, 4, 12, 39), Plan(6, 4, 39, 39), Plan(6, 4, 54, 114), Plan(10, 0, 39, 39),
@@ -64,9 +81,14 @@ PLANS = [
 
 def with_motion(sampler, run):
   """The same sampler with another stage 2."""
-  stage_1, _, units = sampler.stages
   module, config, params = release.trained(run)
-  return Sampler(stage_1, Stage(module, config, params), units, features.load(config.audio))
+  return Sampler(
+    sampler.stages[0],
+    Stage(module, config, params),
+    model.frozen(config),
+    features.load(config.audio),
+    **sampler.defaults,
+  )
 
 
 def load_clips(folder):
@@ -145,7 +167,13 @@ def dream_all(sampler, clips, windows, plan, seed, **options):
   return [np.concatenate(own) for own in made], spent
 
 
-def judge(clips, made, plan, read, ridge, scale):
+def jitter(codes, decode):
+  """Mean third difference, over frames, of the points that codes [T, M] move."""
+  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, face_mesh.POINTS, 2)
+  return np.linalg.norm(points, axis=-1).mean()
+
+
+def judge(clips, made, plan, read, ridge, scale, decode):
   rows = []
   for clip, codes in zip(clips, made):
     count = min(len(codes), len(clip['opening']))
@@ -159,6 +187,7 @@ def judge(clips, made, plan, read, ridge, scale):
         sync_ridge=ridge.score(features, opening),
         shuffled=ridge.chance(features, opening),
         opening_std=opening.std() / (clip['codes'] @ read).std(),
+        jitter=jitter(codes, decode) / jitter(clip['codes'], decode),
         seam=change[at_seam].mean() / np.delete(change, at_seam).mean() if plan.new > 1 else 1,
       )
     )
@@ -171,16 +200,23 @@ def judge(clips, made, plan, read, ridge, scale):
 def main(_):
   import ifmdm_jax as ifm
 
+  if _WHAT.value == 'plot':
+    plot(pathlib.Path(_OUTPUT.value or 'experiments/steps'))
+    return
   clips = list(load_clips(_CACHE.value))
   train = [c for c in clips if c['split'] == 'train']
-  clips = [c for c in clips if c['split'] == 'val']
+  clips = [c for c in clips if c['split'] == 'val'][: _CLIPS.value]
   for clip in clips:
     clip['waveform'], clip['rate'] = waveform.read(clip['sound'])
   read = fit_opening(train)
   ridge = sync.RidgeJudge.fit([(c['features'], c['opening']) for c in train])
+  with np.load(landmark_code.BUNDLED) as file:
+    decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
 
   samplers = {'teacher': ifm.load(_CHECKPOINT.value)}
+  if _MOTION.value:
+    samplers['teacher'] = with_motion(samplers['teacher'], _MOTION.value)
   if _STUDENT.value:
     samplers['student'] = with_motion(samplers['teacher'], _STUDENT.value)
   rows = []
@@ -193,14 +229,14 @@ def main(_):
     chosen = sampler.checked(**options)
     for seed in range(_SEEDS.value):
       made, spent = dream_all(sampler, clips, windows, plan, seed, **chosen)
-      found.append(dict(judge(clips, made, plan, read, ridge, scale), ms=1000 * spent))
+      found.append(dict(judge(clips, made, plan, read, ridge, scale, decode), ms=1000 * spent))
     mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
     rows.append(dict(model=name, **dataclasses.asdict(plan), **chosen, **mean))
     tell(rows)
 
   heard = {}
-  if _WHAT.value == 'steps':
-    for options in tqdm(STEPS, disable=None):
+  if _WHAT.value in ('steps', 'guidance'):
+    for options in tqdm(STEPS if _WHAT.value == 'steps' else GUIDANCE, disable=None):
       add('teacher', WHOLE, **options)
   elif _WHAT.value == 'student':
     for plan in (WHOLE, LIVE):
@@ -210,8 +246,35 @@ def main(_):
     for plan in tqdm(PLANS, disable=None):
       add('teacher', plan)
   real = [c['codes'] for c in clips]
-  rows.append(dict(model='real', **judge(clips, real, WHOLE, read, ridge, scale)))
+  rows.append(dict(model='real', **judge(clips, real, WHOLE, read, ridge, scale, decode)))
   tell(rows)
+  if _WHAT.value == 'steps' and _OUTPUT.value:
+    plot(pathlib.Path(_OUTPUT.value))
+
+
+def plot(folder):
+  """steps.png from steps.csv: four measures against the number of evaluations."""
+  from matplotlib import pyplot
+
+  with open(folder / 'steps.csv', newline='') as file:
+    rows = list(csv.DictReader(file))
+  rows, real = [row for row in rows if row['steps'].startswith('trailing')], rows[-1]
+  figure, places = pyplot.subplots(1, 4, figsize=(11, 2.6), layout='constrained')
+  for place, name in zip(places, ('fmd', 'mouth_r', 'opening_std', 'jitter')):
+    for stepper, mark in (('ddim', 'o-'), ('dpm', 's--')):
+      points = sorted(
+        (int(row['steps'].removeprefix('trailing')), float(row[name]))
+        for row in rows
+        if row['stepper'] == stepper
+      )
+      place.plot(*zip(*points), mark, label=stepper, markersize=4)
+    if name in ('opening_std', 'jitter'):
+      place.axhline(float(real[name]), color='grey', linewidth=0.8)  # real motion
+    place.set(title=name, xlabel='evaluations', xscale='log', xticks=(1, 2, 4, 10, 25))
+    place.set_xticks((1, 2, 4, 10, 25), ('1', '2', '4', '10', '25'))
+    place.minorticks_off()
+  places[0].legend(frameon=False)
+  figure.savefig(folder / 'steps.png', dpi=90)
 
 
 def tell(rows):

@@ -6,8 +6,11 @@ File, long file and microphone are one path, `Sampler.stream`; `slots.Slots` run
 functions for many voices at once.
 """
 
+import collections
+import concurrent.futures
 import dataclasses
 import functools
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -21,6 +24,9 @@ from ifmdm_jax.motion import model as motion_model
 from ifmdm_jax.sampling.plan import FEATURES_PER_FRAME, Listener, Plan
 
 BLOCK = 8  # frames drawn by one call, at most
+WORKERS = 8  # calls under way at once on a CPU, at most; one for each core
+# A CPU's compiler would drop barriers, and compute again what a pixel needs for each that reads it.
+KEEP_BARRIERS = {'xla_disable_hlo_passes': 'cse_barrier_expander'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Sampler:
   Attributes:
     size: side of the frames, pixels.
     defaults: steps, guidance and stepper that the weights advise.
-    at_once: frames that the drawing network works on together.
+    block: frames drawn by one call.
     whole, live: the plans for a voice that is there already, and for one that is still arriving.
   """
 
@@ -76,15 +82,22 @@ class Sampler:
     self.size, self.defaults = size, dict(steps=steps, guidance=guidance, stepper=stepper)
     self.whole, self.live = plans(motion.config.frames)
     self._autoencoder, self._motion, self._units, self._audio = autoencoder, motion, units, audio
-    # On the device once: arrays of the host would travel with every call.
-    self._params = jax.device_put((autoencoder.params, motion.params))
     module, config = autoencoder.module, autoencoder.config
+    # A CPU is kept busy by a call of one frame on each core, others by wide calls and a queue.
+    cpu = jax.default_backend() == 'cpu'
+    self.block = 1 if cpu else BLOCK
+    self._workers = min(WORKERS, len(os.sched_getaffinity(0))) if cpu else 2
+    self._pool = concurrent.futures.ThreadPoolExecutor(self._workers)
+    faster = getattr(module, 'for_cpu', None) if cpu else None
+    # On the device once: arrays of the host would travel with every call.
+    self._params = jax.device_put(
+      (faster(autoencoder.params) if faster else autoencoder.params, motion.params)
+    )
     self._portrait = jax.jit(lambda params, image: module.portrait(params, image, config))
     self._read = jax.jit(lambda params, frames: module.motion(params, frames, config))
-    # One frame after the other is fastest on a CPU and takes its memory once; others want width.
-    self.at_once = 1 if jax.default_backend() == 'cpu' else BLOCK
-    self._draw = jax.jit(functools.partial(draw_block, module, config, self.at_once))
-    self._draw_mixed = jax.jit(functools.partial(draw_mixed, module, config, self.at_once))
+    drawing = functools.partial(jax.jit, compiler_options=KEEP_BARRIERS if cpu else None)
+    self._draw = drawing(functools.partial(draw_block, module, config, self.block))
+    self._draw_mixed = drawing(functools.partial(draw_mixed, module, config, self.block))
     self._dream = jax.jit(
       functools.partial(dream, motion.config, units),
       static_argnames=('new', 'steps', 'guidance', 'stepper'),
@@ -126,18 +139,10 @@ class Sampler:
         one per motion direction; lips follow the voice alone.
       motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still.
     """
-    plan = plan or self.live
-    portrait = self.portrait(image)
-    size = min(BLOCK, plan.new)
+    portrait, plan = self.portrait(image), plan or self.live
+    size = min(self.block, plan.new)
     for codes in self._windows(portrait, blocks, sample_rate, seed, plan, options):
-      pending = None
-      for start in range(0, len(codes), size):
-        block = codes[start : start + size]
-        drawn = self.draw(portrait, block, size), len(block)
-        if pending is not None:  # the device draws the next block while this one is fetched
-          yield np.asarray(pending[0])[: pending[1]]
-        pending = drawn
-      yield np.asarray(pending[0])[: pending[1]]  # shown before more sound is awaited
+      yield from self.drawn(portrait, codes, size)  # shown before more sound is awaited
 
   def codes(self, image, waveform, sample_rate=16_000, seed=0, plan=None, **options):
     """Motion codes instead of pictures: float32 [T, M]."""
@@ -162,9 +167,7 @@ class Sampler:
     )
     if relative:
       codes = codes - codes[:1] + np.asarray(portrait.code)
-    blocks = (codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK))
-    drawn = [self.draw(portrait, block) for block in blocks]
-    return np.concatenate([np.asarray(block) for block in drawn])[: len(codes)]
+    return np.concatenate(list(self.drawn(portrait, codes, self.block)))
 
   def warm(self, plan=None, sample_rate=16_000, **options):
     """Compiles everything that `stream` needs, so that the first frame comes at once."""
@@ -193,13 +196,31 @@ class Sampler:
       )
     return self._portrait(self._params[0], image)
 
-  def draw(self, portrait, codes, size=BLOCK):
-    """Codes [n, M] -> uint8 [size, R, R, 3] on the device, of which the first n are asked for.
+  def drawn(self, portrait, codes, size):
+    """Codes [n, M] -> yields uint8 [size or fewer, R, R, 3] in order."""
+    blocks = (codes[start : start + size] for start in range(0, len(codes), size))
+    return self.ahead(functools.partial(self.draw, portrait, block, size) for block in blocks)
 
-    Always `size` frames, n or more, so that every call is the same program.
-    """
-    codes = np.pad(codes, ((0, size - len(codes)), (0, 0)), mode='edge')
-    return self._draw(self._params[0], portrait, codes)
+  def draw(self, portrait, codes, size):
+    """Codes [n, M], n up to `size` -> uint8 [n, R, R, 3]."""
+    # Always `size` frames, so that every call is the same program.
+    padded = _pad(codes, size)
+    return np.asarray(self._draw(self._params[0], portrait, padded))[: len(codes)]
+
+  def ahead(self, calls):
+    """Yields the results of `calls` in order, while the next ones are at work on other cores, or,
+    on an accelerator, while the last one is fetched."""
+    waiting = collections.deque()
+    try:
+      for call in calls:
+        waiting.append(self._pool.submit(call))
+        if len(waiting) > 2 * self._workers:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
+    finally:  # nobody wants the rest
+      for job in waiting:
+        job.cancel()
 
   def dream(self, y, mask, before, index, controls, **options):
     """One window for B voices at once; see `dream` below."""
@@ -209,17 +230,18 @@ class Sampler:
     """Codes before the first window, [1, 1 + plan.known, M]: the portrait's own."""
     return np.repeat(np.asarray(portrait.code)[:, None], 1 + plan.known, axis=1)
 
-  def draw_mixed(self, portraits, who, codes):
-    """Frames of several portraits: portraits [N, ...], who int [n], codes [n, M].
-
-    Returns uint8 [n, size, size, 3] on the device.
-    """
-    return self._draw_mixed(self._params[0], portraits, who, codes)
+  def draw_mixed(self, portraits, who, codes, size):
+    """The same of several portraits [N, ...]: who int [n], codes [n, M], n up to `size`."""
+    wanted = _pad(who, size), _pad(codes, size)
+    return np.asarray(self._draw_mixed(self._params[0], portraits, *wanted))[: len(codes)]
 
   @property
   def programs(self):
-    """The jitted functions by name: portrait, dream, draw."""
-    return dict(portrait=self._portrait, dream=self._dream, draw=self._draw)
+    """The jitted functions by name, their parameters bound: portrait, dream, draw."""
+    stage_1, stage_2 = self._params
+    return dict(
+      portrait=(self._portrait, stage_1), dream=(self._dream, stage_2), draw=(self._draw, stage_1)
+    )
 
   @property
   def stages(self):
@@ -257,12 +279,25 @@ class Sampler:
     return Controls(np.array([seed % 2**32], np.uint32), mean[:, None], std[None, None])
 
   def _windows(self, portrait, blocks, sample_rate, seed, plan, options):
-    """Codes [t, M], window by window."""
+    """Codes [t, M], window by window; the next is made beside the drawing, if it was heard."""
     dreaming = {k: options.pop(k, None) for k in self.defaults}
     dreaming = self.checked(**dreaming)
     controls = self.controls(portrait, seed, **options)
-    before = self.before(portrait, plan)
-    listener, index = self.listener(plan, sample_rate), 0
+    before, index = self.before(portrait, plan), 0
+    listener = self.listener(plan, sample_rate)
+
+    def window():
+      nonlocal before, index
+      heard = listener.take()
+      codes, before = self.dream(
+        heard.y[None], heard.mask[None], before, np.array([index], np.uint32), controls,
+        new=plan.new, **dreaming,
+      )  # fmt: skip
+      index += 1
+      return np.asarray(codes)[0, : heard.count]
+
+    def next_one():
+      return self._pool.submit(window) if listener.ready() else None
 
     def heard():
       for block in blocks:
@@ -272,14 +307,11 @@ class Sampler:
       yield
 
     for _ in heard():
-      while listener.ready():
-        window = listener.take()
-        codes, before = self.dream(
-          window.y[None], window.mask[None], before, np.array([index], np.uint32), controls,
-          new=plan.new, **dreaming,
-        )  # fmt: skip
-        index += 1
-        yield np.asarray(codes)[0, : window.count]
+      job = next_one()
+      while job:
+        codes = job.result()
+        job = next_one()  # one at a time: each begins where the last one ended
+        yield codes
 
 
 def plans(frames):
@@ -357,7 +389,9 @@ def draw_mixed(module, config, at_once, params, portraits, who, codes):
   """The same where each code has a portrait of its own, by its number among [N, ...]."""
 
   def one(wanted):
-    portrait = jax.tree.map(lambda x: x[wanted[0]], portraits)
+    own = lambda x: jax.lax.dynamic_index_in_dim(x, wanted[0], keepdims=False)
+    portrait = jax.tree.map(own, portraits)
+    portrait = jax.lax.optimization_barrier(portrait)  # copied once, not looked up pixel by pixel
     return module.draw(params, portrait, wanted[1][None], config)[0]
 
   return _map(one, (who, codes), at_once)
@@ -365,3 +399,7 @@ def draw_mixed(module, config, at_once, params, portraits, who, codes):
 
 def _map(one, given, at_once):
   return jax.lax.map(one, given, batch_size=at_once if at_once > 1 else None)
+
+
+def _pad(x, size):
+  return np.pad(x, ((0, size - len(x)), *[(0, 0)] * (x.ndim - 1)), mode='edge')

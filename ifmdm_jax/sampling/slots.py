@@ -14,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.sampling.plan import Listener
-from ifmdm_jax.sampling.sampler import BLOCK, Controls
+from ifmdm_jax.sampling.sampler import Controls
 
 
 @dataclasses.dataclass
@@ -35,14 +35,14 @@ class Slots:
     slots.leave(who)                            # or at once, dropping what was not shown
 
   Fair: in each step a stream gets one window at most, however much sound it has brought, and frame
-  k of every stream is drawn before frame k + `BLOCK` of any.
+  k of every stream is drawn before frame k + `block` of any.
   """
 
   def __init__(self, sampler, count, plan=None, sample_rate=16_000, **options):
     """`options`: steps, guidance, stepper of `Sampler.stream`; the same for all streams."""
     self.sampler, self.count, self.plan = sampler, count, plan or sampler.live
     self.sample_rate, self.options = sample_rate, sampler.checked(**options)
-    self.block = min(BLOCK, self.plan.new)
+    self.block = min(sampler.block, self.plan.new)
     self._streams: dict[int, _Stream] = {}
     self._portraits = self._controls = self._before = None
 
@@ -128,31 +128,22 @@ class Slots:
     return {who: codes[who, : window.count] for who, window in windows.items()}
 
   def _draw_all(self, codes):
-    # (frame, who): the first block of everybody, then the second, and so on
-    order = sorted((k // self.block, who, k) for who, own in codes.items() for k in range(len(own)))
-    pending = None
-    for start in range(0, len(order), self.block):
-      wanted = order[start : start + self.block]
-      who = np.array([who for _, who, _ in wanted], np.int32)
-      own = np.stack([codes[who][k] for _, who, k in wanted])
-      missing = self.block - len(wanted)
-      drawn = self.sampler.draw_mixed(
-        self._portraits,
-        np.pad(who, (0, missing), mode='edge'),
-        np.pad(own, ((0, missing), (0, 0)), mode='edge'),
-      )
-      if pending is not None:
-        yield from _pieces(*pending)
-      pending = who, drawn
-    yield from _pieces(*pending)
+    # (block, who, frame): the first block of everybody, then the second, and so on
+    size = self.block
+    order = sorted((k // size, who, k) for who, own in codes.items() for k in range(len(own)))
+    blocks = [order[start : start + size] for start in range(0, len(order), size)]
+    owners = [np.array([who for _, who, _ in block], np.int32) for block in blocks]
+
+    def draw(block, who):
+      own = np.stack([codes[who][k] for _, who, k in block])
+      return self.sampler.draw_mixed(self._portraits, who, own, size)
+
+    calls = (functools.partial(draw, *both) for both in zip(blocks, owners))
+    for who, frames in zip(owners, self.sampler.ahead(calls)):
+      for one in dict.fromkeys(who.tolist()):
+        yield one, frames[who == one]
 
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _place(portraits, portrait, who):
   return jax.tree.map(lambda all_of_them, own: all_of_them.at[who].set(own), portraits, portrait)
-
-
-def _pieces(who, drawn):
-  frames = np.asarray(drawn)[: len(who)]
-  for one in dict.fromkeys(who.tolist()):
-    yield one, frames[who == one]

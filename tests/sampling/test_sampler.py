@@ -1,5 +1,6 @@
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -49,6 +50,31 @@ def test_frames_leave_before_the_voice_ends(sampler, image, voice):
   next(iter(sampler.stream(image, microphone())))
   behind = (sampler.live.new + sampler.live.future) / 25  # seconds
   assert len(asked) == int(np.ceil(behind / 0.1))
+
+
+def test_the_first_frame_does_not_wait_for_the_rest_of_its_window(sampler, image, voice):
+  first = next(iter(sampler.stream(image, [voice(1.0)])))
+  assert len(first) == sampler.block < sampler.live.new
+
+
+def test_what_makes_a_cpu_fast_changes_no_pixel_by_more_than_rounding(sampler, image, voice):
+  stage, _, _ = sampler.stages
+  codes = sampler.codes(image, voice(0.3))
+  plain = jax.jit(lambda params, image, codes: stage.module.draw(
+    params, stage.module.portrait(params, image, stage.config), codes, stage.config
+  ))  # fmt: skip
+  fast = sampler(image, voice(0.3))
+  assert np.abs(np.asarray(plain(stage.params, image, codes)) - fast.astype(int)).max() <= 1
+
+
+def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, monkeypatch):
+  drawn, draw = [], sampler.draw
+  monkeypatch.setattr(sampler, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1])
+  stream = sampler.stream(image, [voice(2.5)], plan=sampler.whole)
+  next(stream)
+  stream.close()
+  assert len(sampler(image, voice(0.1), plan=sampler.live)) == 2  # the queue is empty again
+  assert len(drawn) < sampler.whole.new
 
 
 def test_a_stream_keeps_no_more_sound_than_its_past(sampler, voice):
