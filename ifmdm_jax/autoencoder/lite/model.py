@@ -13,6 +13,7 @@ import numpy as np
 
 from ifmdm_jax import face_mesh
 from ifmdm_jax.autoencoder.lite import composite, geometry, network
+from ifmdm_jax.nn import winograd
 from ifmdm_jax.perception import mesh
 
 CODE = mesh.WEIGHTS.parent / 'landmark_code.npz'
@@ -62,6 +63,11 @@ def motion(params, frames, config):
   return code_of(params, landmarks(params, frames))
 
 
+def for_cpu(params):
+  """The same parameters with what `draw` needs to be fast on a CPU."""
+  return dict(params, winograd=winograd.kernels({'decoder': params['network']['decoder']}))
+
+
 def draw(params, portrait, codes, config):
   """Portrait and absolute codes [B, M] -> uint8 [B, R, R, 3]."""
   batch = codes.shape[0]
@@ -69,13 +75,15 @@ def draw(params, portrait, codes, config):
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference = codes - code
-  drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
+  with winograd.in_place_of_convolutions():
+    drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
   picture, _ = composite.composite(pixels, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 
 def apply(params, config, method, *args):
-  return network_of(config).apply({'params': params['network']}, *args, method=method)
+  variables = {'params': params['network'], 'winograd': params.get('winograd', {})}
+  return network_of(config).apply(variables, *args, method=method)
 
 
 def landmarks(params, pictures):
