@@ -58,6 +58,17 @@ def test_landmarks_follow_the_picture_through_every_augmentation():
     np.testing.assert_allclose(found, expected - 0.1, atol=0.7)  # within a pixel
 
 
+def test_a_mirrored_face_still_has_its_left_eye_on_the_left(config, monkeypatch):
+  flip, flips = pairs.flip, []
+  monkeypatch.setattr(pairs, 'flip', lambda matrix: flips.append(matrix) or flip(matrix))
+  source = pairs.Pairs(config.cache, 'train', targets=1, stills=0)
+  for seed in range(8):
+    example = source.draw(('clip', 0), np.random.default_rng(seed))
+    for points in (example['source_points'], example['target_points'][0]):
+      assert points[33, 0] < points[263, 0]
+  assert 0 < len(flips) < 8
+
+
 @pytest.fixture(scope='module')
 def matted(tmp_path_factory):
   """Drawn faces in front of noise, with mattes of the left half."""
