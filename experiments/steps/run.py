@@ -68,9 +68,7 @@ STEPS = [
   if stepper == 'ddim' or 2 < steps < 25  # the first and the last step are DDIM's
 ] + [dict(stepper='ddim', steps='even10', guidance=1.5)]
 GUIDANCE = [
-  dict(stepper='ddim', steps=steps, guidance=guidance)
-  for steps in (10, 4)
-  for guidance in (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
+  dict(stepper='ddim', steps=10, guidance=guidance) for guidance in (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 ]
 PLANS = [
   WHOLE, LIVE, Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),

@@ -22,6 +22,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.motion import model as motion_model
 from ifmdm_jax.sampling.plan import FEATURES_PER_FRAME, Listener, Plan
+from ifmdm_jax.sampling.programs import Jitted
 
 BLOCK = 8  # frames drawn by one call, at most
 WORKERS = 8  # calls under way at once on a CPU, at most; one for each core
@@ -93,13 +94,21 @@ class Sampler:
     self._params = jax.device_put(
       (faster(autoencoder.params) if faster else autoencoder.params, motion.params)
     )
-    self._portrait = jax.jit(lambda params, image: module.portrait(params, image, config))
-    self._read = jax.jit(lambda params, frames: module.motion(params, frames, config))
-    drawing = functools.partial(jax.jit, compiler_options=KEEP_BARRIERS if cpu else None)
-    self._draw = drawing(functools.partial(draw_block, module, config, self.block))
-    self._draw_mixed = drawing(functools.partial(draw_mixed, module, config, self.block))
-    self._dream = jax.jit(
+    named = lambda what: (what, module.__name__, str(config))
+    self._portrait = Jitted(
+      lambda params, image: module.portrait(params, image, config), named('portrait')
+    )
+    self._read = Jitted(lambda params, frames: module.motion(params, frames, config), named('read'))
+    options = dict(compiler_options=KEEP_BARRIERS if cpu else None)
+    self._draw = Jitted(
+      functools.partial(draw_block, module, config, self.block), named('draw'), **options
+    )
+    self._draw_mixed = Jitted(
+      functools.partial(draw_mixed, module, config, self.block), named('mixed'), **options
+    )
+    self._dream = Jitted(
       functools.partial(dream, motion.config, units),
+      ('dream', str(motion.config), units),
       static_argnames=('new', 'steps', 'guidance', 'stepper'),
     )
 
