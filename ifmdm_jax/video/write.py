@@ -40,7 +40,7 @@ class Writer:
   """
 
   def __init__(
-    self, path, waveform=None, sample_rate=16_000, fps=FPS, metadata=None, crf=18, preset='veryfast'
+    self, path, waveform=None, sample_rate=16_000, fps=FPS, metadata=None, crf=18, preset='superfast'
   ):
     """`waveform`: an array [L] or [L, C], or an iterator of blocks [n, C]; others: see `write`."""
     self.path = pathlib.Path(path)
