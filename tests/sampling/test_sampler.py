@@ -67,6 +67,16 @@ def test_what_makes_a_cpu_fast_changes_no_pixel_by_more_than_rounding(sampler, i
   assert np.abs(np.asarray(plain(stage.params, image, codes)) - fast.astype(int)).max() <= 1
 
 
+def test_wide_calls_as_on_an_accelerator_give_the_same_frames(sampler, image, voice, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  wide = Sampler(*sampler.stages, sampler.listener(sampler.live, RATE).encoder, size=SIDE, steps=3)
+  assert wide.block > sampler.block
+  blocks = list(wide.frames(image, voice(0.5)))
+  assert [len(block) for block in blocks] == [7, 5]  # the plan's seven new frames, not eight
+  frames = np.concatenate(blocks).astype(int)
+  assert np.abs(frames - sampler(image, voice(0.5))).max() <= 1
+
+
 def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, monkeypatch):
   drawn, draw = [], sampler.draw
   monkeypatch.setattr(sampler, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1])
