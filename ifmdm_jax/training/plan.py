@@ -136,8 +136,8 @@ def peak_bytes(jaxpr, batch, parts, whole=()):
   """Most bytes that the results within a jaxpr take at once, in its order and with nothing fused.
 
   Results whose first axis, ones aside, is the batch or a multiple of it count for one of `parts`
-  devices, unless their shape is among `whole`: a gradient may look like a batch. An estimate from
-  above for elementwise work, which XLA fuses; what the backward pass needs is exact.
+  devices, unless their shape is among `whole`: a gradient may look like a batch. An estimate: XLA
+  fuses elementwise work, but copies for its convolutions; experiments/scaling compares.
   """
 
   def size(variable):
