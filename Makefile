@@ -12,7 +12,7 @@ help:
 	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
 	@echo 'make test    lint, then all tests'
 	@echo 'make lint    ruff alone'
-	@echo 'make setup   $(VENV) with requirements.txt'
+	@echo 'make setup   $(VENV) with requirements.txt and this package'
 	@echo 'make clean   remove $(VENV), caches and out/ (runs/ stays)'
 
 demo: setup
@@ -34,6 +34,7 @@ $(INSTALLED): requirements.txt
 	  echo 'error: expected Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 clean:

@@ -33,8 +33,11 @@ def fail_cleanly():
     sys.exit(130)
 
 
-def run(main):
-  """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well."""
+def run(main, rest=False):
+  """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well.
+
+  With `rest`, main also gets the words after `--`, which are meant for a command that it calls.
+  """
   from absl import app, flags, logging
 
   def parse(argv):
@@ -42,11 +45,15 @@ def run(main):
     if asked & {'h', 'help', 'helpshort', 'helpfull'}:
       app.usage(shorthelp='helpfull' not in asked, writeto_stdout=True)
       sys.exit(0)
+    ours, theirs = argv, []
+    if rest and '--' in argv:
+      split = argv.index('--')
+      ours, theirs = argv[:split], argv[split + 1 :]
     try:
-      words = flags.FLAGS(argv)
+      words = flags.FLAGS(ours)
       if len(words) > 1:
         raise flags.Error(f'expected flags only, got {words[1]!r}')
-      return words
+      return words + theirs
     except flags.Error as error:
       print(f'error: {" ".join(str(error).split())}: --help lists the flags', file=sys.stderr)
       sys.exit(2)

@@ -90,4 +90,4 @@ def main(arguments):
 
 
 if __name__ == '__main__':
-  errors.run(main)
+  errors.run(main, rest=True)
