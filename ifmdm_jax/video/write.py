@@ -40,7 +40,14 @@ class Writer:
   """
 
   def __init__(
-    self, path, waveform=None, sample_rate=16_000, fps=FPS, metadata=None, crf=18, preset='superfast'
+    self,
+    path,
+    waveform=None,
+    sample_rate=16_000,
+    fps=FPS,
+    metadata=None,
+    crf=18,
+    preset='superfast',
   ):
     """`waveform`: an array [L] or [L, C], or an iterator of blocks [n, C]; others: see `write`."""
     self.path = pathlib.Path(path)
@@ -52,9 +59,17 @@ class Writer:
     self.container = self.size = None
 
   def __enter__(self):
+    self.temporary = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.tmp.mp4')
+    try:
+      self._open()
+    except BaseException:  # a signal, too: nobody calls __exit__ then
+      self._discard()
+      raise
+    return self
+
+  def _open(self):
     import av
 
-    self.temporary = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.tmp.mp4')
     try:
       self.temporary.touch()  # FFmpeg would only fail at a frame
       self.container = av.open(
@@ -70,7 +85,6 @@ class Writer:
     self.waiting, self.failure = queue.Queue(WAITING), None
     self.encoder = threading.Thread(target=self._encode_all, daemon=True)
     self.encoder.start()
-    return self
 
   def add(self, frame):
     """One uint8 RGB frame [H, W, 3], not changed afterwards; the first one decides the size."""
@@ -165,8 +179,7 @@ class Writer:
         self._raise_failure()
         self._finish()
     finally:
-      self._close()
-      self.temporary.unlink(missing_ok=True)  # already renamed when all went well
+      self._discard()
 
   def _finish(self):
     if self.video is None:
@@ -179,6 +192,10 @@ class Writer:
         self.container.mux(stream.encode(None))
     self._close()
     os.replace(self.temporary, self.path)
+
+  def _discard(self):
+    self._close()
+    self.temporary.unlink(missing_ok=True)  # already renamed when all went well
 
   def _close(self):
     container, self.container = self.container, None
