@@ -2,6 +2,7 @@
 
   python experiments/steps/run.py --cache runs/cache --what steps --output experiments/steps
   python experiments/steps/run.py --cache runs/cache --what guidance --output experiments/steps
+  python experiments/steps/run.py --cache runs/cache --what smoothing --output experiments/steps
   python experiments/steps/run.py --cache runs/cache --what plans --output experiments/steps
   python experiments/steps/run.py --cache runs/cache --what student --student runs/student \
       --output experiments/steps
@@ -52,7 +53,7 @@ _STUDENT = flags.DEFINE_string(
 _WHAT = flags.DEFINE_enum(
   'what',
   'steps',
-  ['steps', 'guidance', 'plans', 'student', 'plot'],
+  ['steps', 'guidance', 'smoothing', 'plans', 'student', 'plot'],
   'Which table.',
   **errors.SHARED,
 )
@@ -70,6 +71,7 @@ STEPS = [
 GUIDANCE = [
   dict(stepper='ddim', steps=10, guidance=guidance) for guidance in (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)
 ]
+SMOOTHING = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (0.5, 0.5)]
 PLANS = [
   WHOLE, LIVE, Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),
   Plan(6, 4, 12, 39), Plan(6, 4, 39, 39), Plan(6, 4, 54, 114), Plan(10, 0, 39, 39),
@@ -87,6 +89,15 @@ def with_motion(sampler, run):
     features.load(config.audio),
     **sampler.defaults,
   )
+
+
+def smoothed(sampler, shares):
+  """The same sampler with other shares (head and face, lips) of `motion.model.settle`."""
+  stage_1, motion, units = sampler.stages
+  config = motion.config.copy_and_resolve_references()
+  config.smoothing = (shares[0],) * 6 + (shares[1],) * 8 + (shares[0],) * 6
+  stage_2 = Stage(motion.module, config, motion.params)
+  return Sampler(stage_1, stage_2, units, features.load(config.audio), **sampler.defaults)
 
 
 def load_clips(folder):
@@ -236,6 +247,12 @@ def main(_):
   if _WHAT.value in ('steps', 'guidance'):
     for options in tqdm(STEPS if _WHAT.value == 'steps' else GUIDANCE, disable=None):
       add('teacher', WHOLE, **options)
+  elif _WHAT.value == 'smoothing':
+    for shares in SMOOTHING:
+      name = f'settled {shares}'
+      samplers[name] = smoothed(samplers['teacher'], shares)
+      for guidance in (1.5, 1.75, 2.0):
+        add(name, WHOLE, guidance=guidance)
   elif _WHAT.value == 'student':
     for plan in (WHOLE, LIVE):
       for steps in (4, 2, 1):
