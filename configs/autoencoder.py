@@ -26,14 +26,15 @@ SIZES = {
 
 ADVERSARIAL = dict(gan_weight=1.0, perceptual='ifmdm_jax.perception.vgg', perceptual_weight=10.0)
 GUIDED = dict(
-  loss=dict(photo=4.0, bare=1.0, paint=2.0, inner=2.0, haze=1.0, fields=0.5, held=0.5, rough=0.5,
-            static=1.0, folds=0.1, perceptual=1.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
+  loss=dict(photo=4.0, bare=1.0, paint=2.0, inner=2.0, haze=1.0, missing=0.5, held=0.5, rough=0.5,
+            static=0.2, folds=0.02,
+            perceptual=1.0, lpips=1.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
 )  # fmt: skip
 
 OPTIMS = {
   'paper': dict(peak_lr=2e-3, trainable='all'),
   'lite':  dict(name='adam', peak_lr=1e-3, end_lr=1e-4, warmup_steps=200, clip_norm=0.0,
-                b2=0.99),
+                b2=0.99, lr_multipliers=()),
   'tiny':  dict(name='adam', peak_lr=1e-3, schedule='constant', clip_norm=1.0),
 }  # fmt: skip
 TRAIN = {
@@ -54,7 +55,7 @@ def get_config(size='lite'):
   config = ml_collections.ConfigDict()
   config.model = dict(**SIZES[size], **(ADVERSARIAL if size == 'paper' else GUIDED))
   if size == 'tiny':
-    config.model.loss.perceptual = 0.0  # no VGG in tests
+    config.model.loss.update(perceptual=0.0, lpips=0.0)  # no VGG, no AlexNet in tests
   config.data = dict(
     module='ifmdm_jax.pipeline.pairs',
     cache='runs/cache',  # made by ifmdm_jax.prepare

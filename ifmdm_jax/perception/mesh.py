@@ -41,24 +41,28 @@ class PRelu(nn.Module):
 
 
 class Depthwise(nn.Module):
-  """3x3, each channel by itself, as nine shifted products: XLA's own is far slower on a CPU."""
+  """Each channel by itself, as shifted products: XLA's own is far slower on a CPU."""
 
   stride: int = 1
+  size: int = 3
 
   @nn.compact
   def __call__(self, x):
-    width, size = x.shape[-1], x.shape[1]
-    kernel = self.param('kernel', nn.initializers.lecun_normal(), (3, 3, width))
+    width, side, taps = x.shape[-1], x.shape[1], range(self.size)
+    shape = (self.size, self.size, width)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     bias = self.param('bias', nn.initializers.zeros, (width,))
-    before = 1 if self.stride == 1 else 0  # TensorFlow's SAME pads an even side at its end only
-    x = jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
-    end = lambda start: start + size - self.stride + 1
-    taps = [
+    # TensorFlow's SAME: an even side that is halved needs one pixel less, and lacks it in front.
+    before = (self.size - self.stride) // 2
+    around = (before, self.size - self.stride - before)
+    x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
+    end = lambda start: start + side - self.stride + 1
+    products = [
       kernel[i, j][None, None, None] * x[:, i : end(i) : self.stride, j : end(j) : self.stride]
-      for i in range(3)
-      for j in range(3)
+      for i in taps
+      for j in taps
     ]
-    return sum(taps) + bias[None, None, None]
+    return sum(products) + bias[None, None, None]
 
 
 class Block(nn.Module):
@@ -94,12 +98,7 @@ class FaceMesh(nn.Module):
 
 def load():
   """The published weights as params of `FaceMesh`, float32."""
-  import cv2
-
-  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
-  net = cv2.dnn.readNetFromTFLite(str(WEIGHTS), *engine)
-  blobs = lambda name: [np.asarray(b) for b in net.getLayer(net.getLayerId(name)).blobs]
-  numbered = lambda name, i: f'{name}_{i}' if i else name
+  blobs, numbered = tflite_blobs(WEIGHTS), lambda name, i: f'{name}_{i}' if i else name
 
   def conv(i):
     kernel, bias = blobs(numbered('conv2d', i))
@@ -126,6 +125,15 @@ def load():
     'points': conv(last + 3),
   }  # fmt: skip
   return jax.tree.map(lambda x: np.ascontiguousarray(x, np.float32), params)
+
+
+def tflite_blobs(path):
+  """name of a layer -> the arrays it holds, of a network that OpenCV can read."""
+  import cv2
+
+  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
+  net = cv2.dnn.readNetFromTFLite(str(path), *engine)
+  return lambda name: [np.asarray(b) for b in net.getLayer(net.getLayerId(name)).blobs]
 
 
 def find(params, pictures, sample):

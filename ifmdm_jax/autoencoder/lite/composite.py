@@ -4,6 +4,8 @@ Coordinates are fractions of the side: 0 is the left or upper edge, 1 the right 
 one, pixel i of n has its centre at (i + 0.5) / n; x before y.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -72,17 +74,57 @@ def upsample_grid(grid, side):
   return identity_grid(side)[None] + upsample(flow, side)
 
 
-def composite(source, drawing):
-  """Source pixels warped by the drawing's grid, paint where its mask is open.
+def fill(picture, known):
+  """Guesses pixels from the known ones around them, from afar where none is near.
+
+  picture [B, h, h, C], known [B, h, h, 1] in [0, 1], h a power of two -> [B, h, h, C], which is the
+  picture where known is 1.
+  """
+  sums = [jnp.concatenate([picture * known, known], axis=-1)]
+  while sums[-1].shape[1] > 1:
+    sums.append(halve(sums[-1]))
+  mean = lambda s: s[..., :-1] / (s[..., -1:] + 1e-4)
+  guess = mean(sums[-1])
+  for level in reversed(sums[:-1]):
+    share = jnp.minimum(level[..., -1:], 1.0)
+    # By matrices: a chain of doublings that small would be compiled for minutes.
+    guess = jax.image.resize(guess, (*level.shape[:3], guess.shape[-1]), 'bilinear')
+    guess = guess + share * (mean(level) - guess)
+  return guess
+
+
+class Layers(NamedTuple):
+  """A portrait to draw from: the person cut out, and the picture without it."""
+
+  person: jax.Array  # [B, R, R, 4]: colours in [-1, 1], and how much of a pixel is person
+  background: jax.Array  # [B, R, R, 3]
+
+
+def layers(source, matte, behind):
+  """Source [B, R, R, 3], matte [B, m, m, 1], what is behind the person [B, b, b, 3] -> Layers."""
+  side = source.shape[1]
+  sharp = lambda low, high: jnp.clip((upsample(matte, side) - low) / (high - low), 0.0, 1.0)
+  hole = sharp(0.05, 0.4)  # wider than the person: a rim of hair would stay behind
+  background = source + hole * (upsample(behind, side) - source)
+  return Layers(jnp.concatenate([source, sharp(0.2, 0.8)], axis=-1), background)
+
+
+def composite(portrait, drawing):
+  """The person warped by the drawing's grid, before the background; paint where its mask is open.
 
   Args:
-    source: [B, R, R, 3] in [-1, 1], the source at the output resolution.
+    portrait: `Layers` at the output resolution.
     drawing: `network.Drawing`.
 
   Returns:
-    (picture, warped): both [B, R, R, 3].
+    (picture, without paint): both [B, R, R, 3] in [-1, 1].
   """
-  side = source.shape[1]
-  warped = sample(source, upsample_grid(drawing.grid, side))
+  side = portrait.person.shape[1]
+  flow = drawing.grid - identity_grid(drawing.grid.shape[1])[None]
+  fields = upsample(jnp.concatenate([flow, drawing.awake], axis=-1), side)
+  person = sample(portrait.person, identity_grid(side)[None] + fields[..., :2])
+  colours, share = person[..., :3], person[..., 3:]
+  share = 1.0 - fields[..., 2:] * (1.0 - share)
+  bare = portrait.background + share * (colours - portrait.background)
   mask = upsample(drawing.mask, side)
-  return warped + mask * (upsample(drawing.paint, side) - warped), warped
+  return bare + mask * (upsample(drawing.paint, side) - bare), bare

@@ -20,6 +20,7 @@ CARRIERS = np.array(
     }
   )
 )  # fmt: skip
+SKULL = np.array(face_mesh.RIGID)
 # Left corner to right corner, along the upper and the lower inner lip.
 UPPER_LIP = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
 LOWER_LIP = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
@@ -45,6 +46,43 @@ def splat(values, points, side):
     return (pull * sums[:, :-1] / sums[:, -1:]).reshape(side, side, -1)
 
   return jax.vmap(one)(values, points)
+
+
+def similarity(start, end):
+  """The turn, shift and scale that best takes points to points: [B, P, 2] each -> a function.
+
+  The function takes places [B or 1, ..., 2] along.
+  """
+  from_centre, to_centre = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
+  x, y = start - from_centre, end - to_centre
+  size = jnp.square(x).sum((1, 2))
+  along = (x * y).sum((1, 2)) / size
+  across = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(1) / size
+  rows = jnp.stack([along, -across], -1), jnp.stack([across, along], -1)
+  turn = jnp.stack(rows, axis=1)  # [B, 2, 2]
+
+  def move(places):
+    shape = (-1,) + (1,) * (places.ndim - 2) + (2,)
+    centred = places - from_centre.reshape(shape)
+    return jnp.einsum('bij,b...j->b...i', turn, centred) + to_centre.reshape(shape)
+
+  return move
+
+
+HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face
+CHIN, FOREHEAD = 152, 10
+
+
+def above_shoulders(points, side):
+  """Logit of going with the head, by height alone: [B, 468, 2] -> [B, side, side, 1].
+
+  Where the half lies was found by trial on people of split `train` (`experiments/release`).
+  """
+  chin, up = points[:, CHIN], points[:, FOREHEAD] - points[:, CHIN]
+  up = up / jnp.square(up).sum(-1, keepdims=True)
+  grid = composite.identity_grid(side)[None]
+  height = ((grid - chin[:, None, None]) * up[:, None, None]).sum(-1, keepdims=True)
+  return jnp.clip((height - HALF) / SHOULDERS, -5.0, 5.0)
 
 
 SOFT = 1.5 / 256  # width of the lips' edge

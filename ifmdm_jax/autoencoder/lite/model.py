@@ -1,8 +1,9 @@
 """Stage 1 of `lite` as the trainer sees it: init, loss, pictures.
 
-The motion code is linear in the landmarks of a face mesh (`perception/mesh.py`), whose weights and
-the code's own are constants among the parameters: nothing here trains them. What is trained is
-how a portrait moves with them, and what is painted where moving pixels is not enough.
+The motion code is linear in the landmarks of a face mesh (`perception/mesh.py`); a matte
+(`perception/person.py`) cuts the person out of the background. The weights of both and the code's
+own are constants among the parameters: nothing here trains them. What is trained is how a portrait
+moves with its landmarks, what was behind it, and what is painted where moving pixels is not enough.
 """
 
 from typing import NamedTuple
@@ -14,10 +15,10 @@ import numpy as np
 from ifmdm_jax import face_mesh
 from ifmdm_jax.autoencoder.lite import composite, geometry, network
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.perception import mesh
+from ifmdm_jax.perception import mesh, person
 
 CODE = mesh.WEIGHTS.parent / 'landmark_code.npz'
-MESH_VIEW = 256  # pixels: the mesh looks at a copy of about its own resolution
+VIEW = 256  # pixels: mesh and matte look at a copy of about their own resolution
 EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])  # corners and lids of either eye
 
 
@@ -28,15 +29,16 @@ def network_of(config):
 
 
 def init(rng, config):
-  """{'network': to be trained; 'mesh', 'code': constants}."""
+  """{'network': to be trained; 'mesh', 'person', 'code': constants}."""
   picture = jnp.zeros((1, config.side, config.side, 3))
   points = jnp.zeros((1, face_mesh.POINTS, 2))
   net = network_of(config)
   code = jnp.zeros((1, net.motion_dim))
   with np.load(CODE) as file:
     return {
-      'network': net.init(rng, picture, points, code, points)['params'],
+      'network': net.init(rng, picture, picture[..., :1], points, code, points)['params'],
       'mesh': mesh.load(),
+      'person': person.load(),
       'code': dict(file),
     }
 
@@ -44,17 +46,25 @@ def init(rng, config):
 class Portrait(NamedTuple):
   """A source, encoded once: its pixels, what the decoder needs of them, its own motion code."""
 
-  pixels: jax.Array  # [1, R, R, 3] in [-1, 1]
+  layers: composite.Layers  # at R x R
   appearance: network.Source
   code: jax.Array  # [1, M]
 
 
 def portrait(params, image, config):
   """uint8 [R, R, 3], R a power of two times `config.side` -> Portrait."""
-  pixels = to_float(image)[None]
   points = landmarks(params, image[None])
-  appearance = apply(params, config, 'appearance', shrink(pixels, config.side), points)
-  return Portrait(pixels, appearance, code_of(params, points))
+  layers, appearance = take_apart(params, to_float(image)[None], points, config)
+  return Portrait(layers, appearance, code_of(params, points))
+
+
+def take_apart(params, pixels, points, config):
+  """Pictures [B, R, R, 3] in [-1, 1], landmarks [B, 468, 2] -> `composite.Layers`, appearance."""
+  matte = person.matte(params['person'], shrink((pixels + 1.0) / 2.0, VIEW))
+  appearance = apply(
+    params, config, 'appearance', shrink(pixels, config.side), shrink(matte, config.side), points
+  )
+  return composite.layers(pixels, matte, appearance.behind), appearance
 
 
 def motion(params, frames, config):
@@ -71,13 +81,13 @@ def for_cpu(params):
 def draw(params, portrait, codes, config):
   """Portrait and absolute codes [B, M] -> uint8 [B, R, R, 3]."""
   batch = codes.shape[0]
-  pixels, appearance, code = jax.tree.map(
+  layers, appearance, code = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference = codes - code
   with winograd.in_place_of_convolutions():
     drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
-  picture, _ = composite.composite(pixels, drawing)
+  picture, _ = composite.composite(layers, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 
@@ -88,7 +98,7 @@ def apply(params, config, method, *args):
 
 def landmarks(params, pictures):
   """uint8 [B, R, R, 3] -> points [B, 468, 2], fractions of the side."""
-  view = shrink(pictures.astype(jnp.float32) / 255.0, MESH_VIEW)
+  view = shrink(pictures.astype(jnp.float32) / 255.0, VIEW)
   return mesh.find(params['mesh'], view, composite.sample)
 
 
@@ -147,12 +157,11 @@ def mouth_crop(pictures, points, side):
 
 
 def frozen(config):
-  """VGG-16 for the perceptual terms, or nothing."""
-  if not config.loss.perceptual:
-    return None
-  from ifmdm_jax.perception import vgg
+  """The networks of the perceptual terms that have a weight, by term."""
+  from ifmdm_jax.perception import lpips, vgg
 
-  return vgg.load()
+  load = dict(perceptual=vgg.load, lpips=lpips.load)
+  return {term: read() for term, read in load.items() if config.loss.get(term)}
 
 
 def perceptual_loss(vgg_params, picture, target):
@@ -170,33 +179,32 @@ def animate(params, batch, config):
   source = to_float(batch['source'])
   count, targets = batch['target'].shape[:2]
   target = to_float(batch['target']).reshape(count * targets, *source.shape[1:])
-  params = {**params, 'code': jax.lax.stop_gradient(params['code'])}
+  params = {**jax.lax.stop_gradient(params), 'network': params['network']}
   difference = code_of(params, batch['target_points'])
   difference -= code_of(params, batch['source_points'])[:, None]
   difference = difference.reshape(count * targets, -1)
 
-  small = shrink(source, config.side)
-  appearance = apply(params, config, 'appearance', small, batch['source_points'])
-  spread = lambda x: jnp.repeat(x, targets, axis=0)
-  appearance = jax.tree.map(spread, appearance)
+  parts = take_apart(params, source, batch['source_points'], config)
+  layers, appearance = jax.tree.map(lambda x: jnp.repeat(x, targets, axis=0), parts)
   drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
-  picture, warped = composite.composite(spread(source), drawing)
-  return drawing, picture, warped, target
+  picture, bare = composite.composite(layers, drawing)
+  return drawing, picture, bare, target
 
 
 def loss(params, batch, rng, *, config, step, frozen):
   """Weighted sum of the terms in `config.loss`; lengths are per cent of the side.
 
-  photo, bare: L1 of the picture and of the bare warp, mouth, its inside and eyes weighted; paint:
+  photo, bare: L1 of the picture with and without paint, mouth, its inside and eyes weighted; paint:
   L1 of the paint around mouth and eyes, even where the mask hides it; inner: the same between the
   lips, a small place that would else be outvoted; haze: mask anywhere but around mouth and eyes;
-  fields: what they leave to the landmarks; held: the correction shall leave landmarks where they
-  are; rough: it shall be smooth; static: what did not move shall not be moved; folds: squared
-  gradient of the flow; perceptual: VGG-16 on the mouth.
+  missing: what the head leaves to the landmarks; held: the correction shall leave landmarks
+  where they are; rough: it shall be smooth; static: what did not move shall not be moved; folds:
+  squared gradient of the flow; perceptual: VGG-16 on the mouth; lpips: LPIPS (AlexNet) of the whole
+  at the side that the network sees.
   """
   del rng, step
   weights = config.loss
-  drawing, picture, warped, target = animate(params, batch, config)
+  drawing, picture, bare, target = animate(params, batch, config)
   seen = batch['seen'].reshape(-1)
   targets = batch['target'].shape[1]
   points = batch['target_points'].reshape(-1, face_mesh.POINTS, 2)
@@ -219,11 +227,11 @@ def loss(params, batch, rng, *, config, step, frozen):
 
   terms = dict(
     photo=mean_over(difference_to(picture), seen),
-    bare=mean_over(difference_to(warped), seen),
+    bare=mean_over(difference_to(bare), seen),
     paint=mean_over(within(allowed), seen),
     inner=mean_over(within(shrink(inside, error.shape[1])), seen),
     haze=(drawing.mask * (1.0 - allowed)).mean(),
-    fields=100.0 * jnp.abs(drawing.missing).mean(),
+    missing=100.0 * jnp.abs(drawing.missing).mean(),
     held=jnp.abs(composite.sample(correction, carriers)).mean(),
     rough=jnp.abs(jnp.diff(correction, axis=1)).mean()
     + jnp.abs(jnp.diff(correction, axis=2)).mean(),
@@ -232,16 +240,23 @@ def loss(params, batch, rng, *, config, step, frozen):
   )
   if weights.perceptual:
     crop = lambda x: mouth_crop(x, points, 64)
-    terms['perceptual'] = mean_over(perceptual_loss(frozen, crop(picture), crop(target)), seen)
-  total = sum(weights[name] * terms[name] for name in TERMS if weights[name])
+    terms['perceptual'] = mean_over(
+      perceptual_loss(frozen['perceptual'], crop(picture), crop(target)), seen
+    )
+  if weights.get('lpips'):
+    from ifmdm_jax.perception import lpips
+
+    small = lambda x: shrink(x, config.side)
+    terms['lpips'] = mean_over(lpips.distance(frozen['lpips'], small(picture), small(target)), seen)
+  total = sum(weights[name] * terms[name] for name in TERMS if weights.get(name))
   terms['psnr'] = mean_over(psnr(picture, target), seen)
   terms['psnr_of_still'] = mean_over(psnr(source, target), seen)  # what repeating it would score
   return total, terms
 
 
 TERMS = (
-  'photo', 'bare', 'paint', 'inner', 'haze', 'fields', 'held', 'rough', 'static', 'folds',
-  'perceptual',
+  'photo', 'bare', 'paint', 'inner', 'haze', 'missing', 'held', 'rough', 'static', 'folds',
+  'perceptual', 'lpips',
 )  # fmt: skip
 
 
@@ -251,14 +266,14 @@ def psnr(picture, target):
 
 
 def pictures(params, batch, config):
-  """A grid for people: source, target, picture, bare warp, mask; one row per example."""
-  drawing, picture, warped, target = animate(params, batch, config)
+  """A grid for people: source, target, picture, without paint, mask; one row per example."""
+  drawing, picture, bare, target = animate(params, batch, config)
   targets = batch['target'].shape[1]
   source = to_float(batch['source'])
   mask = jnp.broadcast_to(
     2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0, picture.shape
   )
   pick = lambda x: x[::targets]
-  rows = jnp.concatenate([source, pick(target), pick(picture), pick(warped), pick(mask)], axis=2)
+  rows = jnp.concatenate([source, pick(target), pick(picture), pick(bare), pick(mask)], axis=2)
   rows = jnp.clip(127.5 * (rows + 1.0), 0.0, 255.0).astype(jnp.uint8)
-  return {'source_target_picture_warp_mask': rows.reshape(-1, *rows.shape[2:])}
+  return {'source_target_picture_bare_mask': rows.reshape(-1, *rows.shape[2:])}

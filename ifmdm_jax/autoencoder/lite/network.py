@@ -15,8 +15,9 @@ class Source(NamedTuple):
 
   fine: Array  # [B, 64, 64, F] features
   coarse: Array  # [B, 32, 32, G] features
-  fields: Array  # [B, 32, 32, M, 2] flow per unit of code, in target coordinates
+  follows: Array  # [B, 32, 32, 1] how far a place goes with the head: 1 hair, 0 what stands still
   thumb: Array  # [B, 64, 64, 3] the picture itself, small
+  behind: Array  # [B, 64, 64, 3] what may be behind the person
   points: Array  # [B, 468, 2] its landmarks
 
 
@@ -24,10 +25,11 @@ class Drawing(NamedTuple):
   """How to draw one frame from the source's pixels."""
 
   grid: Array  # [B, 128, 128, 2] where to look in the source, fractions of the side
+  awake: Array  # [B, 128, 128, 1] 0 where nothing moves, 1 where the background may show
   mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
   paint: Array  # [B, 256, 256, 3]
   base: Array  # [B, 128, 128, 2] the grid before the per-frame correction
-  missing: Array  # [B, K, 2] how far the fields alone would have left each carrier
+  missing: Array  # [B, K, 2] how far the head alone would have left each carrier
 
 
 def act(x):
@@ -82,15 +84,14 @@ class Encoder(nn.Module):
 
 
 class SourceEncoder(nn.Module):
-  """A small U-Net over the portrait: features to warp, and flow fields to combine."""
+  """A small U-Net over the portrait: features to warp, what goes with the head, what is behind."""
 
-  motion_dim: int
   widths: tuple[int, ...] = (32, 64, 128, 160)
   fine: int = 24
   coarse: int = 64
 
   @nn.compact
-  def __call__(self, image, points):  # [B, 128, 128, 3], [B, 468, 2]
+  def __call__(self, image, matte, points):  # [B, 128, 128, 3], [B, 128, 128, 1], [B, 468, 2]
     mouth = geometry.inner_mouth(points, image.shape[1])
     maps = Encoder(self.widths)(jnp.concatenate([image, mouth], axis=-1))
     half, quarter, eighth, x = maps  # 64, 32, 16, 8 px
@@ -99,10 +100,18 @@ class SourceEncoder(nn.Module):
     coarse = conv(self.coarse)(act(x))
     y = jnp.concatenate([enlarge(nn.Dense(self.widths[0])(act(x))), half], axis=-1)
     fine = conv(self.fine)(act(conv(self.widths[0])(y)))
-    # Small at first: an untrained network should hardly move the picture.
-    fields = conv(2 * self.motion_dim, kernel_init=normal(5e-3))(act(group_norm(x)))
-    fields = 0.02 * fields.reshape(*x.shape[:3], self.motion_dim, 2)
-    return Source(fine, coarse, fields, composite.halve(image), points)
+    person = composite.halve(matte)
+    seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
+    # Small at first: an untrained network adds little to what geometry says.
+    small = lambda features, name, kernel: conv(
+      features, kernel=kernel, kernel_init=normal(5e-3), name=name
+    )
+    prior = geometry.above_shoulders(points, x.shape[1])
+    follows = nn.sigmoid(prior + small(1, 'follows', 1)(seen))
+    thumb = composite.halve(image)
+    seen = jnp.concatenate([act(group_norm(fine)), thumb, person], axis=-1)
+    behind = composite.fill(thumb, 1.0 - person) + small(3, 'behind', 3)(seen)
+    return Source(fine, coarse, follows, thumb, behind, points)
 
 
 class FilmBlock(nn.Module):
@@ -119,9 +128,10 @@ class FilmBlock(nn.Module):
 class Decoder(nn.Module):
   """Source and relative code -> how to draw the frame; run once per frame.
 
-  Three layers of motion. Fields, linear in the code, carry hair, neck and shoulders; landmarks,
-  linear in the code as well, put the face exactly where it has to be; then a small network looks
-  at the warped features, corrects the flow, and paints what the source never showed.
+  Three layers of motion. The head turns and shifts as a whole, hair and all, and neck and shoulders
+  follow it as far as the source says; landmarks, linear in the code, put the face exactly where it
+  has to be; then a small network looks at the warped features, corrects the flow, and paints what
+  the source never showed.
   """
 
   width: int = 64
@@ -131,6 +141,7 @@ class Decoder(nn.Module):
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
   opened: float = 0.0  # and between the lips at sigmoid(opened)
   shade: float = 0.6  # how much darker paint starts there
+  still: float = 0.004  # motion that is none, fractions of the side
 
   @nn.compact
   def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
@@ -141,7 +152,7 @@ class Decoder(nn.Module):
 
     side = source.fine.shape[1]  # 64
     points = source.points + moved
-    base, missing = follow(source, code, points, 2 * side)
+    base, missing = follow(source, points, 2 * side)
     mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
     base = base + mouth * (hanging - base)
@@ -171,21 +182,35 @@ class Decoder(nn.Module):
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     blurred = (blurred + 1.0) * (1.0 - self.shade * inside) - 1.0
-    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
+    moving = jnp.square(grid - composite.identity_grid(2 * side)[None]).sum(-1, keepdims=True)
+    moving = 1.0 - jnp.exp(-moving / self.still**2)
+    return Drawing(grid, moving, mask, blurred + unshuffle(paint, 4), base, missing)
 
 
-def follow(source, code, points, side):
-  """Where each pixel of the frame looks in the source, as fields and landmarks have it.
+def follow(source, points, side, rounds=3):
+  """Where each pixel of the frame looks in the source, as head and landmarks have it.
 
-  Source, code [B, M], landmarks of the frame [B, 468, 2] -> grid [B, side, side, 2], and what the
-  fields have left to the landmarks [B, K, 2].
+  A place q of the source follows the head by follows(q); which q a given place of the frame shows
+  is found by a few rounds of looking up what q so far says.
+
+  Args:
+    source: `Source`.
+    points: [B, 468, 2], landmarks of the frame.
+    side: of the answer, pixels.
+
+  Returns:
+    grid [B, side, side, 2], and what was left to the landmarks [B, K, 2].
   """
-  flow = jnp.einsum('bhwmc,bm->bhwc', source.fields, code)
-  moved = composite.identity_grid(flow.shape[1])[None] + flow
+  places = composite.identity_grid(source.follows.shape[1])[None]
+  skull = lambda points: points[:, geometry.SKULL]
+  back = geometry.similarity(skull(points), skull(source.points))(places) - places
+  found = places + source.follows * back
+  for _ in range(rounds):
+    found = places + composite.sample(source.follows, found) * back
   carriers = points[:, geometry.CARRIERS]
-  found = composite.sample(moved, carriers[:, :, None])[:, :, 0]
-  missing = source.points[:, geometry.CARRIERS] - found
-  return composite.upsample_grid(moved, side) + geometry.splat(missing, carriers, side), missing
+  flow = composite.sample(found - places, carriers[:, :, None])[:, :, 0]
+  missing = source.points[:, geometry.CARRIERS] - carriers - flow
+  return composite.upsample_grid(found, side) + geometry.splat(missing, carriers, side), missing
 
 
 class Autoencoder(nn.Module):
@@ -204,16 +229,16 @@ class Autoencoder(nn.Module):
   decoder_fine: int = 32
 
   def setup(self):
-    self.source_encoder = SourceEncoder(self.motion_dim, self.source_widths, self.fine, self.coarse)
+    self.source_encoder = SourceEncoder(self.source_widths, self.fine, self.coarse)
     self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
 
-  def appearance(self, image, points):
-    """[B, 128, 128, 3] in [-1, 1] and its landmarks [B, 468, 2] -> Source."""
-    return self.source_encoder(image, points)
+  def appearance(self, image, matte, points):
+    """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
+    return self.source_encoder(image, matte, points)
 
   def draw(self, source, code, moved):
     """Source, relative code h_t - h_s [B, M], how it moves landmarks [B, 468, 2] -> Drawing."""
     return self.decoder(source, code, moved)
 
-  def __call__(self, image, points, code, moved):
-    return self.draw(self.appearance(image, points), code, moved)
+  def __call__(self, image, matte, points, code, moved):
+    return self.draw(self.appearance(image, matte, points), code, moved)

@@ -104,23 +104,24 @@ def test_mouth_region_lies_on_the_lips(batch):
 
 def test_pictures_are_rows_of_five(tiny, batch):
   config, params = tiny
-  sheet = model.pictures(params, batch, config)['source_target_picture_warp_mask']
+  draw = jax.jit(lambda params, batch: model.pictures(params, batch, config))
+  sheet = draw(params, batch)['source_target_picture_bare_mask']
   assert sheet.shape == (2 * 64, 5 * 64, 3) and sheet.dtype == jnp.uint8
 
 
-def test_the_perceptual_term_joins_when_it_has_a_weight(tiny, batch):
+def test_the_perceptual_terms_join_when_they_have_a_weight(tiny, batch):
   config, params = tiny
   config = config.copy_and_resolve_references()
-  config.loss.perceptual = 1.0
-  vgg = model.frozen(config)
+  config.loss.update(perceptual=1.0, lpips=1.0)
+  networks = model.frozen(config)
   shapes = jax.eval_shape(
     lambda p, b, f: model.loss(p, b, None, config=config, step=jnp.int32(0), frozen=f),
     params,
     batch,
-    vgg,
+    networks,
   )
-  assert shapes[1]['perceptual'].shape == ()
-  assert model.frozen(tiny[0]) is None
+  assert shapes[1]['perceptual'].shape == shapes[1]['lpips'].shape == ()
+  assert model.frozen(tiny[0]) == {}
 
 
 def test_every_weight_of_the_config_has_its_term(tiny):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs import autoencoder as configs
+from ifmdm_jax import testing
 from ifmdm_jax.autoencoder.lite import composite, geometry, model, network
 
 
@@ -45,8 +46,8 @@ def test_upsampled_identity_grid_is_the_identity():
 def test_zero_difference_draws_the_source_exactly(tiny):
   config, params = tiny
   image = picture(1)
-  portrait = model.portrait(params, image, config)
-  drawn = model.draw(params, portrait, portrait.code, config)
+  portrait = jax.jit(lambda image: model.portrait(params, image, config))(image)
+  drawn = jax.jit(lambda code: model.draw(params, portrait, code, config))(portrait.code)
   np.testing.assert_array_equal(drawn[0], image)
 
 
@@ -72,13 +73,62 @@ def test_landmarks_land_where_the_code_sends_them(tiny):
   rng = np.random.default_rng(0)
   points = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
   image = rng.uniform(-1, 1, (1, config.side, config.side, 3)).astype(np.float32)
-  source = model.apply(params, config, 'appearance', image, points)
+  matte = np.ones((1, config.side, config.side, 1), np.float32)
+  source = model.apply(params, config, 'appearance', image, matte, points)
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
   target = points + model.moves(params, code)
-  grid, _ = network.follow(source, code, target, 128)
+  grid, _ = network.follow(source, target, 128)
   looked = composite.sample(grid, target[:, geometry.CARRIERS, None])[:, :, 0]
   # Random points lie closer to each other than those of a face; half a per cent of the side.
   assert float(jnp.abs(looked - points[:, geometry.CARRIERS]).mean()) < 0.005
+
+
+def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
+  config, params = tiny
+  points = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
+  image = np.zeros((1, config.side, config.side, 3), np.float32)
+  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, points)
+  shift = np.array([0.05, 0.0], np.float32)
+  grid, _ = network.follow(source, points + shift, 64)
+  flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
+  np.testing.assert_allclose(flow[4, 20:44, 0], -0.05, atol=0.005)  # above the forehead
+  assert np.abs(flow[-1]).max() < 0.0125  # the lower edge, where the pull of the chin has faded
+
+
+def test_a_similarity_is_found_again():
+  rng = np.random.default_rng(0)
+  start = rng.uniform(0.2, 0.8, (2, 30, 2)).astype(np.float32)
+  turn = 1.1 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]], np.float32)
+  move = geometry.similarity(start, start @ turn.T + np.float32(0.1))
+  places = rng.uniform(0, 1, (1, 4, 5, 2)).astype(np.float32)
+  np.testing.assert_allclose(
+    move(places), np.repeat(places @ turn.T + np.float32(0.1), 2, 0), atol=1e-5
+  )
+
+
+def test_what_is_behind_a_person_is_guessed_from_around_it():
+  x = np.broadcast_to(composite.identity_grid(64)[None, ..., :1], (1, 64, 64, 1))
+  known = np.ones((1, 64, 64, 1), np.float32)
+  known[:, 20:44, 20:44] = 0.0
+  hidden = np.where(known > 0, x, 5.0).astype(np.float32)
+  guess = np.asarray(composite.fill(hidden, known))
+  np.testing.assert_allclose(np.where(known > 0, guess, 0), np.where(known > 0, x, 0), atol=2e-3)
+  assert np.abs(guess - x).max() < 0.15  # a ramp goes on behind, and nothing of the person shows
+
+
+def test_a_head_that_moves_away_leaves_the_background_behind():
+  blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
+  matte = np.zeros((1, 64, 64, 1), np.float32)
+  matte[:, 16:48, 8:24] = 1.0
+  source = np.where(matte > 0, red, blue).astype(np.float32)
+  layers = composite.layers(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
+  still = composite.identity_grid(32)[None]
+  grid = still - jnp.array([0.5, 0.0])[None, None, None]  # what is at the left appears at the right
+  awake, paint = jnp.ones((1, 32, 32, 1)), jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, awake, paint[..., :1], paint, base=None, missing=None)
+  picture = np.asarray(composite.composite(layers, drawing)[0])
+  np.testing.assert_allclose(picture[0, 32, 48], red, atol=1e-5)
+  np.testing.assert_allclose(picture[0, 32, 16], blue, atol=1e-5)
 
 
 def test_one_portrait_draws_at_any_size(tiny):
