@@ -13,6 +13,7 @@ from absl import flags
 
 from ifmdm_jax import errors, face_mesh
 from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.sample import find_square  # before the flags: both have --audio
 
 _IMAGES = flags.DEFINE_list('images', None, 'Portraits.', required=True, **errors.SHARED)
 _AUDIO = flags.DEFINE_string('audio', 'data/fixtures/speech.wav', 'Speech.', **errors.SHARED)
@@ -58,7 +59,6 @@ def speak(sampler, picture, voice, rate):
 def main(_):
   import ifmdm_jax as ifm
   from ifmdm_jax.audio import waveform
-  from ifmdm_jax.sample import find_square
   from ifmdm_jax.video import image
 
   voice, rate = waveform.read(_AUDIO.value)

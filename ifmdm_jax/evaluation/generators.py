@@ -108,7 +108,7 @@ class Weights:
     result = []
     for seed in seeds:
       codes = self.sampler.codes(clip.frames[0], voice, SAMPLE_RATE, seed)[place]
-      drawn = np.asarray(self.sampler.draw(portrait, codes))[: len(place)]
+      drawn = np.concatenate(list(self.sampler.drawn(portrait, codes, 1)))
       result.append(protocol.bring(drawn, clip.frames.shape[1]))
     return np.stack(result)
 

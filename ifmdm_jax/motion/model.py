@@ -289,26 +289,26 @@ def sample(
   return settle(units.codes(x_0, hint), hint, getattr(config, 'smoothing', ()))
 
 
-def settle(codes, hint, shares, rounds=2):
-  """Each frame moved towards the mean of its neighbours, and again; the paper: not at all.
+def settle(codes, hint, shares):
+  """Each frame moved towards the mean of its neighbours; the paper: not at all.
 
   A network that has seen hours, not days, of motion shakes faster than any head does.
 
   Args:
     codes: [B, T, M].
     hint: [B, 1, M], the frame before.
-    shares: one per direction; in each round 1/2 takes the fastest motion, to and fro each frame,
-      away, and half of what comes and goes in four frames; empty: all stays.
-    rounds: as many last frames of a window see less than they should.
+    shares: one per direction; 1/2 takes the fastest motion, to and fro each frame, away, and
+      half of what comes and goes in four frames; empty: all stays.
+
+  Returns:
+    [B, T, M]; the last frame has no next one and moves less than it should.
   """
   if not len(shares):
     return codes
   shares = np.asarray(shares, np.float32)[None, None]
-  for _ in range(rounds):
-    before = jnp.concatenate([hint, codes[:, :-1]], axis=1)
-    after = jnp.concatenate([codes[:, 1:], codes[:, -1:]], axis=1)
-    codes = codes + shares * ((before + after) / 2.0 - codes)
-  return codes
+  before = jnp.concatenate([hint, codes[:, :-1]], axis=1)
+  after = jnp.concatenate([codes[:, 1:], codes[:, -1:]], axis=1)
+  return codes + shares * ((before + after) / 2.0 - codes)
 
 
 def _continue(known, x_0, frames=4.0):

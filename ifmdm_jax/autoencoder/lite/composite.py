@@ -122,8 +122,11 @@ def composite(portrait, drawing):
   side = portrait.person.shape[1]
   flow = drawing.grid - identity_grid(drawing.grid.shape[1])[None]
   fields = upsample(jnp.concatenate([flow, drawing.awake], axis=-1), side)
-  person = sample(portrait.person, identity_grid(side)[None] + fields[..., :2])
-  colours, share = person[..., :3], person[..., 3:]
+  grid = identity_grid(side)[None] + fields[..., :2]
+  person = sample(portrait.person, grid)
+  # A head cut by the upper edge ends there; shoulders go on at the others.
+  below_edge = jnp.clip(1.0 + side * grid[..., 1:], 0.0, 1.0)
+  colours, share = person[..., :3], below_edge * person[..., 3:]
   share = 1.0 - fields[..., 2:] * (1.0 - share)
   bare = portrait.background + share * (colours - portrait.background)
   mask = upsample(drawing.mask, side)
