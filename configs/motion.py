@@ -49,7 +49,7 @@ TRAIN = {
 
 SAMPLERS = {
   'paper': dict(steps=25, guidance=2.0),
-  'lite': dict(steps=10, guidance=1.75),
+  'lite': dict(steps=10, guidance=1.6),
   'tiny': dict(steps=3, guidance=1.5),
 }
 COMMON = dict(
@@ -80,7 +80,7 @@ def get_config(size='paper'):
     relative=20,  # with units: as many leading directions are counted from the hint
     untold=(6, 14),  # with units: the lips, whose mean and deviation are not told
     # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
-    smoothing=(0.5,) * 6 + (0.25,) * 8 + (0.5,) * 6 if size == 'lite' else (),
+    smoothing=(0.5,) * 6 + (0.0,) * 8 + (0.5,) * 6 if size == 'lite' else (),
     audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
   )
   config.data = dict(
