@@ -48,6 +48,7 @@ LIPS_INNER = [
   415,
 ]
 CHIN = [152, 148, 176, 377, 400]
+FOREHEAD, CHIN_TIP = 10, 152
 LEFT_EYE = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
 RIGHT_EYE = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
 BROWS = [70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276]
@@ -94,6 +95,12 @@ OVAL = [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288,
         172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]  # fmt: skip
 LIPS = [61, 291, 0, 17, 37, 267, 84, 314, 13, 14]  # enough for a box
 LEFT_CORNER, RIGHT_CORNER = 33, 263  # outer corners of the eyes, left as in the picture
+
+
+def height(landmarks):
+  """Median height of a face from hairline to chin. [T, 468, 2] -> float, in their unit."""
+  across = landmarks[:, FOREHEAD] - landmarks[:, CHIN_TIP]
+  return float(np.median(np.linalg.norm(across, axis=-1)))
 
 
 def mouth_opening(landmarks):

@@ -1,6 +1,6 @@
 """How many samples a second does a core make for either stage, and how many cores does a GPU eat?
 
-python experiments/data_engine/loaders.py --film CLIP.mp4 --film ANOTHER.mp4
+PYTHONPATH=. python experiments/data_engine/loaders.py --film CLIP.mp4 --film ANOTHER.mp4
 
 The films' tracks are written many times under other names, since people who are many do not fit
 into what readers keep in memory. CPU time of the whole process is counted, and so is batching.

@@ -1,7 +1,7 @@
 """Does memory stay bounded? Films, each prepared in a process of its own, and that one's peak.
 
-python experiments/data_engine/memory.py --minutes 12 --minutes 120    # --whisper
-python experiments/data_engine/memory.py --phone
+PYTHONPATH=. python experiments/data_engine/memory.py --minutes 12 --minutes 120    # --whisper
+PYTHONPATH=. python experiments/data_engine/memory.py --phone
 
 Long films are cheap, 96 px at 10 fps, of which 25 are made: somebody talks in the first tenth of
 every minute, then there is a grey wall. The phone's is 3840 x 2160, two seconds, stored lying, with

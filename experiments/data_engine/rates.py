@@ -1,6 +1,6 @@
 """Clips in sync at 25 fps, re-encoded at other rates with a late voice: do they come back in sync?
 
-  python experiments/data_engine/rates.py --source CLIPS [--split val] [--clips 3]
+  PYTHONPATH=. python experiments/data_engine/rates.py --source CLIPS [--split val] [--clips 3]
 
 Every clip at 23.976, 29.97, 30, 50 and a variable rate, voice as it was and 200 ms late; then one
 film of five people in a row. Prints one row per rate and, of the film, where its tracks lie.

@@ -91,14 +91,15 @@ def write(path, rows):
 
 def collectives(plans):
   """A row per compiled program: what travels beside what there is to travel."""
+  from ifmdm_jax.training import plan
+
   megabytes = lambda size: round(size / 1e6, 1)
   for case in CASES:
     found = plans[str(case)]
-    kinds = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
     yield dict(
       program=str(case),
       gradient_mb=megabytes(4 * sum(found['params'].values())),  # float32
-      **{f'{kind}_mb': megabytes(found['collectives'].get(kind, 0)) for kind in kinds},
+      **{f'{kind}_mb': megabytes(found['collectives'].get(kind, 0)) for kind in plan.COLLECTIVES},
       bytes_gb=round(found['bytes'] / 1e9, 2),
       temporary_gb=round(found['temporary'] / 1e9, 2),
       state_gb=round((found['state'] + found['optimiser'] + found['ema']) / 1e9, 3),

@@ -4,16 +4,14 @@ The same weights as `pipeline/prep/faces.py` runs in OpenCV, here as a pure func
 compiled with whatever uses it: a sampler reads a portrait without leaving the device.
 """
 
-import pathlib
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax import bundled, face_mesh
 
-WEIGHTS = pathlib.Path(__file__).parents[1] / 'weights' / 'face_landmark.tflite'
+FILE = 'face_landmark.tflite'
 SIDE = 192  # pixels the network looks at
 PLAIN, HALVE = False, True
 # Blocks of the trunk: (width, halve the side).
@@ -98,17 +96,17 @@ class FaceMesh(nn.Module):
 
 def load():
   """The published weights as params of `FaceMesh`, float32."""
-  blobs, numbered = tflite_blobs(WEIGHTS), lambda name, i: f'{name}_{i}' if i else name
+  arrays = bundled.layers(FILE)
 
   def conv(i):
-    kernel, bias = blobs(numbered('conv2d', i))
+    kernel, bias = arrays('conv2d', i)
     return dict(kernel=kernel.transpose(2, 3, 1, 0), bias=bias)
 
   def slope(i):
-    return dict(slope=blobs(numbered('p_re_lu', i))[0].reshape(-1))
+    return dict(slope=arrays('p_re_lu', i)[0].reshape(-1))
 
   def block(depthwise, pointwise):
-    kernel, bias = blobs(numbered('depthwise_conv2d', depthwise))
+    kernel, bias = arrays('depthwise_conv2d', depthwise)
     kernel = kernel[:, 0].transpose(1, 2, 0)
     return {
       'Depthwise_0': dict(kernel=kernel, bias=bias),
@@ -125,15 +123,6 @@ def load():
     'points': conv(last + 3),
   }  # fmt: skip
   return jax.tree.map(lambda x: np.ascontiguousarray(x, np.float32), params)
-
-
-def tflite_blobs(path):
-  """name of a layer -> the arrays it holds, of a network that OpenCV can read."""
-  import cv2
-
-  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
-  net = cv2.dnn.readNetFromTFLite(str(path), *engine)
-  return lambda name: [np.asarray(b) for b in net.getLayer(net.getLayerId(name)).blobs]
 
 
 def find(params, pictures, sample):

@@ -8,9 +8,10 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from ifmdm_jax import bundled
 from ifmdm_jax.perception import mesh
 
-WEIGHTS = mesh.WEIGHTS.parent / 'selfie_segmentation.tflite'
+FILE = 'selfie_segmentation.tflite'
 SIDE = 256  # pixels the network looks at, and answers
 # Inverted bottlenecks at 16 x 16: their inner width; the first one halves the side.
 DEEP = (96, 128, 128, 96, 96)
@@ -76,16 +77,15 @@ def double(x):
 
 def load():
   """The published weights as params of `PersonMatte`, float32."""
-  blobs = mesh.tflite_blobs(WEIGHTS)
-  numbered = lambda name, i: f'{name}_{i}' if i else name
+  arrays = bundled.layers(FILE)
   params = {}
   for i in range(43):
-    kernel, bias = blobs(numbered('conv2d', i))
+    kernel, bias = arrays('conv2d', i)
     params[f'conv_{i}'] = dict(kernel=kernel.transpose(2, 3, 1, 0), bias=bias)
   for i in range(11):
-    kernel, bias = blobs(numbered('depthwise_conv2d', i))
+    kernel, bias = arrays('depthwise_conv2d', i)
     params[f'depthwise_{i}'] = dict(kernel=kernel[:, 0].transpose(1, 2, 0), bias=bias)
-  kernel, bias = blobs('segment')  # [16, 1, 2, 2]
+  kernel, bias = arrays('segment')  # [16, 1, 2, 2]
   params['segment'] = dict(kernel=kernel.transpose(2, 3, 1, 0), bias=bias)
   return jax.tree.map(lambda x: np.ascontiguousarray(x, np.float32), params)
 

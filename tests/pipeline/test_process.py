@@ -172,7 +172,7 @@ def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
   folder = tmp_path / 'videos' / result['key']
   with np.load(folder / '000.npz') as file:
     points, (x0, y0, side) = process.unpack(file['landmarks'])[0], file['squares'][0]
-  assert points[faces.CHIN, 1] - points[faces.TOP, 1] > 0.3  # chin below hairline
+  assert points[face_mesh.CHIN_TIP, 1] - points[face_mesh.FOREHEAD, 1] > 0.3  # chin below hairline
   assert points[faces.RIGHT_EYE, 0] - points[faces.LEFT_EYE, 0] > 0.1
   shown = np.pad(films.picture(0.0, 160), ((48, 48), (0, 0), (0, 0)), 'edge')
   wanted = faces.cut(shown, (x0, y0, side), 64).astype(int)

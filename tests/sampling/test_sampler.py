@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.evaluation import generators
 from ifmdm_jax.sampling.sampler import Sampler
 
 RATE, SIDE = 16_000, 64
@@ -163,3 +164,14 @@ def test_the_package_face_is_small():
   import ifmdm_jax as ifm
 
   assert isinstance(ifm.video, types.ModuleType) and callable(ifm.load) and ifm.Sampler is Sampler
+
+
+def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, voice):
+  clip = types.SimpleNamespace(frames=np.repeat(image[None], 101, axis=0), waveform=voice(4.04))
+  asked = generators.Weights('tiny', sampler, 'one')
+  driven, again = asked.driven(clip, seed=2), asked.reenact(clip)
+  assert driven.frames.shape == again.frames.shape == clip.frames.shape
+  spread = asked.samples(clip, seeds=(2, 3))
+  assert spread.shape == (2, 4, SIDE, SIDE, 3)
+  # One, two, three and four seconds into the video that the same seed gives.
+  np.testing.assert_array_equal(spread[0], driven.frames[[24, 49, 74, 99]])

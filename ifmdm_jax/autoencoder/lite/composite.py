@@ -109,6 +109,9 @@ def layers(source, matte, behind):
   return Layers(jnp.concatenate([source, sharp(0.2, 0.8)], axis=-1), background)
 
 
+STILL = 0.004  # motion that is none, fractions of the side
+
+
 def composite(portrait, drawing):
   """The person warped by the drawing's grid, before the background; paint where its mask is open.
 
@@ -121,13 +124,14 @@ def composite(portrait, drawing):
   """
   side = portrait.person.shape[1]
   flow = drawing.grid - identity_grid(drawing.grid.shape[1])[None]
-  fields = upsample(jnp.concatenate([flow, drawing.awake], axis=-1), side)
-  grid = identity_grid(side)[None] + fields[..., :2]
+  moving = 1.0 - jnp.exp(-jnp.square(flow).sum(-1, keepdims=True) / STILL**2)
+  fields = upsample(jnp.concatenate([flow, moving], axis=-1), side)
+  grid, moving = identity_grid(side)[None] + fields[..., :2], fields[..., 2:]
   person = sample(portrait.person, grid)
   # A head cut by the upper edge ends there; shoulders go on at the others.
   below_edge = jnp.clip(1.0 + side * grid[..., 1:], 0.0, 1.0)
   colours, share = person[..., :3], below_edge * person[..., 3:]
-  share = 1.0 - fields[..., 2:] * (1.0 - share)
+  share = 1.0 - moving * (1.0 - share)  # what stands still is the portrait itself
   bare = portrait.background + share * (colours - portrait.background)
   mask = upsample(drawing.mask, side)
   return bare + mask * (upsample(drawing.paint, side) - bare), bare

@@ -70,7 +70,6 @@ def similarity(start, end):
 
 
 HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face
-CHIN, FOREHEAD = 152, 10
 
 
 def above_shoulders(points, side):
@@ -78,7 +77,8 @@ def above_shoulders(points, side):
 
   Where the half lies was found by trial on people of split `train` (`experiments/release`).
   """
-  chin, up = points[:, CHIN], points[:, FOREHEAD] - points[:, CHIN]
+  chin = points[:, face_mesh.CHIN_TIP]
+  up = points[:, face_mesh.FOREHEAD] - chin
   up = up / jnp.square(up).sum(-1, keepdims=True)
   grid = composite.identity_grid(side)[None]
   height = ((grid - chin[:, None, None]) * up[:, None, None]).sum(-1, keepdims=True)

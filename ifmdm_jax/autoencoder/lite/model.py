@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax import bundled, face_mesh
 from ifmdm_jax.autoencoder.lite import composite, geometry, network
 from ifmdm_jax.nn import winograd
 from ifmdm_jax.perception import mesh, person
 
-CODE = mesh.WEIGHTS.parent / 'landmark_code.npz'
+CODE = bundled.WEIGHTS / 'landmark_code.npz'
 VIEW = 256  # pixels: mesh and matte look at a copy of about their own resolution
 EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])  # corners and lids of either eye
 

@@ -25,7 +25,6 @@ class Drawing(NamedTuple):
   """How to draw one frame from the source's pixels."""
 
   grid: Array  # [B, 128, 128, 2] where to look in the source, fractions of the side
-  awake: Array  # [B, 128, 128, 1] 0 where nothing moves, 1 where the background may show
   mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
   paint: Array  # [B, 256, 256, 3]
   base: Array  # [B, 128, 128, 2] the grid before the per-frame correction
@@ -141,7 +140,6 @@ class Decoder(nn.Module):
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
   opened: float = 0.0  # and between the lips at sigmoid(opened)
   shade: float = 0.6  # how much darker paint starts there
-  still: float = 0.004  # motion that is none, fractions of the side
 
   @nn.compact
   def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
@@ -182,9 +180,7 @@ class Decoder(nn.Module):
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     blurred = (blurred + 1.0) * (1.0 - self.shade * inside) - 1.0
-    moving = jnp.square(grid - composite.identity_grid(2 * side)[None]).sum(-1, keepdims=True)
-    moving = 1.0 - jnp.exp(-moving / self.still**2)
-    return Drawing(grid, moving, mask, blurred + unshuffle(paint, 4), base, missing)
+    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
 
 
 def follow(source, points, side, rounds=3):

@@ -6,16 +6,14 @@ are pixels (x, y) with the origin at the upper left corner.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Iterable
 
 import cv2
 import numpy as np
 
+from ifmdm_jax import bundled, face_mesh
 from ifmdm_jax.errors import InputError
 
-WEIGHTS = pathlib.Path(__file__).parents[2] / 'weights'
-TOP, CHIN = 10, 152  # of the mesh: hairline and chin
 LEFT_EYE, RIGHT_EYE = 33, 263  # outer corners, left as in the picture
 MESH_SIDE = 192  # pixels the mesh network looks at
 
@@ -40,7 +38,7 @@ class FaceDetector:
     log = getattr(cv2.utils, 'logging', cv2)  # OpenCV 5 and 4
     level = log.getLogLevel()
     log.setLogLevel(2)  # errors only: OpenCV 5 warns about its own new engine
-    model = WEIGHTS / 'face_detection_yunet_2023mar_int8bq.onnx'
+    model = bundled.WEIGHTS / 'face_detection_yunet_2023mar_int8bq.onnx'
     self.net = cv2.FaceDetectorYN.create(str(model), '', (320, 320), threshold)
     log.setLogLevel(level)
 
@@ -102,18 +100,11 @@ class Roi:
     return np.column_stack([turn, self.centre - turn @ np.full(2, MESH_SIDE / 2)])
 
 
-def read_tflite(name):
-  """A network of `ifmdm_jax/weights` in OpenCV."""
-  # Of OpenCV 5's engines the classic one returns all outputs, as the mesh's points and presence.
-  engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, 'ENGINE_CLASSIC') else []
-  return cv2.dnn.readNetFromTFLite(str(WEIGHTS / name), *engine)
-
-
 class FaceMesh:
   """MediaPipe face mesh (Kartynnik et al. 2019), 468 points in pixels, 2 to 4 ms a look."""
 
   def __init__(self):
-    self.net = read_tflite('face_landmark.tflite')
+    self.net = bundled.network('face_landmark.tflite')
 
   def landmarks(self, image, where) -> tuple[np.ndarray, float]:
     """Points float32 [468, 2] and the probability that a face is there.
@@ -170,7 +161,7 @@ def crop_square(landmarks, shape, face_fraction=0.5, tight=0.6, tightest=0.7):
   if not len(points):
     raise InputError('no face in any frame: expected landmarks of at least one frame')
   height, width = shape[:2]
-  face = np.median(np.linalg.norm(points[:, TOP] - points[:, CHIN], axis=-1))
+  face = face_mesh.height(points)
   x, y = np.median((points.min(1) + points.max(1)) / 2, axis=0)
 
   room = min(2 * x, 2 * (width - x), y / 0.47, (height - y) / 0.53)  # side that fits unmoved

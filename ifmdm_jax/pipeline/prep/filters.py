@@ -24,11 +24,6 @@ class Limits:
   sync: float = 0.3  # r of the opening with the one predicted from the voice, at the best shift
 
 
-def face_height(landmarks):
-  """Median height from hairline to chin, in the unit of the landmarks."""
-  return float(np.median(np.linalg.norm(landmarks[:, 10] - landmarks[:, 152], axis=-1)))
-
-
 def turned_away(landmarks, least=0.15):
   """Share of frames in which one cheek is nearly hidden behind the nose."""
   sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE]], axis=-1)
@@ -55,7 +50,7 @@ def picture_measures(track, fractions):
   """{name: number} of what is seen: `track` in source pixels, `fractions` of the square."""
   return dict(
     seconds=len(track.landmarks) / FPS,
-    face=face_height(track.landmarks),
+    face=face_mesh.height(track.landmarks),
     sharpness=float(np.median(track.sharpness)),
     profile=turned_away(track.landmarks),
     outside=outside(fractions),

@@ -124,8 +124,8 @@ def test_a_head_that_moves_away_leaves_the_background_behind():
   layers = composite.layers(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
   still = composite.identity_grid(32)[None]
   grid = still - jnp.array([0.5, 0.0])[None, None, None]  # what is at the left appears at the right
-  awake, paint = jnp.ones((1, 32, 32, 1)), jnp.zeros((1, 64, 64, 3))
-  drawing = network.Drawing(grid, awake, paint[..., :1], paint, base=None, missing=None)
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
   picture = np.asarray(composite.composite(layers, drawing)[0])
   np.testing.assert_allclose(picture[0, 32, 48], red, atol=1e-5)
   np.testing.assert_allclose(picture[0, 32, 16], blue, atol=1e-5)
@@ -136,8 +136,8 @@ def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
   person = np.ones((1, 64, 64, 1), np.float32)
   layers = composite.layers(red * person, person, np.broadcast_to(blue, (1, 16, 16, 3)))
   grid = composite.identity_grid(32)[None] - jnp.array([0.0, 0.25])[None, None, None]
-  awake, paint = jnp.ones((1, 32, 32, 1)), jnp.zeros((1, 64, 64, 3))
-  drawing = network.Drawing(grid, awake, paint[..., :1], paint, base=None, missing=None)
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
   picture = np.asarray(composite.composite(layers, drawing)[0])[0]
   np.testing.assert_allclose(picture[:14], np.broadcast_to(blue, (14, 64, 3)), atol=1e-5)
   np.testing.assert_allclose(picture[17:], np.broadcast_to(red, (47, 64, 3)), atol=1e-5)
