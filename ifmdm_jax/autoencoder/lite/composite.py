@@ -6,6 +6,7 @@ one, pixel i of n has its centre at (i + 0.5) / n; x before y.
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -93,6 +94,22 @@ def fill(picture, known):
   return guess
 
 
+def grown(matte, share=0.05):
+  """The most within a square of so much of the side: [B, m, m, 1], a rim of hair is person, too."""
+  return nn.max_pool(matte, *_square(matte, share))
+
+
+def softened(matte, share=0.035):
+  """The mean within a square of so much of the side: [B, m, m, 1]."""
+  return nn.avg_pool(matte, *_square(matte, share), count_include_pad=False)
+
+
+def _square(matte, share):
+  """Window, strides and padding of a pooling that keeps the size."""
+  window = 2 * round(share * matte.shape[1] / 2) + 1
+  return (window, window), (1, 1), 'SAME'
+
+
 class Layers(NamedTuple):
   """A portrait to draw from: the person cut out, and the picture without it."""
 
@@ -103,10 +120,10 @@ class Layers(NamedTuple):
 def layers(source, matte, behind):
   """Source [B, R, R, 3], matte [B, m, m, 1], what is behind the person [B, b, b, 3] -> Layers."""
   side = source.shape[1]
-  sharp = lambda low, high: jnp.clip((upsample(matte, side) - low) / (high - low), 0.0, 1.0)
-  hole = sharp(0.05, 0.4)  # wider than the person: a rim of hair would stay behind
+  hole = upsample(softened(grown(matte)), side)
   background = source + hole * (upsample(behind, side) - source)
-  return Layers(jnp.concatenate([source, sharp(0.2, 0.8)], axis=-1), background)
+  share = jnp.clip((upsample(matte, side) - 0.2) / 0.6, 0.0, 1.0)  # sharper than the matte
+  return Layers(jnp.concatenate([source, share], axis=-1), background)
 
 
 STILL = 0.004  # motion that is none, fractions of the side

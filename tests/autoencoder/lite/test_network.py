@@ -116,6 +116,15 @@ def test_what_is_behind_a_person_is_guessed_from_around_it():
   assert np.abs(guess - x).max() < 0.15  # a ramp goes on behind, and nothing of the person shows
 
 
+def test_no_rim_of_a_person_stays_in_the_background():
+  matte = np.zeros((1, 64, 64, 1), np.float32)
+  matte[:, 16:48, 16:48] = 1.0
+  source = np.full((1, 64, 64, 3), -1.0, np.float32)
+  source[:, 15:49, 15:49] = 1.0  # a strand more than the matte knows
+  layers = composite.layers(source, matte, np.full((1, 16, 16, 3), -1.0, np.float32))
+  np.testing.assert_allclose(layers.background, -1.0, atol=1e-6)
+
+
 def test_a_head_that_moves_away_leaves_the_background_behind():
   blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
   matte = np.zeros((1, 64, 64, 1), np.float32)
