@@ -6,8 +6,9 @@
   python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion --output runs/lite
 
 The same command goes on where the last piece ended; a piece is a row of `pieces.csv`. `--licence`
-takes only clips and stills whose licence or provenance it finds: with OPEN below, nothing but
-CC BY, works of governments and generated faces. What follows `--` goes to the trainer:
+takes only clips and stills whose licence or provenance it finds; `--licence open`, the pattern OPEN
+below, nothing but CC BY, works of governments and generated faces, trains beside the other weights
+in runs/autoencoder_open and runs/motion_open. What follows `--` goes to the trainer:
 
   ... --stage autoencoder --minutes 60 -- --config.model.loss.perceptual=1.0
 """
@@ -19,9 +20,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
+from ifmdm_jax.pipeline import motion
 
 OPEN = '^HDTF|^GRID|White House|US Government|UK government|US Congress|public domain|GAN-generated'
 HERE = pathlib.Path(__file__).parent
@@ -29,6 +32,7 @@ STAGES = {
   'autoencoder': ('configs/autoencoder.py:lite', 'val/psnr'),
   'motion': ('configs/motion.py:lite', 'val/mse'),
 }
+WINDOW = 65  # frames, as data.frames of configs/motion.py
 COLUMNS = 'stage,licence,from_step,to_step,minutes,machine,measure,value,arguments'.split(',')
 
 _STAGE = flags.DEFINE_enum('stage', 'autoencoder', list(STAGES), 'What to train.', **errors.SHARED)
@@ -49,11 +53,25 @@ def last(log, name):
   return (int(rows[-1]['step']), rows[-1]['value']) if rows else (0, '')
 
 
+def units(runs, licence, workdir):
+  """The file of code and feature statistics: of the cache, or of what has the licence alone."""
+  if not licence:
+    return runs / 'cache' / 'motion' / 'statistics.npz'
+  path = workdir / 'statistics.npz'
+  if not path.exists():
+    clips = motion.Windows(runs / 'cache', 'train', WINDOW, licence=licence).clips
+    workdir.mkdir(parents=True, exist_ok=True)
+    read = [(clip['codes'], clip['features']) for clip in clips]
+    np.savez(path, **motion.statistics(*map(list, zip(*read)), WINDOW))
+  return path
+
+
 def main(arguments):
   runs, licence = pathlib.Path(_RUNS.value), _LICENCE.value
+  name = '{}_open' if licence == 'open' else '{}'
   licence = OPEN if licence == 'open' else licence
   config, measure = STAGES[_STAGE.value]
-  workdir = runs / _STAGE.value
+  workdir = runs / name.format(_STAGE.value)
   command = [
     *(sys.executable, '-m', 'ifmdm_jax.train', '--config', config, '--workdir', str(workdir)),
     *(f'--max_minutes={_MINUTES.value}', f'--config.data.cache={runs / "cache"}'),
@@ -61,8 +79,8 @@ def main(arguments):
   ]
   if _STAGE.value == 'motion':
     command += [
-      f'--config.model.units={runs / "cache" / "motion" / "statistics.npz"}',
-      f'--config.data.autoencoder={runs / "autoencoder"}',
+      f'--config.model.units={units(runs, licence, workdir)}',
+      f'--config.data.autoencoder={runs / name.format("autoencoder")}',
     ]
   before, began = last(workdir / 'log.csv', 'train/loss')[0], time.monotonic()
   status = subprocess.run([*command, *arguments[1:]], check=False).returncode

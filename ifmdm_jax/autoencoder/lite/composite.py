@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ifmdm_jax.nn.pool import mean_pool
+
 
 def identity_grid(side):
   """Where each pixel of a side x side picture lies: [side, side, 2]."""
@@ -94,20 +96,21 @@ def fill(picture, known):
   return guess
 
 
-def grown(matte, share=0.05):
-  """The most within a square of so much of the side: [B, m, m, 1], a rim of hair is person, too."""
-  return nn.max_pool(matte, *_square(matte, share))
+RIM, HOLE = 0.015, 0.02  # of the side: what goes with a person, and is filled in behind
 
 
-def softened(matte, share=0.035):
-  """The mean within a square of so much of the side: [B, m, m, 1]."""
-  return nn.avg_pool(matte, *_square(matte, share), count_include_pad=False)
+def grown(matte, share):
+  """The most of a matte [B, m, m, 1] within so much of the side, up, down, left and right."""
+  return nn.max_pool(matte, _square(matte, share), padding='SAME')
 
 
-def _square(matte, share):
-  """Window, strides and padding of a pooling that keeps the size."""
-  window = 2 * round(share * matte.shape[1] / 2) + 1
-  return (window, window), (1, 1), 'SAME'
+def widened(matte, share):
+  """A matte with a rim that fades over so much of the side; hair ends beyond the matte."""
+  return mean_pool(grown(matte, share / 2), _square(matte, share / 2), 'SAME')
+
+
+def _square(matte, radius):
+  return (2 * round(radius * matte.shape[1]) + 1,) * 2
 
 
 class Layers(NamedTuple):
@@ -120,13 +123,14 @@ class Layers(NamedTuple):
 def layers(source, matte, behind):
   """Source [B, R, R, 3], matte [B, m, m, 1], what is behind the person [B, b, b, 3] -> Layers."""
   side = source.shape[1]
-  hole = upsample(softened(grown(matte)), side)
+  wide = lambda share, low: jnp.clip((upsample(widened(matte, share), side) - low) / 0.6, 0.0, 1.0)
+  person, hole = wide(RIM, 0.2), wide(HOLE, 0.0)
   background = source + hole * (upsample(behind, side) - source)
-  share = jnp.clip((upsample(matte, side) - 0.2) / 0.6, 0.0, 1.0)  # sharper than the matte
-  return Layers(jnp.concatenate([source, share], axis=-1), background)
+  return Layers(jnp.concatenate([source, person], axis=-1), background)
 
 
 STILL = 0.004  # motion that is none, fractions of the side
+HAIR = 0.1  # as much is drawn beyond the upper edge, mirrored
 
 
 def composite(portrait, drawing):
@@ -144,10 +148,11 @@ def composite(portrait, drawing):
   moving = 1.0 - jnp.exp(-jnp.square(flow).sum(-1, keepdims=True) / STILL**2)
   fields = upsample(jnp.concatenate([flow, moving], axis=-1), side)
   grid, moving = identity_grid(side)[None] + fields[..., :2], fields[..., 2:]
-  person = sample(portrait.person, grid)
-  # A head cut by the upper edge ends there; shoulders go on at the others.
-  below_edge = jnp.clip(1.0 + side * grid[..., 1:], 0.0, 1.0)
-  colours, share = person[..., :3], below_edge * person[..., 3:]
+  # Beyond the upper edge is more hair, for a while; at the others, shoulders go on.
+  x, y = grid[..., :1], grid[..., 1:]
+  person = sample(portrait.person, jnp.concatenate([x, jnp.abs(y)], axis=-1))
+  hair = jnp.clip(1.0 + (y + HAIR) / (0.1 * HAIR), 0.0, 1.0)
+  colours, share = person[..., :3], hair * person[..., 3:]
   share = 1.0 - moving * (1.0 - share)  # what stands still is the portrait itself
   bare = portrait.background + share * (colours - portrait.background)
   mask = upsample(drawing.mask, side)

@@ -109,7 +109,8 @@ class SourceEncoder(nn.Module):
     follows = nn.sigmoid(prior + small(1, 'follows', 1)(seen))
     thumb = composite.halve(image)
     seen = jnp.concatenate([act(group_norm(fine)), thumb, person], axis=-1)
-    behind = composite.fill(thumb, 1.0 - composite.grown(person)) + small(3, 'behind', 3)(seen)
+    known = 1.0 - composite.grown(person, composite.HOLE)
+    behind = composite.fill(thumb, known) + small(3, 'behind', 3)(seen)
     return Source(fine, coarse, follows, thumb, behind, points)
 
 
