@@ -130,7 +130,6 @@ def layers(source, matte, behind):
 
 
 STILL = 0.004  # motion that is none, fractions of the side
-HAIR = 0.1  # as much is drawn beyond the upper edge, mirrored
 
 
 def composite(portrait, drawing):
@@ -148,11 +147,10 @@ def composite(portrait, drawing):
   moving = 1.0 - jnp.exp(-jnp.square(flow).sum(-1, keepdims=True) / STILL**2)
   fields = upsample(jnp.concatenate([flow, moving], axis=-1), side)
   grid, moving = identity_grid(side)[None] + fields[..., :2], fields[..., 2:]
-  # Beyond the upper edge is more hair, for a while; at the others, shoulders go on.
-  x, y = grid[..., :1], grid[..., 1:]
-  person = sample(portrait.person, jnp.concatenate([x, jnp.abs(y)], axis=-1))
-  hair = jnp.clip(1.0 + (y + HAIR) / (0.1 * HAIR), 0.0, 1.0)
-  colours, share = person[..., :3], hair * person[..., 3:]
+  person = sample(portrait.person, grid)
+  # A head cut by the upper edge ends there; shoulders go on at the others.
+  below_edge = jnp.clip(1.0 + side * grid[..., 1:], 0.0, 1.0)
+  colours, share = person[..., :3], below_edge * person[..., 3:]
   share = 1.0 - moving * (1.0 - share)  # what stands still is the portrait itself
   bare = portrait.background + share * (colours - portrait.background)
   mask = upsample(drawing.mask, side)
