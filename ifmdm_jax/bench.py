@@ -367,9 +367,31 @@ def peak_memory_mb():
 # ---------------------------------------------------------------------------------- report
 
 
-def show(size, found):
-  """The table of one size."""
-  print(f'\n{size}')
+def measure(size, roof):
+  """Yields {name: number} part by part: what is there is shown if a later one is cut off."""
+  sampler = make_sampler(size, _DTYPE.value)
+  if 'parts' in _PARTS.value:
+    batches = [int(word) for word in _BATCHES.value]
+    rows = measure_parts(sampler, roof, _REPEATS.value, batches, _DTYPE.value)
+    decoder_ms = min(rows[f'decoder x{batch}']['ms'] for batch in batches)
+    yield dict(
+      parts=rows,
+      encoder_ms=rows['encoder']['ms'],
+      motion_ms=rows['motion']['ms'],
+      decoder_ms=decoder_ms,
+      decoder_fps=1000 / decoder_ms,
+    )
+  if 'end' in _PARTS.value:
+    yield measure_end(sampler, _SECONDS.value)
+  if 'streams' in _PARTS.value:
+    yield measure_streams(sampler, _STREAMS.value)
+  if 'starts' in _PARTS.value:
+    yield measure_starts(size, _DTYPE.value)
+  yield dict(peak_memory_mb=peak_memory_mb())
+
+
+def show(found):
+  """Lines of the table."""
   if 'parts' in found:
     head = ('ms', 'p10', 'p90', 'cpu_ms', 'gflop', 'gb', 'temp_mb', 'roofline')
     print(f'  {"":12}' + ''.join(f'{name:>10}' for name in head))
@@ -379,6 +401,7 @@ def show(size, found):
   for name, value in found.items():
     if name != 'parts':
       print(f'  {name:24} {value:.2f}' if isinstance(value, float) else f'  {name:24} {value}')
+  sys.stdout.flush()
 
 
 def main(_):
@@ -405,27 +428,16 @@ def main(_):
   )
   print('  '.join(f'{k} {v:.2f}' if isinstance(v, float) else f'{k} {v}'
                   for k, v in {**report, **roof}.items() if k != 'roofline'))  # fmt: skip
-  batches = [int(word) for word in _BATCHES.value]
   for size in tqdm(_SIZES.value, 'sizes', disable=None):
-    sampler, found = make_sampler(size, _DTYPE.value), {}
-    if 'parts' in _PARTS.value:
-      rows = measure_parts(sampler, roof, _REPEATS.value, batches, _DTYPE.value)
-      found.update(parts=rows, encoder_ms=rows['encoder']['ms'], motion_ms=rows['motion']['ms'])
-      found['decoder_ms'] = min(rows[f'decoder x{batch}']['ms'] for batch in batches)
-      found['decoder_fps'] = 1000 / found['decoder_ms']
-    if 'end' in _PARTS.value:
-      found.update(measure_end(sampler, _SECONDS.value))
-    if 'streams' in _PARTS.value:
-      found.update(measure_streams(sampler, _STREAMS.value))
-    if 'starts' in _PARTS.value:
-      found.update(measure_starts(size, _DTYPE.value))
-    found['peak_memory_mb'] = peak_memory_mb()
-    report[size] = found
-    show(size, found)
-    if _JSON.value:
-      path = pathlib.Path(_JSON.value)
-      path.absolute().parent.mkdir(parents=True, exist_ok=True)
-      path.write_text(json.dumps(report, indent=1) + '\n')
+    print(f'\n{size}')
+    report[size] = {}
+    for found in measure(size, roof):
+      report[size].update(found)
+      show(found)
+      if _JSON.value:
+        path = pathlib.Path(_JSON.value)
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -10,8 +10,9 @@ mkdir -p "$out"
 nvidia-smi --query-gpu=name,memory.total,clocks.max.sm --format=csv,noheader
 # The programs are compiled once for all four runs.
 cache="--compile_cache=${TMPDIR:-/tmp}/ifmdm_programs"
+# Each part is printed and saved when it is there: what a time limit cuts off is the rest.
 run() { timeout "$1" "$python" -m ifmdm_jax.bench $cache --json "$out/gpu_$2.json" $3; }
-run 150 lite "--sizes lite --streams 256"
-run 120 paper_float32 "--sizes paper --batches 1,8,16 --parts parts"
+run 200 lite "--sizes lite --streams 256"
+run 100 paper_float32 "--sizes paper --batches 1,8,16 --parts parts"
 run 150 paper_bfloat16 "--sizes paper --dtype bfloat16 --batches 1,8,16 --parts parts,end"
-run 150 refine_bfloat16 "--sizes paper_refine --dtype bfloat16 --batches 1,8 --parts parts"
+run 140 refine_bfloat16 "--sizes paper_refine --dtype bfloat16 --batches 1,8 --parts parts"

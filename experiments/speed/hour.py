@@ -2,6 +2,10 @@
 
   python experiments/speed/hour.py --minutes 1 10 60
   python experiments/speed/hour.py --minutes 1 60 --steps=4       other flags go to ifmdm_jax.sample
+  python experiments/speed/hour.py --minutes 1 60 --size tiny     an hour in a tenth of the time
+
+`tiny` has random weights and draws 64 px; sound, Whisper, windows, stream and file are those of
+`lite`, and whatever grows with the sound grows in it, too.
 
 The bundled speech, over and over; each length in a process of its own. Prints peak resident memory
 and time per length, and the ratios to the first. Programs are compiled beforehand, by a run of two
@@ -21,11 +25,22 @@ import soundfile
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 FIXTURES = REPOSITORY / 'data' / 'fixtures'
+COMMANDS = {
+  'lite': ['-m', 'ifmdm_jax.sample'],
+  'tiny': [
+    '-c',
+    'import ifmdm_jax\n'
+    'from ifmdm_jax import bench, errors, sample\n'
+    "ifmdm_jax.load = lambda checkpoint: bench.make_sampler('tiny')\n"
+    'errors.run(sample.main)',
+  ],
+}
 
 
 def main():
   parser = argparse.ArgumentParser()
   parser.add_argument('--minutes', type=float, nargs='+', default=[1, 10, 60])
+  parser.add_argument('--size', choices=COMMANDS, default='lite')
   args, flags = parser.parse_known_args()
   speech, rate = soundfile.read(FIXTURES / 'speech.wav', dtype='int16')
 
@@ -33,7 +48,7 @@ def main():
     """(peak MB, seconds) of a voice of that length."""
     voice, video = folder / 'voice.wav', folder / 'talk.mp4'
     soundfile.write(voice, np.resize(speech, round(60 * minutes * rate)), rate)
-    words = [sys.executable, '-m', 'ifmdm_jax.sample', '--stream', '--overwrite',
+    words = [sys.executable, *COMMANDS[args.size], '--stream', '--overwrite',
              f'--image={FIXTURES / "portrait.jpg"}', f'--audio={voice}', f'--output={video}',
              f'--compile_cache={folder / "programs"}', *flags]  # fmt: skip
     began = time.monotonic()
