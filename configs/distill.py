@@ -15,7 +15,7 @@ from configs import motion
 
 STUDENTS = {
   'paper': dict(student_steps=4, substeps=4, guidance=2.0),
-  'lite': dict(student_steps=4, substeps=3, guidance=1.6),
+  'lite': dict(student_steps=4, substeps=3, guidance=1.75),
   'tiny': dict(student_steps=2, substeps=2, guidance=1.5),  # tests
 }
 OPTIMS = {

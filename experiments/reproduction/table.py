@@ -22,10 +22,12 @@ HERE = pathlib.Path(__file__).parent
 BEGIN, END = '<!-- table -->', '<!-- /table -->'
 REENACTMENT = (  # title, metric, decimals
   ('PSNR, full frame, dB', 'reenact_psnr', 2),
+  ('PSNR, face, dB', 'reenact_psnr_face', 2),
   ('PSNR, mouth box, dB', 'reenact_psnr_mouth', 2),
   ('LPIPS (Alex, lower is better)', 'reenact_lpips', 3),
-  ('mouth opening, r', 'reenact_opening_r', 2),
-  ('mouth opening, slope', 'reenact_opening_slope', 2),
+  ('mouth opening found again, r', 'reenact_opening_r', 2),
+  ('mouth opening found again, slope', 'reenact_opening_slope', 2),
+  ('eyelids found again, r', 'reenact_eyelid_r', 2),
 )
 DRIVEN = (
   ('`sync_ridge`', 'sync_ridge', 2),
@@ -33,6 +35,7 @@ DRIVEN = (
   ('deviation of the mouth opening', 'opening_std', 3),
   ('deviation of the head, over real', 'head_ratio', 2),
   ('jitter, over real', 'jitter_ratio', 2),
+  ('flicker of still places, /255', 'flicker', 3),
 )
 
 

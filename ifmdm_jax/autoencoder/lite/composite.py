@@ -96,7 +96,7 @@ def fill(picture, known):
   return guess
 
 
-RIM, HOLE = 0.015, 0.02  # of the side: what goes with a person, and is filled in behind
+RIM = 0.015  # of the side: hair and clothes end beyond the matte
 
 
 def grown(matte, share):
@@ -123,8 +123,8 @@ class Layers(NamedTuple):
 def layers(source, matte, behind):
   """Source [B, R, R, 3], matte [B, m, m, 1], what is behind the person [B, b, b, 3] -> Layers."""
   side = source.shape[1]
-  wide = lambda share, low: jnp.clip((upsample(widened(matte, share), side) - low) / 0.6, 0.0, 1.0)
-  person, hole = wide(RIM, 0.2), wide(HOLE, 0.0)
+  person = jnp.clip((upsample(widened(matte, RIM), side) - 0.2) / 0.6, 0.0, 1.0)
+  hole = jnp.minimum(3.0 * person, 1.0)  # nothing of a rim stays behind
   background = source + hole * (upsample(behind, side) - source)
   return Layers(jnp.concatenate([source, person], axis=-1), background)
 

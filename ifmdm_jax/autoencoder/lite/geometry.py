@@ -48,16 +48,22 @@ def splat(values, points, side):
   return jax.vmap(one)(values, points)
 
 
-def similarity(start, end):
-  """The turn, shift and scale that best takes points to points: [B, P, 2] each -> a function.
-
-  The function takes places [B or 1, ..., 2] along.
-  """
+def _aligned(start, end):
+  """Centres [B, 1, 2] of points [B, P, 2], and (along, across) [B], the turn times the scale."""
   from_centre, to_centre = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
   x, y = start - from_centre, end - to_centre
   size = jnp.square(x).sum((1, 2))
   along = (x * y).sum((1, 2)) / size
   across = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(1) / size
+  return from_centre, to_centre, along, across
+
+
+def similarity(start, end):
+  """The turn, shift and scale that best takes points to points: [B, P, 2] each -> a function.
+
+  The function takes places [B or 1, ..., 2] along.
+  """
+  from_centre, to_centre, along, across = _aligned(start, end)
   rows = jnp.stack([along, -across], -1), jnp.stack([across, along], -1)
   turn = jnp.stack(rows, axis=1)  # [B, 2, 2]
 
@@ -67,6 +73,60 @@ def similarity(start, end):
     return jnp.einsum('bij,b...j->b...i', turn, centred) + to_centre.reshape(shape)
 
   return move
+
+
+NOSE = np.array([1, 4, 5, 195])  # in front of the rest: tells turns to the side, up and down
+BODY = 24, (-1.9, -2.1), 3.8  # cells; left lower corner and side, heights of the face from the chin
+
+
+def head_frame(points):
+  """Places as a face sees them: [B, 468, 2] -> chin [B, 2], axes [B, 2, 2].
+
+  axes @ (place - chin) is how far to the right of the chin, and above it, in heights of the face.
+  """
+  chin = points[:, face_mesh.CHIN_TIP]
+  up = points[:, face_mesh.FOREHEAD] - chin
+  right = jnp.stack([-up[:, 1], up[:, 0]], axis=-1)
+  return chin, jnp.stack([right, up], axis=1) / jnp.maximum(jnp.square(up).sum(-1), 1e-8)[:, None, None]
+
+
+def pose_change(source, target):
+  """What a head did between two frames: [B, 468, 2] each -> [B, 6].
+
+  Shift to the right and up (heights of the face), log of the scale, roll (radians), and by how much
+  the nose went further right and up than the head, which is how a picture sees yaw and pitch.
+  """
+  from_centre, to_centre, along, across = _aligned(source[:, SKULL], target[:, SKULL])
+  _, axes = head_frame(target)
+  nose = target[:, NOSE] - similarity(source[:, SKULL], target[:, SKULL])(source[:, NOSE])
+  shift, nose = (
+    jnp.einsum('bij,bj->bi', axes, x) for x in ((to_centre - from_centre)[:, 0], nose.mean(1))
+  )
+  size = 0.5 * jnp.log(jnp.square(along) + jnp.square(across))
+  turn = jnp.stack([size, jnp.arctan2(across, along)], axis=-1)
+  return jnp.concatenate([shift, turn, nose], axis=-1)
+
+
+def body_motion(field, source, target, side):
+  """How far beside the turning head hair, neck and shoulders are seen: [B, side, side, 2].
+
+  A place p of the frame shows what a rigid head would show at p plus this. Linear in `pose_change`,
+  in the frame of the target's head: hair turns about an axis behind the face, shoulders lag.
+
+  Args:
+    field: [24, 24, 6, 2] over BODY, first the lowest row; fitted by
+      `experiments/release/body_motion.py`.
+    source, target: landmarks [B, 468, 2].
+  """
+  cells, corner, length = BODY
+  chin, axes = head_frame(target)
+  places = composite.identity_grid(side)[None] - chin[:, None, None]
+  seen = jnp.einsum('bij,bhwj->bhwi', axes, places)
+  index = (seen - jnp.array(corner)[None, None, None]) * ((cells - 1) / length)  # [0, cells - 1]
+  motion = jnp.einsum('bk,hwkc->bhwc', pose_change(source, target), field)
+  motion = composite.sample(motion, (index + 0.5) / cells)
+  size = jnp.square(axes).sum((1, 2))[:, None, None, None] / 2.0  # 1 / height^2
+  return jnp.einsum('bij,bhwi->bhwj', axes, motion) / size
 
 
 HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face

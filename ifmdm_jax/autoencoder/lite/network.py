@@ -109,7 +109,7 @@ class SourceEncoder(nn.Module):
     follows = nn.sigmoid(prior + small(1, 'follows', 1)(seen))
     thumb = composite.halve(image)
     seen = jnp.concatenate([act(group_norm(fine)), thumb, person], axis=-1)
-    known = 1.0 - composite.grown(person, composite.HOLE)
+    known = 1.0 - composite.grown(person, composite.RIM)
     behind = composite.fill(thumb, known) + small(3, 'behind', 3)(seen)
     return Source(fine, coarse, follows, thumb, behind, points)
 
@@ -151,7 +151,8 @@ class Decoder(nn.Module):
 
     side = source.fine.shape[1]  # 64
     points = source.points + moved
-    base, missing = follow(source, points, 2 * side)
+    body = self.param('body_motion', nn.initializers.zeros, (24, 24, 6, 2))
+    base, missing = follow(source, points, body, 2 * side)
     mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
     base = base + mouth * (hanging - base)
@@ -184,8 +185,8 @@ class Decoder(nn.Module):
     return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
 
 
-def follow(source, points, side, rounds=3):
-  """Where each pixel of the frame looks in the source, as head and landmarks have it.
+def follow(source, points, body, side, rounds=3):
+  """Where each pixel of the frame looks in the source, as head, body and landmarks have it.
 
   A place q of the source follows the head by follows(q); which q a given place of the frame shows
   is found by a few rounds of looking up what q so far says.
@@ -193,19 +194,22 @@ def follow(source, points, side, rounds=3):
   Args:
     source: `Source`.
     points: [B, 468, 2], landmarks of the frame.
+    body: [24, 24, 6, 2], see `geometry.body_motion`.
     side: of the answer, pixels.
 
   Returns:
     grid [B, side, side, 2], and what was left to the landmarks [B, K, 2].
   """
-  places = composite.identity_grid(source.follows.shape[1])[None]
+  small = source.follows.shape[1]
+  still = composite.identity_grid(small)[None]
+  places = still + geometry.body_motion(body, source.points, points, small)
   skull = lambda points: points[:, geometry.SKULL]
   back = geometry.similarity(skull(points), skull(source.points))(places) - places
   found = places + source.follows * back
   for _ in range(rounds):
     found = places + composite.sample(source.follows, found) * back
   carriers = points[:, geometry.CARRIERS]
-  flow = composite.sample(found - places, carriers[:, :, None])[:, :, 0]
+  flow = composite.sample(found - still, carriers[:, :, None])[:, :, 0]
   missing = source.points[:, geometry.CARRIERS] - carriers - flow
   return composite.upsample_grid(found, side) + geometry.splat(missing, carriers, side), missing
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import autoencoder as configs
-from ifmdm_jax import testing
+from ifmdm_jax import face_mesh, testing
 from ifmdm_jax.autoencoder.lite import composite, geometry, model, network
 
 
@@ -104,6 +104,42 @@ def test_a_similarity_is_found_again():
   np.testing.assert_allclose(
     move(places), np.repeat(places @ turn.T + np.float32(0.1), 2, 0), atol=1e-5
   )
+
+
+def face(seed=9):
+  """Landmarks [1, 468, 2] of no one, chin below forehead."""
+  points = np.random.default_rng(seed).uniform(0.4, 0.6, (1, 468, 2)).astype(np.float32)
+  points[:, face_mesh.FOREHEAD], points[:, face_mesh.CHIN_TIP] = (0.5, 0.3), (0.5, 0.7)
+  return points
+
+
+def turned(points, angle, scale=1.0, shift=0.0):
+  """About the middle of the picture."""
+  c, s = scale * np.cos(angle), scale * np.sin(angle)
+  turn = np.array([[c, -s], [s, c]], np.float32)
+  return (points - np.float32(0.5)) @ turn.T + np.float32(0.5) + np.float32(shift)
+
+
+def test_a_pose_change_says_what_a_rigid_head_did():
+  points = face()
+  pose = geometry.pose_change(points, turned(points, 0.2, 1.1))[0]
+  np.testing.assert_allclose(pose[2:], [np.log(1.1), 0.2, 0, 0], atol=1e-5)
+  shifted = geometry.pose_change(points, points + np.float32([0.1, -0.2]))[0]
+  np.testing.assert_allclose(shifted, [0.25, 0.5, 0, 0, 0, 0], atol=1e-5)  # heights of 0.4
+  nodded = points + np.isin(np.arange(468), geometry.NOSE)[:, None] * np.float32([0.0, 0.1])
+  assert geometry.pose_change(points, nodded)[0, 5] < -0.2  # the nose went down
+
+
+def test_the_body_moves_as_seen_from_the_head():
+  field = np.random.default_rng(4).normal(0, 0.1, (24, 24, 6, 2)).astype(np.float32)
+  source, target = face(), face() + np.float32([0.05, 0.02])
+  motion = geometry.body_motion(field, source, target, 32)
+  quarter = lambda points: turned(points, np.pi / 2)  # right becomes down
+  rolled = geometry.body_motion(field, quarter(source), quarter(target), 32)
+  expected = jnp.rot90(jnp.stack([-motion[..., 1], motion[..., 0]], -1), -1, axes=(1, 2))
+  np.testing.assert_allclose(rolled, expected, atol=1e-5)
+  still = geometry.body_motion(field, source, source, 32)
+  np.testing.assert_allclose(still, 0.0, atol=1e-7)
 
 
 def test_what_is_behind_a_person_is_guessed_from_around_it():
