@@ -1,7 +1,8 @@
 """Fits how hair, neck and shoulders move with a head, `geometry.body_motion` of `lite`.
 
-  python experiments/release/body_motion.py --cache runs/cache --autoencoder runs/autoencoder \
-      --output runs/with_body.safetensors
+  PYTHONPATH=. python experiments/release/body_motion.py --cache runs/cache \
+      --autoencoder runs/autoencoder --output runs/with_body.safetensors
+  mv runs/autoencoder runs/autoencoder_1      # the next piece is a run of its own
   python experiments/release/train.py --stage autoencoder --minutes 9 -- \
       --init_from runs/with_body.safetensors
 
