@@ -87,7 +87,8 @@ def head_frame(points):
   chin = points[:, face_mesh.CHIN_TIP]
   up = points[:, face_mesh.FOREHEAD] - chin
   right = jnp.stack([-up[:, 1], up[:, 0]], axis=-1)
-  return chin, jnp.stack([right, up], axis=1) / jnp.maximum(jnp.square(up).sum(-1), 1e-8)[:, None, None]
+  squared = jnp.maximum(jnp.square(up).sum(-1), 1e-8)
+  return chin, jnp.stack([right, up], axis=1) / squared[:, None, None]
 
 
 def pose_change(source, target):
