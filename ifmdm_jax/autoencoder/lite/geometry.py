@@ -138,11 +138,9 @@ def above_shoulders(points, side):
 
   Where the half lies was found by trial on people of split `train` (`experiments/release`).
   """
-  chin = points[:, face_mesh.CHIN_TIP]
-  up = points[:, face_mesh.FOREHEAD] - chin
-  up = up / jnp.square(up).sum(-1, keepdims=True)
-  grid = composite.identity_grid(side)[None]
-  height = ((grid - chin[:, None, None]) * up[:, None, None]).sum(-1, keepdims=True)
+  chin, axes = head_frame(points)
+  places = composite.identity_grid(side)[None] - chin[:, None, None]
+  height = jnp.einsum('bj,bhwj->bhw', axes[:, 1], places)[..., None]
   return jnp.clip((height - HALF) / SHOULDERS, -5.0, 5.0)
 
 

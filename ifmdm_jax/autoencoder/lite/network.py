@@ -151,7 +151,8 @@ class Decoder(nn.Module):
 
     side = source.fine.shape[1]  # 64
     points = source.points + moved
-    body = self.param('body_motion', nn.initializers.zeros, (24, 24, 6, 2))
+    cells = geometry.BODY[0]
+    body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
     base, missing = follow(source, points, body, 2 * side)
     mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
