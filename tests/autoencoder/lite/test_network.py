@@ -8,6 +8,9 @@ from ifmdm_jax import face_mesh, testing
 from ifmdm_jax.autoencoder.lite import composite, geometry, model, network
 
 
+RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
+
+
 @pytest.fixture(scope='module')
 def tiny():
   config = configs.get_config('tiny').model
@@ -77,7 +80,7 @@ def test_landmarks_land_where_the_code_sends_them(tiny):
   source = model.apply(params, config, 'appearance', image, matte, points)
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
   target = points + model.moves(params, code)
-  grid, _ = network.follow(source, target, 128)
+  grid, _ = network.follow(source, target, RIGID, 128)
   looked = composite.sample(grid, target[:, geometry.CARRIERS, None])[:, :, 0]
   # Random points lie closer to each other than those of a face; half a per cent of the side.
   assert float(jnp.abs(looked - points[:, geometry.CARRIERS]).mean()) < 0.005
@@ -89,7 +92,7 @@ def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
   image = np.zeros((1, config.side, config.side, 3), np.float32)
   source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, points)
   shift = np.array([0.05, 0.0], np.float32)
-  grid, _ = network.follow(source, points + shift, 64)
+  grid, _ = network.follow(source, points + shift, RIGID, 64)
   flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
   np.testing.assert_allclose(flow[4, 20:44, 0], -0.05, atol=0.005)  # above the forehead
   assert np.abs(flow[-1]).max() < 0.0125  # the lower edge, where the pull of the chin has faded
