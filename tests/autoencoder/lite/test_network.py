@@ -7,7 +7,6 @@ from configs import autoencoder as configs
 from ifmdm_jax import face_mesh, testing
 from ifmdm_jax.autoencoder.lite import composite, geometry, model, network
 
-
 RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
 
 
