@@ -73,14 +73,13 @@ def drawn(params, source, start, frames, ends):
   grid = composite.upsample_grid(drawing.grid, side)
   warped = composite.sample(jnp.repeat(pixels, count, 0), grid)
   starts = jnp.repeat(start[None], count, 0)
-  chin, axes = geometry.head_frame(starts + moved)
-  places = composite.identity_grid(side)[None] - chin[:, None, None]
+  ends = starts + moved
   return (
     jnp.clip(jnp.round(127.5 * (warped + 1.0)), 0, 255).astype(jnp.uint8),
     person.matte(params['person'], frames / 255.0)[..., 0],
-    geometry.pose_change(starts, starts + moved),
-    jnp.einsum('bij,bhwj->bhwi', axes, places),
-    axes,
+    geometry.pose_change(starts, ends),
+    geometry.seen_from_head(ends, side),
+    geometry.head_axes(ends),
   )
 
 

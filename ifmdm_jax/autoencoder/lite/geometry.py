@@ -3,6 +3,8 @@
 Points are [B, 468, 2], fractions of the side, x before y.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,47 +50,55 @@ def splat(values, points, side):
   return jax.vmap(one)(values, points)
 
 
-def _aligned(start, end):
-  """Centres [B, 1, 2] of points [B, P, 2], and (along, across) [B], the turn times the scale."""
+class Similarity(NamedTuple):
+  """A shift, turn and scale of the plane, which takes places [B or 1, ..., 2] along when called."""
+
+  start: jax.Array  # [B, 1, 2] what is turned about
+  end: jax.Array  # [B, 1, 2] where that goes
+  along: jax.Array  # [B] scale times cosine
+  across: jax.Array  # [B] scale times sine
+
+  def __call__(self, places):
+    rows = jnp.stack([self.along, -self.across], -1), jnp.stack([self.across, self.along], -1)
+    shape = (-1,) + (1,) * (places.ndim - 2) + (2,)
+    centred = places - self.start.reshape(shape)
+    turned = jnp.einsum('bij,b...j->b...i', jnp.stack(rows, axis=1), centred)
+    return turned + self.end.reshape(shape)
+
+
+def similarity(start, end):
+  """The one that best takes points to points, [B, P, 2] each."""
   from_centre, to_centre = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
   x, y = start - from_centre, end - to_centre
   size = jnp.square(x).sum((1, 2))
   along = (x * y).sum((1, 2)) / size
   across = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(1) / size
-  return from_centre, to_centre, along, across
-
-
-def similarity(start, end):
-  """The turn, shift and scale that best takes points to points: [B, P, 2] each -> a function.
-
-  The function takes places [B or 1, ..., 2] along.
-  """
-  from_centre, to_centre, along, across = _aligned(start, end)
-  rows = jnp.stack([along, -across], -1), jnp.stack([across, along], -1)
-  turn = jnp.stack(rows, axis=1)  # [B, 2, 2]
-
-  def move(places):
-    shape = (-1,) + (1,) * (places.ndim - 2) + (2,)
-    centred = places - from_centre.reshape(shape)
-    return jnp.einsum('bij,b...j->b...i', turn, centred) + to_centre.reshape(shape)
-
-  return move
+  return Similarity(from_centre, to_centre, along, across)
 
 
 NOSE = np.array([1, 4, 5, 195])  # in front of the rest: tells turns to the side, up and down
 BODY = 24, (-1.9, -2.1), 3.8  # cells; left lower corner and side, heights of the face from the chin
 
 
-def head_frame(points):
-  """Places as a face sees them: [B, 468, 2] -> chin [B, 2], axes [B, 2, 2].
+def head_axes(points):
+  """[B, 468, 2] -> [B, 2, 2]; axes @ way is how far that is to the face's right, and up.
 
-  axes @ (place - chin) is how far to the right of the chin, and above it, in heights of the face.
+  In heights of the face, from chin to forehead.
   """
-  chin = points[:, face_mesh.CHIN_TIP]
-  up = points[:, face_mesh.FOREHEAD] - chin
+  up = points[:, face_mesh.FOREHEAD] - points[:, face_mesh.CHIN_TIP]
   right = jnp.stack([-up[:, 1], up[:, 0]], axis=-1)
   squared = jnp.maximum(jnp.square(up).sum(-1), 1e-8)
-  return chin, jnp.stack([right, up], axis=1) / squared[:, None, None]
+  return jnp.stack([right, up], axis=1) / squared[:, None, None]
+
+
+def seen_from_head(points, side):
+  """How far to the right of the chin, and above it, the places of a picture are.
+
+  [B, 468, 2] -> [B, side, side, 2], heights of the face.
+  """
+  chin = points[:, None, None, face_mesh.CHIN_TIP]
+  places = composite.identity_grid(side)[None] - chin
+  return jnp.einsum('bij,bhwj->bhwi', head_axes(points), places)
 
 
 def pose_change(source, target):
@@ -97,14 +107,11 @@ def pose_change(source, target):
   Shift to the right and up (heights of the face), log of the scale, roll (radians), and by how much
   the nose went further right and up than the head, which is how a picture sees yaw and pitch.
   """
-  from_centre, to_centre, along, across = _aligned(source[:, SKULL], target[:, SKULL])
-  _, axes = head_frame(target)
-  nose = target[:, NOSE] - similarity(source[:, SKULL], target[:, SKULL])(source[:, NOSE])
-  shift, nose = (
-    jnp.einsum('bij,bj->bi', axes, x) for x in ((to_centre - from_centre)[:, 0], nose.mean(1))
-  )
-  size = 0.5 * jnp.log(jnp.square(along) + jnp.square(across))
-  turn = jnp.stack([size, jnp.arctan2(across, along)], axis=-1)
+  head = similarity(source[:, SKULL], target[:, SKULL])
+  ways = (head.end - head.start)[:, 0], (target[:, NOSE] - head(source[:, NOSE])).mean(1)
+  shift, nose = (jnp.einsum('bij,bj->bi', head_axes(target), way) for way in ways)
+  size = 0.5 * jnp.log(jnp.square(head.along) + jnp.square(head.across))
+  turn = jnp.stack([size, jnp.arctan2(head.across, head.along)], axis=-1)
   return jnp.concatenate([shift, turn, nose], axis=-1)
 
 
@@ -120,12 +127,11 @@ def body_motion(field, source, target, side):
     source, target: landmarks [B, 468, 2].
   """
   cells, corner, length = BODY
-  chin, axes = head_frame(target)
-  places = composite.identity_grid(side)[None] - chin[:, None, None]
-  seen = jnp.einsum('bij,bhwj->bhwi', axes, places)
-  index = (seen - jnp.array(corner)[None, None, None]) * ((cells - 1) / length)  # [0, cells - 1]
+  from_corner = seen_from_head(target, side) - jnp.array(corner)[None, None, None]
+  index = from_corner * ((cells - 1) / length)  # [0, cells - 1]
   motion = jnp.einsum('bk,hwkc->bhwc', pose_change(source, target), field)
   motion = composite.sample(motion, (index + 0.5) / cells)
+  axes = head_axes(target)
   size = jnp.square(axes).sum((1, 2))[:, None, None, None] / 2.0  # 1 / height^2
   return jnp.einsum('bij,bhwi->bhwj', axes, motion) / size
 
@@ -138,9 +144,7 @@ def above_shoulders(points, side):
 
   Where the half lies was found by trial on people of split `train` (`experiments/release`).
   """
-  chin, axes = head_frame(points)
-  places = composite.identity_grid(side)[None] - chin[:, None, None]
-  height = jnp.einsum('bj,bhwj->bhw', axes[:, 1], places)[..., None]
+  height = seen_from_head(points, side)[..., 1:]
   return jnp.clip((height - HALF) / SHOULDERS, -5.0, 5.0)
 
 
