@@ -8,10 +8,11 @@ for --init_from as well). Then --checkpoint runs/student samples with it. Two ev
 round with --config.model.teacher=runs/student --init_from runs/student
 --config.model.guidance=1 --config.model.student_steps=2 --config.model.substeps=2.
 
-Expected of `lite`: see experiments/steps.
+Expected of `lite`: its teacher's figures with a fifth of the evaluations (experiments/steps).
 """
 
 from configs import motion
+from ifmdm_jax.motion import distill
 
 STUDENTS = {
   'paper': dict(student_steps=4, substeps=4, guidance=2.0),
@@ -37,7 +38,7 @@ def get_config(size='lite'):
   config.model.update(STUDENTS[size])
   config.optim.update(OPTIMS[size])
   config.train.update(TRAIN[size])
-  config.sampler = dict(steps=config.model.student_steps, guidance=1.0, stepper='ddim')
+  config.sampler = distill.advice(config.model)
   return config
 
 

@@ -80,11 +80,10 @@ def make_sampler(size, dtype='float32'):
   stages = []
   for config in (first, second):
     module = importlib.import_module(config.module)
-    init = functools.partial(module.init, config=config)
     if base == 'tiny' and config is first:  # holds constants that random numbers would spoil
-      params = jax.jit(init)(jax.random.key(0))
+      params = testing.fresh_params(module, config)
     else:
-      shapes = jax.eval_shape(init, jax.random.key(0))
+      shapes = jax.eval_shape(functools.partial(module.init, config=config), jax.random.key(0))
       params = testing.random_params({k: v for k, v in shapes.items() if k != 'dis'}, scale=0.02)
     stages.append(Stage(module, config, params))
   return Sampler(

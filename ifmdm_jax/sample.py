@@ -42,13 +42,19 @@ CHECKPOINT = flags.DEFINE_string(
 SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the motion; the same seed gives the same video.', **errors.SHARED
 )
+GUIDED = flags.DEFINE_bool(
+  'guided',
+  False,
+  'Motion by the network that the quick one learned from: slower, any --steps and --guidance.',
+  **errors.SHARED,
+)
 STEPS = flags.DEFINE_integer(
   'steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1, **errors.SHARED
 )
 GUIDANCE = flags.DEFINE_float(
   'guidance',
   None,
-  'How strictly the motion follows the voice; default: as advised.',
+  'How strictly the motion follows the voice, 1 and more; default: as advised.',
   **errors.SHARED,
 )
 MOTION_MEAN = flags.DEFINE_list(
@@ -193,11 +199,13 @@ def sample(
   paste_back=False,
   overwrite=False,
   stream=False,
+  guided=False,
   **options,
 ):
   """Writes the video; returns (frames, seconds it took). All input is checked before the work.
 
   Args:
+    guided: see `ifmdm_jax.load`.
     options: seed, steps, guidance, motion_mean, motion_std of the sampler.
   """
   output = check_output(output, (image, audio), overwrite)
@@ -217,7 +225,7 @@ def sample(
   from ifmdm_jax.pipeline.prep import faces
 
   start = time.monotonic()
-  sampler = ifm.load(checkpoint)
+  sampler = ifm.load(checkpoint, guided=guided)
   portrait = faces.cut(picture, square)
   if stream:
     from ifmdm_jax.video import read
@@ -321,6 +329,7 @@ def main(_):
     PASTE_BACK.value,
     OVERWRITE.value,
     STREAM.value,
+    GUIDED.value,
     **options,
   )
   print(

@@ -87,6 +87,13 @@ def random_params(shapes, seed=0, scale=1.0):
   return jax.tree.map(draw, shapes)
 
 
+def fresh_params(model, config):
+  """What training starts from: `model.init` as one program."""
+  from ifmdm_jax.training import program
+
+  return jax.jit(lambda rng: model.init(rng, config))(program.fresh_key(0))
+
+
 def nhwc(x):
   """[B, C, H, W] -> [B, H, W, C]."""
   return np.ascontiguousarray(np.transpose(np.asarray(x), (0, 2, 3, 1)))

@@ -46,7 +46,7 @@ def sampler():
   second.update(prediction='x_0', learn_sigma=False, audio='whisper_tiny', audio_width=384)
   shapes = jax.eval_shape(lambda rng: motion.init(rng, second), jax.random.key(0))
   return Sampler(
-    Stage(autoencoder, first, jax.jit(lambda rng: autoencoder.init(rng, first))(jax.random.key(0))),
+    Stage(autoencoder, first, testing.fresh_params(autoencoder, first)),
     Stage(motion, second, testing.random_params(shapes, scale=0.1)),
     motion.frozen(second),
     features.load('whisper_tiny'),

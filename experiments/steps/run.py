@@ -223,7 +223,7 @@ def main(_):
     decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
 
-  samplers = {'teacher': ifm.load(_CHECKPOINT.value)}
+  samplers = {'teacher': ifm.load(_CHECKPOINT.value, guided=True)}
   if _MOTION.value:
     samplers['teacher'] = with_motion(samplers['teacher'], _MOTION.value)
   if _STUDENT.value:
@@ -255,6 +255,7 @@ def main(_):
         add(name, WHOLE, guidance=guidance)
   elif _WHAT.value == 'student':
     for plan in (WHOLE, LIVE):
+      add('teacher', plan)
       for steps in (4, 2, 1):
         add('student', plan, steps=steps, guidance=1.0, stepper='ddim')
   else:

@@ -15,6 +15,7 @@ import pathlib
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from ifmdm_jax.diffusion import steppers
@@ -24,6 +25,24 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.motion import model
 
 init = model.init
+
+
+def advice(config):
+  """How a student wants to be sampled with: `config.sampler` of configs/distill.py."""
+  return ml_collections.ConfigDict(dict(steps=config.student_steps, guidance=1.0, stepper='ddim'))
+
+
+def check(config, steps, guidance):
+  """Raises InputError where `config.model` is a student's and has not learned what is asked."""
+  learned = config.get('student_steps')
+  if not learned:
+    return
+  taught = [n for n in range(1, learned + 1) if learned % n == 0]  # all or every so many of them
+  if steps not in taught or guidance != 1:
+    raise InputError(
+      f'expected {", ".join(map(str, taught))} steps and guidance 1 of a student, got {steps} and '
+      f'{guidance}: leave both out, or take its teacher, ifm.load(guided=True) or --guided'
+    )
 
 
 def frozen(config):

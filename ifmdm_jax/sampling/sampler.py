@@ -20,6 +20,7 @@ import numpy as np
 
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.motion import distill
 from ifmdm_jax.motion import model as motion_model
 from ifmdm_jax.sampling.plan import FEATURES_PER_FRAME, Listener, Plan
 from ifmdm_jax.sampling.programs import Jitted
@@ -265,6 +266,7 @@ class Sampler:
     """What `dream` is told, defaults filled in."""
     given = dict(steps=steps, guidance=guidance, stepper=stepper)
     chosen = {k: self.defaults[k] if v is None else v for k, v in given.items()}
+    distill.check(self._motion.config, chosen['steps'], chosen['guidance'])
     return dict(chosen, steps=spacing(chosen['steps']), guidance=float(chosen['guidance']))
 
   def controls(self, portrait, seed=0, motion_mean=0.0, motion_std=1.0):

@@ -72,7 +72,7 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
     hosts.say(f'resumed from {checkpoints.folder} at step {int(state.step)}')
     _tell_changes(meta['config'], json.loads(config.to_json()))
   else:
-    state = run.init(key)  # straight into its shardings
+    state = run.init(program.fresh_key(settings.seed))  # straight into its shardings
     if init_from:
       state = _start_from(state, init_from, settings.take)
   frozen = program.frozen(run, config)

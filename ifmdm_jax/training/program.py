@@ -69,6 +69,14 @@ def module(config, section):
     raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
 
 
+def fresh_key(seed):
+  """Key for fresh weights, of the generator whose programs compile in a fifth of Threefry's time.
+
+  The same weights on any number of devices; others on another kind of device or version of XLA.
+  """
+  return jax.random.key(seed, impl='rbg')
+
+
 def build(config, devices=None):
   """Config -> Program; nothing is computed. `devices`: all by default."""
   train = settings(config)
@@ -77,7 +85,7 @@ def build(config, devices=None):
 
   # Model
   model = module(config, 'model')
-  key = jax.random.key(train.seed)
+  key = fresh_key(train.seed)
   params = jax.eval_shape(lambda rng: model.init(rng, config.model), key)
   of = dict(compute=train.compute, remat=train.remat, pieces=train.pieces)
   options = dict(

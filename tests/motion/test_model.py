@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from ifmdm_jax import testing
 from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.motion import model
@@ -40,7 +41,7 @@ def weights(objective):
   """Parameters without zero-initialised layers, from the names of what differs."""
   config = config_of('tiny', **dict(objective))
   draw = np.random.default_rng(0).standard_normal
-  params = jax.jit(lambda: model.init(jax.random.key(0), config))()
+  params = testing.fresh_params(model, config)
   return jax.tree.map(lambda p: np.asarray(p) + np.float32(0.1) * draw(p.shape, np.float32), params)
 
 

@@ -50,9 +50,8 @@ def sampler():
 
   # Fresh transformers answer zero (adaLN-Zero): give every weight a value.
   shapes = jax.eval_shape(lambda rng: motion.init(rng, second), jax.random.key(0))
-  init = jax.jit(lambda rng: autoencoder.init(rng, first))
   return Sampler(
-    Stage(autoencoder, first, init(jax.random.key(0))),
+    Stage(autoencoder, first, testing.fresh_params(autoencoder, first)),
     Stage(motion, second, testing.random_params(shapes, scale=0.1)),
     units.Units(statistics, direction < 20, ~lips, octaves=True),
     Loudness(),

@@ -197,6 +197,7 @@ def loss(params, batch, rng, *, config, step, frozen):
   photo, bare: L1 of the picture with and without paint, mouth, its inside and eyes weighted; paint:
   L1 of the paint around mouth and eyes, even where the mask hides it; inner: the same between the
   lips, a small place that would else be outvoted; haze: mask anywhere but around mouth and eyes;
+  shown: mask over teeth that the portrait shows, seen or not: they are to stay its own;
   missing: what the head leaves to the landmarks; held: the correction shall leave landmarks
   where they are; rough: it shall be smooth; static: what did not move shall not be moved; folds:
   squared gradient of the flow; perceptual: VGG-16 on the mouth; lpips: LPIPS (AlexNet) of the whole
@@ -216,8 +217,12 @@ def loss(params, batch, rng, *, config, step, frozen):
   difference_to = lambda x: (weight * jnp.abs(x - target)).mean((1, 2, 3))
 
   allowed = shrink(jnp.maximum(mouth, eyes), drawing.mask.shape[1])
+  parted, unseen, _ = geometry.anchored_mouth(
+    jnp.repeat(batch['source_points'], targets, axis=0), points, drawing.mask.shape[1]
+  )
+  shown = parted * (1.0 - unseen)
   error = jnp.abs(drawing.paint - shrink(target, drawing.paint.shape[1])).mean(-1, keepdims=True)
-  within = lambda place: (error * place).sum((1, 2, 3)) / (place.sum((1, 2, 3)) + 1.0)
+  within = lambda values, place: (values * place).sum((1, 2, 3)) / (place.sum((1, 2, 3)) + 1.0)
 
   correction = 100.0 * (drawing.grid - drawing.base)
   carriers = points[:, geometry.CARRIERS, None]
@@ -228,9 +233,10 @@ def loss(params, batch, rng, *, config, step, frozen):
   terms = dict(
     photo=mean_over(difference_to(picture), seen),
     bare=mean_over(difference_to(bare), seen),
-    paint=mean_over(within(allowed), seen),
-    inner=mean_over(within(shrink(inside, error.shape[1])), seen),
+    paint=mean_over(within(error, allowed), seen),
+    inner=mean_over(within(error, shrink(inside, error.shape[1])), seen),
     haze=(drawing.mask * (1.0 - allowed)).mean(),
+    shown=within(drawing.mask, shown).mean(),
     missing=100.0 * jnp.abs(drawing.missing).mean(),
     held=jnp.abs(composite.sample(correction, carriers)).mean(),
     rough=jnp.abs(jnp.diff(correction, axis=1)).mean()
@@ -255,7 +261,7 @@ def loss(params, batch, rng, *, config, step, frozen):
 
 
 TERMS = (
-  'photo', 'bare', 'paint', 'inner', 'haze', 'missing', 'held', 'rough', 'static', 'folds',
+  'photo', 'bare', 'paint', 'inner', 'haze', 'shown', 'missing', 'held', 'rough', 'static', 'folds',
   'perceptual', 'lpips',
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ def batch(tmp_path_factory):
 @pytest.fixture(scope='module')
 def tiny():
   config = configs.get_config('tiny').model
-  return config, model.init(jax.random.key(0), config)
+  return config, testing.fresh_params(model, config)
 
 
 def loss(params, batch, config, step=0):

@@ -13,7 +13,7 @@ RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head do
 @pytest.fixture(scope='module')
 def tiny():
   config = configs.get_config('tiny').model
-  return config, model.init(jax.random.key(0), config)
+  return config, testing.fresh_params(model, config)
 
 
 def picture(seed, side=64):
