@@ -3,12 +3,15 @@
   python -m ifmdm_jax.prepare --source CLIPS --output runs/cache
   python experiments/release/train.py --stage autoencoder --minutes 9
   python experiments/release/train.py --stage motion --minutes 9
-  python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion --output runs/lite
+  python experiments/release/train.py --stage student --minutes 9
+  python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion \
+      --student runs/student --output runs/lite
 
 The same command goes on where the last piece ended; a piece is a row of `pieces.csv`. `--licence`
 takes only clips and stills whose licence or provenance it finds; `--licence open`, the pattern OPEN
 below, nothing but CC BY, works of governments and generated faces, trains beside the other weights
-in runs/autoencoder_open and runs/motion_open. What follows `--` goes to the trainer:
+in runs/autoencoder_open, runs/motion_open and runs/student_open. What follows `--` goes to the
+trainer:
 
   ... --stage autoencoder --minutes 60 -- --config.model.loss.perceptual=1.0
 """
@@ -31,6 +34,7 @@ HERE = pathlib.Path(__file__).parent
 STAGES = {
   'autoencoder': ('configs/autoencoder.py:lite', 'val/psnr'),
   'motion': ('configs/motion.py:lite', 'val/mse'),
+  'student': ('configs/distill.py:lite', 'val/mse'),
 }
 WINDOW = 65  # frames, as data.frames of configs/motion.py
 COLUMNS = 'stage,licence,from_step,to_step,minutes,machine,measure,value,arguments'.split(',')
@@ -54,7 +58,10 @@ def last(log, name):
 
 
 def units(runs, licence, workdir):
-  """The file of code and feature statistics: of the cache, or of what has the licence alone."""
+  """The file of code and feature statistics: of the cache, or of what has the licence alone.
+
+  `workdir` is that of stage 2, whose student sees codes as it does.
+  """
   if not licence:
     return runs / 'cache' / 'motion' / 'statistics.npz'
   path = workdir / 'statistics.npz'
@@ -71,17 +78,19 @@ def main(arguments):
   name = '{}_open' if licence == 'open' else '{}'
   licence = OPEN if licence == 'open' else licence
   config, measure = STAGES[_STAGE.value]
-  workdir = runs / name.format(_STAGE.value)
+  workdir, teacher = (runs / name.format(stage) for stage in (_STAGE.value, 'motion'))
   command = [
     *(sys.executable, '-m', 'ifmdm_jax.train', '--config', config, '--workdir', str(workdir)),
     *(f'--max_minutes={_MINUTES.value}', f'--config.data.cache={runs / "cache"}'),
     f'--config.data.licence={licence}',
   ]
-  if _STAGE.value == 'motion':
+  if _STAGE.value in ('motion', 'student'):
     command += [
-      f'--config.model.units={units(runs, licence, workdir)}',
+      f'--config.model.units={units(runs, licence, teacher)}',
       f'--config.data.autoencoder={runs / name.format("autoencoder")}',
     ]
+  if _STAGE.value == 'student':
+    command += [f'--init_from={teacher}', f'--config.model.teacher={teacher}']
   before, began = last(workdir / 'log.csv', 'train/loss')[0], time.monotonic()
   status = subprocess.run([*command, *arguments[1:]], check=False).returncode
   if status:
