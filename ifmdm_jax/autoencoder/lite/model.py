@@ -3,7 +3,7 @@
 The motion code is linear in the landmarks of a face mesh (`perception/mesh.py`); a matte
 (`perception/person.py`) cuts the person out of the background. The weights of both and the code's
 own are constants among the parameters: nothing here trains them. What is trained is how a portrait
-moves with its landmarks, what was behind it, and what is painted where moving pixels is not enough.
+moves with its landmarks, and what is painted where moving pixels is not enough.
 """
 
 from typing import NamedTuple

@@ -83,7 +83,7 @@ class Encoder(nn.Module):
 
 
 class SourceEncoder(nn.Module):
-  """A small U-Net over the portrait: features to warp, what goes with the head, what is behind."""
+  """A small U-Net over the portrait: features to warp, and what of it goes with the head."""
 
   widths: tuple[int, ...] = (32, 64, 128, 160)
   fine: int = 24
@@ -101,17 +101,12 @@ class SourceEncoder(nn.Module):
     fine = conv(self.fine)(act(conv(self.widths[0])(y)))
     person = composite.halve(matte)
     seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
-    # Small at first: an untrained network adds little to what geometry says.
-    small = lambda features, name, kernel: conv(
-      features, kernel=kernel, kernel_init=normal(5e-3), name=name
-    )
     prior = geometry.above_shoulders(points, x.shape[1])
-    follows = nn.sigmoid(prior + small(1, 'follows', 1)(seen))
+    # Small at first: an untrained network adds little to what geometry says.
+    follows = prior + conv(1, kernel=1, kernel_init=normal(5e-3), name='follows')(seen)
     thumb = composite.halve(image)
-    seen = jnp.concatenate([act(group_norm(fine)), thumb, person], axis=-1)
-    known = 1.0 - composite.grown(person, composite.RIM)
-    behind = composite.fill(thumb, known) + small(3, 'behind', 3)(seen)
-    return Source(fine, coarse, follows, thumb, behind, points)
+    behind = composite.fill(thumb, known=1.0 - composite.grown(person, composite.RIM))
+    return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, points)
 
 
 class FilmBlock(nn.Module):
@@ -140,7 +135,8 @@ class Decoder(nn.Module):
   directions: int = 64
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
   opened: float = 0.0  # and between the lips at sigmoid(opened)
-  shade: float = 0.6  # how much darker paint starts there
+  shade: float = 0.6  # how much darker paint starts there,
+  depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
   def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
@@ -182,7 +178,8 @@ class Decoder(nn.Module):
     mask = unseen + (1.0 - unseen) * mask
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
-    blurred = (blurred + 1.0) * (1.0 - self.shade * inside) - 1.0
+    dark = self.shade * inside + (self.depth - self.shade) * unseen
+    blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
     return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
 
 
