@@ -64,6 +64,21 @@ def test_the_mask_starts_closed_but_between_the_lips(tiny):
   assert float(jnp.where(mouth > 0, 0.0, drawing.mask).mean()) < 0.05
 
 
+def test_a_mouth_that_the_portrait_kept_closed_opens_dark(tiny):
+  config, params = tiny
+  appearance = model.portrait(params, picture(2), config).appearance
+  points, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
+  points[0, geometry.LOWER_LIP] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
+  points[0, geometry.UPPER_LIP] = points[0, geometry.LOWER_LIP]
+  moved[0, geometry.LOWER_LIP[1:-1], 1] = 0.3
+  white = appearance._replace(points=points, thumb=jnp.ones_like(appearance.thumb))
+  drawing = model.apply(params, config, 'draw', white, jnp.full((1, 20), 3.0), moved)
+  paint, side = drawing.paint[0], drawing.paint.shape[1]
+  assert float(paint[int(0.65 * side), side // 2].max()) < -0.5  # white was 1
+  assert float(drawing.mask[0, int(0.65 * side), side // 2, 0]) > 0.9
+  assert float(paint[side - 4, side // 2].min()) > 0.5
+
+
 def test_directions_are_orthogonal_in_the_decoder(tiny):
   _, params = tiny
   q = jnp.linalg.qr(params['network']['decoder']['directions'])[0]
