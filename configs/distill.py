@@ -16,7 +16,7 @@ from ifmdm_jax.motion import distill
 
 STUDENTS = {
   'paper': dict(student_steps=4, substeps=4, guidance=2.0),
-  'lite': dict(student_steps=4, substeps=3, guidance=1.5),
+  'lite': dict(student_steps=4, substeps=3, guidance=2.0),
   'tiny': dict(student_steps=2, substeps=2, guidance=1.5),  # tests
 }
 OPTIMS = {

@@ -49,7 +49,7 @@ TRAIN = {
 
 SAMPLERS = {
   'paper': dict(steps=25, guidance=2.0),
-  'lite': dict(steps=10, guidance=1.5),
+  'lite': dict(steps=10, guidance=2.0),
   'tiny': dict(steps=3, guidance=1.5),
 }
 COMMON = dict(
