@@ -36,17 +36,26 @@ def trained(workdir):
 
 
 def save(folder, autoencoder_run, motion_run, student_run=None):
-  """Writes a release from two or three workdirs."""
+  """Writes a release from two or three workdirs.
+
+  Raises:
+    InputError: the student sees codes and features in other units than stage 2.
+  """
   from ifmdm_jax.training import checkpoints
 
   folder = pathlib.Path(folder)
+  workdirs = dict(autoencoder=autoencoder_run, motion=motion_run, student=student_run)
+  runs = {name: checkpoints.load(workdir) for name, workdir in workdirs.items() if workdir}
+  if 'student' in runs:
+    ours, theirs = (pathlib.Path(runs[name][0].model.units) for name in ('student', 'motion'))
+    if ours.read_bytes() != theirs.read_bytes():
+      raise InputError(
+        f'expected a student in the units of its teacher, {theirs}, got {ours}: '
+        'pass the stage 2 that it was distilled from'
+      )
   folder.mkdir(parents=True, exist_ok=True)
   configs = {}
-  runs = dict(autoencoder=autoencoder_run, motion=motion_run, student=student_run)
-  for name, run in runs.items():
-    if run is None:
-      continue
-    config, params = checkpoints.load(run)
+  for name, (config, params) in runs.items():
     checkpoints.write_weights(folder / f'{name}.safetensors', params)
     configs[name] = json.loads(config.model.to_json())
     if name == 'motion':
