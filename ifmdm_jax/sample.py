@@ -136,7 +136,7 @@ def find_square(image, face=None, name='the picture'):
       f'expected --face 1 to {len(found)}, got {face}: {name} shows '
       f'{len(found)} face{"s" * (len(found) > 1)}, the largest first'
     )
-  points, _ = faces.FaceMesh().landmarks(image, found[(face or 1) - 1])
+  points, _ = faces.FaceMesh(faces.LOOKS).landmarks(image, found[(face or 1) - 1])
   x0, y0, side = faces.crop_square(points, image.shape)
   if side < 64:
     raise InputError(

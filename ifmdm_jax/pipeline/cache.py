@@ -98,7 +98,7 @@ def build(root, output, size=256, matte=False):
       f'with files like clip.mp4'
     )
   manifest = read_manifest(root)
-  entries, mesh = [], faces.FaceMesh()
+  entries, mesh = [], faces.FaceMesh(faces.LOOKS)
   for video in tqdm(videos, desc='clips', unit='clip'):
     relative = str(video.relative_to(root))
     row = manifest.get(relative, {})
@@ -161,7 +161,7 @@ def build_stills(root, output, size, matte=False):
   """Brings `output`/stills up to date with `root`/stills, where there is one."""
   root, output = pathlib.Path(root).resolve(), pathlib.Path(output)
   if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
-    _write_stills(root, output / 'stills', size, read_manifest(root), faces.FaceMesh())
+    _write_stills(root, output / 'stills', size, read_manifest(root), faces.FaceMesh(faces.LOOKS))
   if matte and (output / 'stills' / 'index.json').exists():
     _write_mattes(output / 'stills')
 
@@ -173,10 +173,12 @@ def _write_stills(root, folder, size, manifest, mesh):
   detector, frames, landmarks, entries = faces.FaceDetector(), [], [], []
   for path in tqdm(paths, desc='stills', unit='picture'):
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    if path.name in known:
-      points = known[path.name][: face_mesh.POINTS].astype(np.float32)
+    extent = np.float32(picture.shape[1::-1])
+    if path.name in known:  # of whatever program: where to look
+      guess = known[path.name][: face_mesh.POINTS].astype(np.float32) * extent
+      points = mesh.landmarks(picture, guess)[0] / extent
     else:
-      points = mesh.track([picture], detector)[0] / np.float32(picture.shape[1::-1])
+      points = mesh.track([picture], detector)[0] / extent
     if not np.isfinite(points).all():
       continue
     row = manifest.get(f'stills/{path.name}', {})

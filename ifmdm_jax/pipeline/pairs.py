@@ -91,7 +91,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     if cache.is_records(folder):
       lengths = self._open_records()
     else:
-      landmarks = [landmark_code.smooth(c.landmarks) for c in self.clips]
+      landmarks = [c.landmarks for c in self.clips]
       whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
       self.clips = [self.clips[i] for i in whole]
       self.landmarks = [landmarks[i] for i in whole]
@@ -123,12 +123,12 @@ class Pairs(grain.sources.RandomAccessDataSource):
     from ifmdm_jax.pipeline.records import Lazy  # plain arrays need no tensorflow-datasets
 
     count = len(self.clips)
-    smooth = lambda i: landmark_code.smooth(self.clips[i].landmarks)
-    self.landmarks = Lazy(smooth, count)
+    landmarks = lambda i: self.clips[i].landmarks
+    self.landmarks = Lazy(landmarks, count)
     self.frames = Lazy(lambda i: self.clips[i].frames, count)
-    self.openings = Lazy(lambda i: face_mesh.mouth_opening(smooth(i)), count)
+    self.openings = Lazy(lambda i: face_mesh.mouth_opening(landmarks(i)), count)
     some = range(0, count, -(-count // 50))  # faces enough to tell left from right
-    self.mirror = landmark_code.mirror_indices(np.mean([smooth(i).mean(0) for i in some], 0))
+    self.mirror = landmark_code.mirror_indices(np.mean([landmarks(i).mean(0) for i in some], 0))
     return [len(clip) for clip in self.clips]
 
   def __len__(self):

@@ -151,7 +151,9 @@ def composite(portrait, drawing):
   # A head cut by the upper edge ends there; shoulders go on at the others.
   below_edge = jnp.clip(1.0 + side * grid[..., 1:], 0.0, 1.0)
   colours, share = person[..., :3], below_edge * person[..., 3:]
-  share = 1.0 - moving * (1.0 - share)  # what stands still is the portrait itself
-  bare = portrait.background + share * (colours - portrait.background)
+  # Beside a person who moves is what was behind; far from there the portrait itself, unmoved.
+  source = portrait.person[..., :3]
+  beside = source + moving * (portrait.background - source)
+  bare = beside + share * (colours - beside)
   mask = upsample(drawing.mask, side)
   return bare + mask * (upsample(drawing.paint, side) - bare), bare

@@ -194,7 +194,8 @@ def animate(params, batch, config):
 def loss(params, batch, rng, *, config, step, frozen):
   """Weighted sum of the terms in `config.loss`; lengths are per cent of the side.
 
-  photo, bare: L1 of the picture with and without paint, mouth, its inside and eyes weighted; paint:
+  photo, bare: L1 of the picture with and without paint, mouth, its inside and eyes weighted;
+  squared: squared error of the picture, the face weighted: a few large errors count; paint:
   L1 of the paint around mouth and eyes, even where the mask hides it; inner: the same between the
   lips, a small place that would else be outvoted; haze: mask anywhere but around mouth and eyes;
   shown: mask over teeth that the portrait shows, seen or not: they are to stay its own;
@@ -233,6 +234,9 @@ def loss(params, batch, rng, *, config, step, frozen):
   terms = dict(
     photo=mean_over(difference_to(picture), seen),
     bare=mean_over(difference_to(bare), seen),
+    squared=mean_over(
+      ((1.0 + weights.face * face) * jnp.square(picture - target)).mean((1, 2, 3)), seen
+    ),
     paint=mean_over(within(error, allowed), seen),
     inner=mean_over(within(error, shrink(inside, error.shape[1])), seen),
     haze=(drawing.mask * (1.0 - allowed)).mean(),
@@ -261,8 +265,8 @@ def loss(params, batch, rng, *, config, step, frozen):
 
 
 TERMS = (
-  'photo', 'bare', 'paint', 'inner', 'haze', 'shown', 'missing', 'held', 'rough', 'static', 'folds',
-  'perceptual', 'lpips',
+  'photo', 'bare', 'squared', 'paint', 'inner', 'haze', 'shown', 'missing', 'held', 'rough',
+  'static', 'folds', 'perceptual', 'lpips',
 )  # fmt: skip
 
 

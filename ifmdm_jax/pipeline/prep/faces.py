@@ -2,7 +2,7 @@
 
 YuNet finds boxes, MediaPipe's face mesh finds the points; both run in OpenCV on one core from files
 in `ifmdm_jax/weights` (their licences: NOTICE.md there). Pictures are uint8 RGB [H, W, 3], places
-are pixels (x, y) with the origin at the upper left corner.
+are pixels (x, y) from the upper left corner; the middle of the first pixel is (0.5, 0.5).
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from ifmdm_jax.errors import InputError
 
 LEFT_EYE, RIGHT_EYE = 33, 263  # outer corners, left as in the picture
 MESH_SIDE = 192  # pixels the mesh network looks at
+LOOKS = 4  # after which it hardly matters where the first one was
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Roi:
     return cls.around(points.min(0), points.max(0), points[[LEFT_EYE, RIGHT_EYE]])
 
   def to_picture(self):
-    """[2, 3]: from the network's pixels to the picture's."""
+    """[2, 3]: from places in the network's square, 0 to 192, to places in the picture."""
     scale = self.side / MESH_SIDE
     turn = scale * np.array(
       [[np.cos(self.angle), -np.sin(self.angle)], [np.sin(self.angle), np.cos(self.angle)]]
@@ -101,24 +102,33 @@ class Roi:
 
 
 class FaceMesh:
-  """MediaPipe face mesh (Kartynnik et al. 2019), 468 points in pixels, 2 to 4 ms a look."""
+  """MediaPipe face mesh (Kartynnik et al. 2019), 468 points in pixels, 2 to 4 ms a look.
 
-  def __init__(self):
-    self.net = bundled.network('face_landmark.tflite')
+  `looks`: at each picture. One is enough to follow a face; after several the points no longer
+  depend on where the first look was, and are those that a sampler reads (`perception.mesh`).
+  """
+
+  def __init__(self, looks=1):
+    self.net, self.looks = bundled.network('face_landmark.tflite'), looks
 
   def landmarks(self, image, where) -> tuple[np.ndarray, float]:
     """Points float32 [468, 2] and the probability that a face is there.
 
-    `where`: a `Face` (then a second look refines the first), or the points of the frame before.
+    `where`: a `Face` (one more look then), or points: of the frame before, or a guess.
     """
     if isinstance(where, Face):
       where, _ = self._look(image, Roi.of_face(where))
-    return self._look(image, Roi.of_landmarks(where))
+    for _ in range(self.looks):
+      where, presence = self._look(image, Roi.of_landmarks(where))
+    return where, presence
 
   def _look(self, image, roi):
     to_picture = roi.to_picture()
+    # OpenCV counts from the middle of the first pixel.
+    pixels = to_picture.copy()
+    pixels[:, 2] += to_picture[:, :2] @ [0.5, 0.5] - 0.5
     patch = cv2.warpAffine(
-      image, to_picture, (MESH_SIDE, MESH_SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+      image, pixels, (MESH_SIDE, MESH_SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     )
     self.net.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
     points, presence = self.net.forward(['conv2d_20', 'conv2d_30'])

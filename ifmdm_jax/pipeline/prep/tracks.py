@@ -121,7 +121,7 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
     shortest, longest: frames; longer takes become pieces that follow each other, none of them
       shorter than `shortest`.
   """
-  detector, mesh, cuts = faces.FaceDetector(), faces.FaceMesh(), Cuts()
+  detector, mesh, cuts = faces.FaceDetector(), faces.FaceMesh(faces.LOOKS), Cuts()
   living, people, since = [], 0, 0
   for number, frame in enumerate(frames):
     if cuts(frame):

@@ -194,6 +194,17 @@ def test_a_head_that_moves_away_leaves_the_background_behind():
   np.testing.assert_allclose(picture[0, 32, 16], blue, atol=1e-5)
 
 
+def test_a_background_that_hardly_moves_does_not_move_at_all():
+  source = np.asarray(jax.random.uniform(jax.random.key(0), (1, 64, 64, 3)))
+  matte = np.zeros((1, 64, 64, 1), np.float32)
+  layers = composite.layers(source, matte, np.zeros((1, 16, 16, 3), np.float32))
+  sway = 0.1 * composite.STILL
+  grid = composite.identity_grid(32)[None] + sway
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  np.testing.assert_allclose(composite.composite(layers, drawing)[0], source, atol=1e-6)
+
+
 def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
   blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
   person = np.ones((1, 64, 64, 1), np.float32)

@@ -57,6 +57,14 @@ def test_mesh_and_detector_agree_on_the_eyes(portrait, detector, points):
   np.testing.assert_allclose(middles, detector(portrait)[0].eyes, atol=5)
 
 
+def test_after_several_looks_it_does_not_matter_where_the_first_one_was(portrait, points):
+  mesh = faces.FaceMesh(faces.LOOKS)
+  settled, _ = mesh.landmarks(portrait, points)
+  side = np.linalg.norm(settled[10] - settled[152])
+  for guess in (points + 0.1 * side, points.mean(0) + 1.2 * (points - points.mean(0))):
+    assert np.abs(mesh.landmarks(portrait, guess)[0] - settled).mean() < 0.002 * side
+
+
 @pytest.mark.parametrize('degrees', [0, 25, -40])
 def test_landmarks_move_with_the_picture(portrait, detector, mesh, points, degrees):
   matrix = cv2.getRotationMatrix2D((226, 127), degrees, 1.1)
