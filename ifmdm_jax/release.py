@@ -107,6 +107,11 @@ def load(path=None, *, guided=False):
         f'{folder} names no stage 1 to draw with: expected a run of stage 2, one imported with '
         '--autoencoder, or a release; make one with python -m ifmdm_jax.release'
       )
+    if guided and 'teacher' in config.model:
+      raise InputError(
+        f'{folder} is the run of a student: expected a release for guided motion, or the run of '
+        f'its teacher; pass {config.model.teacher}, or leave --guided out'
+      )
     autoencoder = sampler.Stage(*trained(config.data.autoencoder))
     motion = sampler.Stage(*trained(folder))
     advice = config.sampler

@@ -44,3 +44,12 @@ def test_a_student_is_released_beside_its_teacher_and_with_no_other(tmp_path, mo
   with pytest.raises(InputError, match='expected a student in the units of its teacher'):
     release.save(tmp_path / 'wrong', 'first', 'second', 'student')
   assert not (tmp_path / 'wrong').exists()
+
+
+def test_the_run_of_a_student_has_no_teacher_in_it(tmp_path, monkeypatch):
+  (tmp_path / 'checkpoints').mkdir()
+  config = distill.get_config('tiny')
+  config.model.teacher = 'runs/elsewhere'
+  monkeypatch.setattr(checkpoints, 'load', lambda folder: (config, {}))
+  with pytest.raises(InputError, match='run of a student.*pass runs/elsewhere'):
+    ifm.load(tmp_path, guided=True)
