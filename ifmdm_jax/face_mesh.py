@@ -95,6 +95,18 @@ OVAL = [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288,
         172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]  # fmt: skip
 LIPS = [61, 291, 0, 17, 37, 267, 84, 314, 13, 14]  # enough for a box
 LEFT_CORNER, RIGHT_CORNER = 33, 263  # outer corners of the eyes, left as in the picture
+MIDDLE = [0, 1, 2, 4, 5, 6, *range(8, 20), 94, 151, 152, 164, 168, 175, 195, 197, 199, 200]
+
+
+def _mirror():
+  """The mesh numbers one side of the face up to 247, then the other one in the same order."""
+  one = [i for i in range(248) if i not in MIDDLE]
+  index = np.arange(POINTS)
+  index[one], index[248:] = index[248:], one
+  return index
+
+
+MIRROR = _mirror()  # for each point its number in a mirrored picture
 
 
 def height(landmarks):

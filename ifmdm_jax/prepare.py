@@ -224,7 +224,7 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
   from ifmdm_jax.pipeline import cache, motion
 
   if autoencoder is None:
-    read = _landmark_reader(cache.clips(cache_folder))
+    read = _landmark_reader()
   else:
     read = _frame_reader(autoencoder, batch)
 
@@ -266,19 +266,17 @@ def _frame_reader(autoencoder, batch):
   return read
 
 
-def _landmark_reader(clips):
+def _landmark_reader():
   """The same from landmarks alone; None for a clip whose face was lost."""
   from ifmdm_jax.pipeline import landmark_code
 
   code = landmark_code.load()
-  mean = np.nanmean([np.nanmean(clip.landmarks, axis=0) for clip in clips], axis=0)
-  mirror = landmark_code.mirror_indices(mean)
 
   def read(clip, count):
     points = landmark_code.smooth(clip.landmarks)[:count]
     if not np.isfinite(points).all():
       return None
-    flipped = points[:, mirror] * np.float32([-1, 1]) + np.float32([1, 0])
+    flipped = points[:, face_mesh.MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
     return code(points), code(flipped)
 
   return read

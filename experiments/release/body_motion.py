@@ -31,7 +31,7 @@ from configs import autoencoder as configs
 from ifmdm_jax import errors
 from ifmdm_jax.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.perception import person
-from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.pipeline import cache
 from ifmdm_jax.training import checkpoints
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Of ready clips, 256 px.', **errors.SHARED)
@@ -110,7 +110,7 @@ def collect(params, licence):
   people = sorted({clip.person for clip in clips})
   rng, rows = np.random.default_rng(0), []
   for clip in tqdm(clips, 'clips', disable=None):
-    points = landmark_code.smooth(clip.landmarks)
+    points = clip.landmarks
     if not np.isfinite(points).all():
       continue
     for start in rng.integers(len(points), size=SOURCES):

@@ -10,7 +10,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-import scipy.optimize
 
 from ifmdm_jax import face_mesh
 
@@ -28,13 +27,6 @@ def smooth(track):
   """[1, 2, 1] / 4 over time; ends repeat. [T, ...] -> [T, ...]."""
   padded = np.concatenate([track[:1], track, track[-1:]])
   return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-
-
-def mirror_indices(mean_face):
-  """For each point of the mesh its mirror image's index, from a mean face [468, 2]."""
-  flipped = mean_face * [-1, 1] + [2 * mean_face[:, 0].mean(), 0]
-  cost = np.linalg.norm(mean_face[:, None] - flipped[None], axis=-1)
-  return scipy.optimize.linear_sum_assignment(cost)[1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache, landmark_code, loader
+from ifmdm_jax.pipeline import cache, loader
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
 STILL_MOTION = dict(scale=0.06, turn=0.12, shift=0.04)
@@ -97,7 +97,6 @@ class Pairs(grain.sources.RandomAccessDataSource):
       self.landmarks = [landmarks[i] for i in whole]
       self.frames = [c.frames for c in self.clips]
       self.openings = [face_mesh.mouth_opening(track) for track in self.landmarks]
-      self.mirror = landmark_code.mirror_indices(np.mean([t.mean(0) for t in self.landmarks], 0))
       lengths = [len(track) for track in self.landmarks]
     self.stills = cache.stills(folder, split, licence)
     self.targets, self.augment, self.gap, self.size = targets, augment, gap, size
@@ -127,8 +126,6 @@ class Pairs(grain.sources.RandomAccessDataSource):
     self.landmarks = Lazy(landmarks, count)
     self.frames = Lazy(lambda i: self.clips[i].frames, count)
     self.openings = Lazy(lambda i: face_mesh.mouth_opening(landmarks(i)), count)
-    some = range(0, count, -(-count // 50))  # faces enough to tell left from right
-    self.mirror = landmark_code.mirror_indices(np.mean([landmarks(i).mean(0) for i in some], 0))
     return [len(clip) for clip in self.clips]
 
   def __len__(self):
@@ -202,7 +199,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
   def _augment(self, pictures, points, rng):
     matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
     if rng.random() < 0.5:
-      matrix, points = flip(matrix), points[:, self.mirror]
+      matrix, points = flip(matrix), points[:, face_mesh.MIRROR]
     moved = [cv2.LUT(move_picture(p, matrix), table[None]) for p in pictures]
     return np.stack(moved), move_points(points, matrix)
 

@@ -36,13 +36,5 @@ def test_moving_the_head_as_a_whole_leaves_the_lips_alone(tracks):
   assert change[landmark_code.BLOCK['lips']].max() < 0.3 * change[landmark_code.BLOCK['pose']].max()
 
 
-def test_mirror_swaps_sides():
-  rng = np.random.default_rng(0)
-  half = rng.uniform(0.05, 0.4, (234, 2))
-  face = np.concatenate([half * [-1, 1], half * [1, 1]]) + [0.5, 0.0]
-  mirror = landmark_code.mirror_indices(face)
-  np.testing.assert_array_equal(mirror, np.r_[np.arange(234, 468), np.arange(234)])
-
-
 def test_smoothing_keeps_constants_and_length():
   np.testing.assert_allclose(landmark_code.smooth(np.full((5, 2), 3.0)), 3.0)

@@ -26,6 +26,9 @@ SKULL = np.array(face_mesh.RIGID)
 # Left corner to right corner, along the upper and the lower inner lip.
 UPPER_LIP = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
 LOWER_LIP = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
+# Inner and outer points of either lip without the corners, pair by pair.
+UPPER_PAIRS = UPPER_LIP[1:-1], np.array([185, 40, 39, 37, 0, 267, 269, 270, 409])
+LOWER_PAIRS = LOWER_LIP[1:-1], np.array([146, 91, 181, 84, 17, 314, 405, 321, 375])
 REACH, FADE = 0.03, 0.08  # the face moves what is this near; beyond, its pull fades
 
 
@@ -134,6 +137,30 @@ def body_motion(field, source, target, side):
   axes = head_axes(target)
   size = jnp.square(axes).sum((1, 2))[:, None, None, None] / 2.0  # 1 / height^2
   return jnp.einsum('bij,bhwi->bhwj', axes, motion) / size
+
+
+def uncrossed(source, points):
+  """Landmarks of a frame whose lips meet where they would pass each other, [B, 468, 2].
+
+  A code moves lips by differences: what presses a mouth that was ajar would push the closed one of
+  another portrait through itself. Lips that cross in the portrait already (by an error of its
+  reading) may stay as far across.
+
+  Args:
+    source, points: landmarks of portrait and frame, [B, 468, 2] each.
+  """
+  down = -head_axes(points)[:, 1]
+  down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
+
+  def gap(points):  # [B, 9], negative where lips cross
+    apart = points[:, LOWER_PAIRS[0]] - points[:, UPPER_PAIRS[0]]
+    return jnp.einsum('bpj,bj->bp', apart, down)
+
+  across = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(points), 0.0)
+  away = 0.5 * across[..., None] * down[:, None]
+  for upper, lower in zip(UPPER_PAIRS, LOWER_PAIRS):
+    points = points.at[:, upper].add(-away).at[:, lower].add(away)
+  return points
 
 
 HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face

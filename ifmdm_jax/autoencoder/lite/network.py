@@ -146,7 +146,7 @@ class Decoder(nn.Module):
     motion = jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
 
     side = source.fine.shape[1]  # 64
-    points = source.points + moved
+    points = geometry.uncrossed(source.points, source.points + moved)
     cells = geometry.BODY[0]
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
     base, missing = follow(source, points, body, 2 * side)
