@@ -8,8 +8,8 @@
                                    stills/{frames,landmarks}.npy, matte.frames and index.json
 
 Clips are square, 25 fps, one face. MANIFEST.csv (columns file, split, identity) decides the
-split; without it one clip in twenty is held out by its name. Landmarks teach; they are not
-used at run time.
+split; without it one clip in twenty is held out by its name. Landmarks teach; a sampler
+finds its own.
 """
 
 import csv
