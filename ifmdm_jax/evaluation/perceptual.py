@@ -34,7 +34,8 @@ class Scorer:
   def distance(self, net, a, b):
     """uint8 [T, H, W, 3] twice -> [T]; one picture at a time, so that any T is one program."""
     a, b = _scaled(a), _scaled(b)
-    return np.array([self._distance[net](x[None], y[None])[0] for x, y in zip(a, b)])
+    # One number at a time: a signal that ends the program must not be lost in a conversion.
+    return np.array([float(self._distance[net](x[None], y[None])[0]) for x, y in zip(a, b)])
 
   def score(self, pair):
     made, real = pair.predicted[1:], pair.reference[1:]

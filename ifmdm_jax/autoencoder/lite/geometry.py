@@ -149,6 +149,7 @@ def uncrossed(source, points):
   Args:
     source, points: landmarks of portrait and frame, [B, 468, 2] each.
   """
+  points = jnp.asarray(points)
   down = -head_axes(points)[:, 1]
   down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
 

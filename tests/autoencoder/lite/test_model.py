@@ -103,7 +103,7 @@ def test_lips_that_would_pass_each_other_meet():
     for lip, side in ((geometry.UPPER_PAIRS, -1), (geometry.LOWER_PAIRS, 1)):
       points[:, lip[0], 1] = 0.6 + side * gap / 2
       points[:, lip[1], 1] = 0.6 + side * (gap / 2 + 0.03)
-    return jnp.asarray(points)
+    return points
 
   same = lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6)
   same(geometry.uncrossed(with_gap(0.0), with_gap(-0.02)), with_gap(0.0))
