@@ -80,9 +80,9 @@ def load(path=None, *, guided=False):
     InputError: nothing of the kind is there.
   """
   from ifmdm_jax.audio import features
-  from ifmdm_jax.motion import distill
-  from ifmdm_jax.motion import model as motion_model
-  from ifmdm_jax.sampling import sampler
+  from ifmdm_jax.systems.ifmdm import sampler
+  from ifmdm_jax.systems.ifmdm.motion import distill
+  from ifmdm_jax.systems.ifmdm.motion import model as motion_model
   from ifmdm_jax.training import checkpoints
 
   folder = pathlib.Path(path) if path else BUNDLED

@@ -307,7 +307,7 @@ def main(_):
         f'expected --image, --audio and --output, got no --{required.name}: --help shows an example'
       )
   if COMPILE_CACHE.value:
-    from ifmdm_jax.sampling import programs
+    from ifmdm_jax.streaming import programs
 
     programs.keep(COMPILE_CACHE.value)
   options = {
