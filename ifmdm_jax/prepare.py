@@ -23,6 +23,7 @@ import itertools
 import json
 import os
 import pathlib
+import zlib
 
 import jax
 import numpy as np
@@ -212,7 +213,29 @@ def features_of(clip, name, encoder):
   return np.load(path)
 
 
-def encode(cache_folder, autoencoder, hear, window=65, batch=64):
+ALTERED = 4  # other sounds for every clip
+
+
+def altered_of(encoder, clip, frames):
+  """The same clip with other sounds: altered [ALTERED, 2T, A] float16, quiet [ALTERED, T].
+
+  See `pipeline.quiet`; the same ones every time.
+  """
+  from ifmdm_jax.audio import waveform
+  from ifmdm_jax.pipeline import cache, quiet
+
+  rng = np.random.default_rng(zlib.crc32(clip.name.encode()))
+  plain = isinstance(clip, cache.Clip)
+  sound, rate = waveform.read(clip.video) if plain else (clip.waveform, waveform.SAMPLE_RATE)
+  sound = waveform.prepare(sound, rate)
+  made = [quiet.alter(sound, waveform.SAMPLE_RATE, frames, rng) for _ in range(ALTERED)]
+  features = [encoder.features(sound, waveform.SAMPLE_RATE)[: 2 * frames] for sound, _ in made]
+  return dict(
+    altered=np.stack(features).astype(np.float16), quiet=np.stack([share for _, share in made])
+  )
+
+
+def encode(cache_folder, autoencoder, hear, window=65, batch=64, alter=None):
   """Codes of every frame and its mirror image, features of the sound, and their statistics.
 
   Args:
@@ -220,6 +243,7 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
     autoencoder: (module, config, params) of a trained stage 1; None: `lite`, whose codes are
       linear in the landmarks of the set, smoothed over three frames.
     hear: clip -> speech features [2T, A], or None.
+    alter: clip, number of frames -> `altered_of` it; None leaves it out.
     window: frames that stage 2 sees at once, for the statistics.
   """
   from ifmdm_jax.pipeline import cache, motion
@@ -238,6 +262,9 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
     if found is None:
       return None  # the face was lost somewhere
     made = dict(codes=found[0], mirrored=found[1], features=features[: 2 * count])
+    made['opening'] = face_mesh.mouth_opening(clip.landmarks[:count]).astype(np.float32)
+    if alter is not None and clip.split == 'train':
+      made |= alter(clip, count)
     return dict(name=clip.name, person=clip.person, split=clip.split, licence=clip.licence), made
 
   folder = pathlib.Path(cache_folder) / 'motion'
@@ -245,7 +272,8 @@ def encode(cache_folder, autoencoder, hear, window=65, batch=64):
   clips = cache.clips(cache_folder)
   write = _write_records if cache.is_records(cache_folder) else _write_arrays
   count, train = write(folder, clips, encode_clip)
-  found = motion.statistics([c['codes'] for c in train], [c['features'] for c in train], window)
+  column = lambda name: [c[name] for c in train]
+  found = motion.statistics(column('codes'), column('features'), window, column('opening'))
   np.savez(folder / 'statistics.npz', **found)
   return count
 
@@ -321,6 +349,7 @@ def _write_records(folder, clips, encode_clip):
           width=made['features'].shape[1],
         )
         arrays = {k: np.ascontiguousarray(v, np.float32).tobytes() for k, v in made.items()}
+        arrays = dict.fromkeys(('altered', 'quiet'), b'') | arrays
         yield clip.name, dict(arrays, about=json.dumps(about, sort_keys=True))
 
   with progress:
@@ -367,7 +396,8 @@ def main(_):
 
     hear = functools.partial(features_of, name=_AUDIO.value, encoder=features.load(_AUDIO.value))
     stage_1 = release.trained(_AUTOENCODER.value) if _AUTOENCODER.value else None
-    count = encode(_OUTPUT.value, stage_1, hear)
+    alter = functools.partial(altered_of, hear.keywords['encoder'])
+    count = encode(_OUTPUT.value, stage_1, hear, alter=alter)
     print(f'{_OUTPUT.value}/motion: codes and features of {count} clips with sound')
 
 

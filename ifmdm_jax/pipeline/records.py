@@ -68,9 +68,12 @@ class TalkingFaces(_Builder):
 
 
 class MotionCodes(_Builder):
-  """Motion codes of every frame and its mirror image, and features of the voice: float32 bytes."""
+  """Motion codes of every frame and its mirror image, features of the voice, and of other sounds
+  for the same face: float32 bytes. See `pipeline.motion`."""
 
-  FEATURES = dict(codes=_BYTES, mirrored=_BYTES, features=_BYTES, about=_BYTES)
+  FEATURES = dict.fromkeys(
+    ('codes', 'mirrored', 'features', 'opening', 'altered', 'quiet', 'about'), _BYTES
+  )
 
 
 def examples_of(result, output):
@@ -280,7 +283,8 @@ class Lazy:
 
 
 def codes(output, split, entries):
-  """Lazy list of dict(codes, mirrored [T, M], features [2T, A]) of index entries of motion/."""
+  """Lazy list of dict(codes, mirrored [T, M], features [2T, A], opening [T]) of index entries of
+  motion/; where there are other sounds, altered [V, 2T, A] and quiet [V, T], too."""
   reader = Reader(output, split, kept=64)
   return Lazy(functools.partial(_codes, reader, entries), len(entries))
 
@@ -288,4 +292,11 @@ def codes(output, split, entries):
 def _codes(reader, entries, index):
   record, entry = reader(entries[index]['record']), entries[index]
   widths = dict(codes=entry['motion_dim'], mirrored=entry['motion_dim'], features=entry['width'])
-  return {k: np.frombuffer(record[k], np.float32).reshape(-1, w) for k, w in widths.items()}
+  read = lambda name, *shape: np.frombuffer(record[name], np.float32).reshape(*shape)
+  found = {name: read(name, -1, width) for name, width in widths.items()}
+  count = len(found['codes'])
+  found['opening'] = read('opening', count)
+  if record['altered']:
+    found['altered'] = read('altered', -1, 2 * count, entry['width'])
+    found['quiet'] = read('quiet', -1, count)
+  return found
