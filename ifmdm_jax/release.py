@@ -109,7 +109,7 @@ def load(path=None, *, teacher=False):
       )
     if teacher and 'teacher' in config.model:
       raise InputError(
-        f'{folder} is the run of a student: expected a release for the motion of a teacher, or the run of '
+        f'{folder} is the run of a student: expected a release, or the run of '
         f'its teacher; pass {config.model.teacher}, or leave --teacher out'
       )
     autoencoder = sampler.Stage(*trained(config.data.autoencoder))
