@@ -224,7 +224,7 @@ def main(_):
     decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
 
-  samplers = {'teacher': ifm.load(_CHECKPOINT.value, guided=True)}
+  samplers = {'teacher': ifm.load(_CHECKPOINT.value, teacher=True)}
   if _MOTION.value:
     samplers['teacher'] = with_motion(samplers['teacher'], _MOTION.value)
   if _STUDENT.value:

@@ -21,7 +21,7 @@ import numpy as np
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.programs import Jitted
-from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener, Plan
+from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, FPS, Listener, Plan
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 
@@ -49,14 +49,18 @@ class Controls(NamedTuple):
 
 
 class Sampler:
-  """`sampler(image, waveform)`; see `ifmdm_jax.load`.
+  """`sampler(image, waveform)`; see `ifmdm_jax.load`. A `generator.Generator`.
 
   Attributes:
+    name: in tables.
     size: side of the frames, pixels.
     defaults: steps, guidance and stepper that the weights advise.
     block: frames drawn by one call.
     whole, live: the plans for a voice that is there already, and for one that is still arriving.
   """
+
+  needs = frozenset({'image', 'voice'})
+  fps = FPS
 
   def __init__(
     self,
@@ -65,6 +69,7 @@ class Sampler:
     units,
     audio,
     *,
+    name='ifmdm',
     size=512,
     steps=10,
     guidance=2.0,
@@ -78,10 +83,12 @@ class Sampler:
       motion: `Stage` of `ifmdm_jax.systems.ifmdm.motion.model`.
       units: `ifmdm_jax.systems.ifmdm.motion.units.Units`, how stage 2 sees codes and features.
       audio: an `ifmdm_jax.audio.features.AudioEncoder`.
+      name: in tables.
       size: side of the frames, pixels.
       steps, guidance, stepper: defaults of every call.
     """
-    self.size, self.defaults = size, dict(steps=steps, guidance=guidance, stepper=stepper)
+    self.name, self.size = name, size
+    self.defaults = dict(steps=steps, guidance=guidance, stepper=stepper)
     self.whole, self.live = plans(motion.config.frames)
     self._autoencoder, self._motion, self._units, self._audio = autoencoder, motion, units, audio
     module, config = autoencoder.module, autoencoder.config
@@ -162,22 +169,25 @@ class Sampler:
     )
     return np.concatenate(list(windows))
 
-  def reenact(self, image, driving, relative=False):
-    """The portrait with the motion of a video: uint8 [T, size, size, 3].
+  def generate(self, clip, *, seed=0):
+    """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]."""
+    return self.frames(clip.image, clip.waveform, clip.rate, seed)
+
+  def reenact(self, clip, relative=False):
+    """Animates `clip.image` by the motion of `clip.frames`: yields uint8 [n, size, size, 3].
 
     Args:
-      image: uint8 [H, H, 3].
-      driving: uint8 [T, R, R, 3], frames cut like the portrait.
+      clip: a `Clip`; its frames are cut like the portrait.
       relative: add the motion since the first driving frame to the portrait's own; for another
         person's video. False takes the codes as they are; for a person's own.
     """
-    portrait = self.portrait(image)
+    portrait = self.portrait(clip.image)
     codes = np.concatenate(
-      [np.asarray(self._read(self._params[0], frame[None])) for frame in driving]
+      [np.asarray(self._read(self._params[0], frame[None])) for frame in clip.frames]
     )
     if relative:
       codes = codes - codes[:1] + np.asarray(portrait.code)
-    return np.concatenate(list(self.drawn(portrait, codes, self.block)))
+    yield from self.drawn(portrait, codes, self.block)
 
   def warm(self, plan=None, sample_rate=16_000, **options):
     """Compiles everything that `stream` needs, so that the first frame comes at once."""

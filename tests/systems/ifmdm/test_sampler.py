@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators
+from ifmdm_jax.generator import Reenacts, Streams
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 
 RATE, SIDE = 16_000, 64
@@ -143,7 +145,8 @@ def test_blocks_with_another_number_of_channels_are_refused(sampler, image, voic
 
 
 def test_a_face_repeated_with_its_own_code_is_the_portrait(sampler, image):
-  video = sampler.reenact(image, image[None])
+  video = np.concatenate(list(sampler.reenact(Clip(image=image, frames=image[None]))))
+  assert video.shape == (1, SIDE, SIDE, 3)
   assert np.abs(video[0].astype(int) - image).max() <= 1
 
 
@@ -175,3 +178,11 @@ def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, vo
   assert spread.shape == (2, 4, SIDE, SIDE, 3)
   # One, two, three and four seconds into the video that the same seed gives.
   np.testing.assert_array_equal(spread[0], driven.frames[[24, 49, 74, 99]])
+
+
+def test_a_sampler_is_a_generator(sampler, image, voice):
+  assert sampler.needs == {'image', 'voice'} and sampler.fps == 25 and sampler.size == SIDE
+  clip = Clip(name='a', image=image, waveform=voice(0.5), frames=image[None])
+  video = np.concatenate(list(sampler.generate(clip.restricted(sampler.needs), seed=3)))
+  np.testing.assert_array_equal(video, sampler(image, voice(0.5), seed=3))
+  assert isinstance(sampler, Reenacts) and isinstance(sampler, Streams)

@@ -41,7 +41,7 @@ def check(config, steps, guidance):
   if steps not in taught or guidance != 1:
     raise InputError(
       f'expected {", ".join(map(str, taught))} steps and guidance 1 of a student, got {steps} and '
-      f'{guidance}: leave both out, or take its teacher, ifm.load(guided=True) or --guided'
+      f'{guidance}: leave both out, or take its teacher, ifm.load(teacher=True) or --teacher'
     )
 
 
