@@ -85,7 +85,7 @@ def functions(sampler, plan):
     mask = jnp.arange(plan.length, dtype=jnp.int32) >= plan.known - known
     return sampling.dream(
       stage_2.config, units, params['stage_2'], y[None], mask[None].astype(y.dtype), before, index,
-      sampling.Controls(seed, mean, std), new=plan.new, **sampler.checked(),
+      sampling.Controls(seed, mean, std, mean), new=plan.new, **sampler.checked(),
     )  # fmt: skip
 
   size = stage_2.config.motion_dim

@@ -1,7 +1,7 @@
 """A portrait and a voice become frames: encode once, dream motion window by window, draw.
 
-Windows are chained by the hint token: each starts from the last code of the one before, and the
-mean token pulls the pose back to the portrait's, so that it does not drift away over minutes.
+Windows are chained by the hint token: each starts from the last code of the one before. All are
+counted from the portrait's code, so that what they do does not depend on how long they have run.
 File, long file and microphone are one path, `Sampler.stream`; `slots.Slots` runs the same compiled
 functions for many voices at once.
 """
@@ -46,6 +46,7 @@ class Controls(NamedTuple):
   seed: jax.Array  # uint32 [B]
   mean: jax.Array  # [B, 1, M], the pose that windows are centred on
   std: jax.Array  # [B, 1, M], 0 holds all but the lips still
+  reference: jax.Array  # [B, 1, M], the portrait's code, which motion is counted from
 
 
 class Sampler:
@@ -295,9 +296,11 @@ class Sampler:
       )
     typical = np.asarray(self._units.statistics['window_std'], np.float32)  # [M]
     # Directions whose statistics are not told, the lips, are left alone by both.
-    mean = np.asarray(portrait.code, np.float32) + offset * typical
-    std = np.float32(motion_std) * typical
-    return Controls(np.array([seed % 2**32], np.uint32), mean[:, None], std[None, None])
+    reference = np.asarray(portrait.code, np.float32)
+    mean, std = reference + offset * typical, np.float32(motion_std) * typical
+    return Controls(
+      np.array([seed % 2**32], np.uint32), mean[:, None], std[None, None], reference[:, None]
+    )
 
   def _windows(self, portrait, blocks, sample_rate, seed, plan, options):
     """Codes [t, M], window by window; the next is made beside the drawing, if it was heard."""
@@ -385,6 +388,7 @@ def dream(
     controls.std,
     mask,
     known=known,
+    reference=controls.reference,
     units=units,
     steps=steps,
     guidance=guidance,
