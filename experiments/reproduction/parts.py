@@ -28,6 +28,12 @@ SIDE, EDGE = 256, 4
 MOST = 0.08  # flow in full colour, fractions of the side
 
 
+def as_tile(picture):
+  """[1, R, R, 3] in [-1, 1] -> uint8 [SIDE, SIDE, 3]."""
+  values = np.clip((np.asarray(picture[0], np.float32) + 1) * 127.5, 0, 255).astype(np.uint8)
+  return cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
 def main(_):
   picture = image.read_image(_IMAGE.value)
   picture = faces.cut(picture, find_square(picture))
