@@ -51,7 +51,7 @@ MIRRORED = np.array([-1, 1, 1, -1, -1, 1])  # shift, scale, roll, nose
 
 
 def weights(path):
-  """Parameters of a run, or of a file that `ifmdm_jax.release` or this script wrote."""
+  """Parameters of a run, or of a file that `ifmdm_jax.bundle` or this script wrote."""
   path = pathlib.Path(path)
   params = checkpoints.read_weights(path) if path.is_file() else checkpoints.load(path)[1]
   return jax.tree.map(jnp.asarray, params)
