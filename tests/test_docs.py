@@ -74,3 +74,15 @@ def test_an_experiment_answers_first(path):
   title, rest = path.read_text().split('\n', 1)
   assert title.startswith('# ') and title.endswith('?')
   assert rest.lstrip().startswith('**Answer.**')
+
+
+OLD_WORDS = re.compile(
+  r'\b(told|untold|heard|hears|dreams?|dreamt|settles?|settled|looks|octaves|taught|theirs|ours)\b',
+  re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize('path', ALL, ids=name)
+def test_documents_keep_to_the_words_of_the_glossary(path):
+  text = re.sub(r'```.*?```|`[^`]*`', '', path.read_text(), flags=re.DOTALL)
+  assert not OLD_WORDS.findall(text)
