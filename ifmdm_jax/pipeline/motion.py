@@ -60,8 +60,8 @@ def references(codes, openings, lips):
 
   Returns:
     {'opening_weight' [M], 'opening_bias' [1]: how far a mouth is open beyond what may be closed is
-    code @ weight + bias; 'opening_way' [M]: how lips move by an opening of 1; 'reference_std' [M]: of a code less the rest of another frame;
-    'lowest', 'highest' [M]: `RANGE` of the same}.
+    code @ weight + bias; 'opening_way' [M]: how lips move by an opening of 1; 'reference_std' [M]:
+    of a code less the rest of another frame; 'lowest', 'highest' [M]: `RANGE` of the same}.
   """
   seen = [np.isfinite(opening) for opening in openings]
   codes = [c[s].astype(np.float64) for c, s in zip(codes, seen)]

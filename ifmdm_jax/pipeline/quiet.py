@@ -37,7 +37,7 @@ def alter(sound, rate, frames, rng):
 
 
 def resting(silent):
-  """bool [T] -> how far lips are at rest, float32 [T]: they close after a voice, open before one."""
+  """How far lips are at rest, float32 [T], of bool [T]: they close after a voice, open before."""
   silent = np.asarray(silent, np.float32)
   mean = lambda padded, size: np.convolve(padded, np.ones(size) / size, 'valid')
   after = mean(np.pad(silent, (CLOSING - 1, 0), mode='edge'), CLOSING)

@@ -98,7 +98,7 @@ def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):
   rng_t, rng_noise, rng_drop, rng_astray = jax.random.split(rng, 4)
   units = _or_plain(frozen, config)
   batch = quieten(batch, units)
-  if drop and fixed(config):
+  if drop and units.fixed:
     batch = stray(batch, units, rng_astray)
   x = batch['x']
   t = jax.random.randint(rng_t, x.shape[:1], 0, config.timesteps)
@@ -191,7 +191,7 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
 
 
 def quieten(batch, units):
-  """A batch whose lips rest where `quiet` [B, T + 1] says that no voice is heard; frame 0: the hint.
+  """Rests the lips of a batch where `quiet` [B, T + 1] says that no voice is heard; 0: the hint.
 
   Of a clip whose sound was taken away the face goes on as it did, all but the lips.
   """
@@ -211,7 +211,7 @@ BACK = 20.0, 3.0, 8.0  # frames in which pose, lips, and lids and brows come bac
 
 
 def stray(batch, units, rng):
-  """A batch whose past, the hint and a few frames, is off its way, and comes back to it.
+  """Moves the past of a batch, the hint and a few frames, off its way, and lets it come back.
 
   What a sampler made is never quite what people do. A network that has seen real pasts alone goes
   on from there; one that has seen how it ends comes home, from anywhere.

@@ -34,8 +34,8 @@ class Units:
       portrait's closed mouth would be taken for the mean of its speech.
     octaves: tell deviations as powers of two of the typical one, so that 0, which also stands for
       "not given", means typical and not motionless.
-    fixed: count from the rest of the reference and not from the hint. The hint token then holds both,
-      the hint counted from there and the reference itself, [B, 1, 2M]; see `FIXED` for the
+    fixed: count from the rest of the reference and not from the hint. The hint token then holds
+      both, the hint counted from there and the reference itself, [B, 1, 2M]; see `FIXED` for the
       statistics that it needs besides.
   """
 
