@@ -1,4 +1,4 @@
-"""Fits what the metrics compare with: the ridge regression of `sync_ridge` and the statistics of NIQE.
+"""Fits the ridge regression of `sync_ridge` and the statistics of NIQE to real people.
 
   python experiments/reproduction/judges.py --cache runs/cache [--output ifmdm_jax/weights]
 
