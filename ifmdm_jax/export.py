@@ -83,9 +83,10 @@ def functions(sampler, plan):
     place = jnp.arange(2 * plan.length, dtype=jnp.int32) + 2 * (first - plan.known)
     y = features[jnp.clip(place, 2 * (first - known), 2 * frames - 1)]
     mask = jnp.arange(plan.length, dtype=jnp.int32) >= plan.known - known
+    controls = sampling.Controls(seed, mean, std, reference=mean, gain=jnp.ones_like(mean))
     return sampling.dream(
       stage_2.config, units, params['stage_2'], y[None], mask[None].astype(y.dtype), before, index,
-      sampling.Controls(seed, mean, std, mean), new=plan.new, **sampler.checked(),
+      controls, new=plan.new, **sampler.checked(),
     )  # fmt: skip
 
   size = stage_2.config.motion_dim

@@ -87,7 +87,10 @@ _BEAM = flags.DEFINE_list(
   'Run on Apache Beam with these options; --output must be seen by all workers.', **errors.SHARED,
 )  # fmt: skip
 _AUDIO = flags.DEFINE_string(
-  'audio', 'whisper_base', 'Speech encoder: whisper_base, whisper_tiny, mel, or a folder.', **errors.SHARED
+  'audio',
+  'whisper_base',
+  'Speech encoder: whisper_base, whisper_tiny, mel, or a folder.',
+  **errors.SHARED,
 )
 _STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
 LAG = 15  # frames that voice and lips are looked for apart

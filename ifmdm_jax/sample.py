@@ -8,6 +8,7 @@ FFmpeg decodes, a video's too; it decides how long the result is (25 frames per 
 as it was recorded. Same seed, same video.
 
   livelier, or calm (the lips still move)        --motion_std 1.3      --motion_std 0
+  part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
@@ -60,7 +61,9 @@ GUIDANCE = flags.DEFINE_float(
 MOTION_MEAN = flags.DEFINE_list(
   'motion_mean',
   None,
-  'Offset of the pose: one number, or one per motion direction.',
+  'Offset of the pose, in typical deviations: one number, one per direction, or some by name: '
+  'pose_1=0.5,brows_2=-1 (pose_1 to 6, lips_1 to 8, which follow the voice alone, lids_1 to 3, '
+  'brows_1 to 3; the first of each moves most).',
   **errors.SHARED,
 )
 MOTION_STD = flags.DEFINE_float(
@@ -70,6 +73,17 @@ MOTION_STD = flags.DEFINE_float(
   lower_bound=0,
   **errors.SHARED,
 )
+PARTS = {
+  name: flags.DEFINE_float(
+    name, None, f'How much of {what} is shown: 1 as it is made, 0 still, up to 2.', **errors.SHARED
+  )
+  for name, what in (
+    ('head', "the head's motion"),
+    ('mouth', "the lips' motion"),
+    ('expression', 'the motion of lids and brows'),
+    ('brows', "the brows' motion"),
+  )
+}
 CROP = flags.DEFINE_enum(
   'crop',
   'auto',
@@ -206,7 +220,8 @@ def sample(
 
   Args:
     teacher: see `ifmdm_jax.load`.
-    options: seed, steps, guidance, motion_mean, motion_std of the sampler.
+    options: seed, steps, guidance, motion_mean, motion_std, head, mouth, expression, brows of the
+      sampler.
   """
   output = check_output(output, (image, audio), overwrite)
   for name, value in options.items():
@@ -284,15 +299,17 @@ def note(text):
 
 
 def motion_mean(words):
-  """'0.1' -> 0.1; '0.1,0,0' -> float32 [3]."""
+  """'0.1' -> 0.1; '0.1,0,0' -> float32 [3]; 'pose_1=0.5,brows_2=-1' -> {name: number}."""
   try:
+    if any('=' in word for word in words):
+      return {name: float(number) for name, number in (word.split('=') for word in words)}
     numbers = [float(word) for word in words]
   except ValueError:
     numbers = []
   if not numbers:
     raise InputError(
       f'expected --motion_mean to be numbers, got {",".join(words)!r}: '
-      'pass e.g. 0.1, or one per motion direction with commas between'
+      'pass e.g. 0.1, one per motion direction with commas between, or pose_1=0.5'
     )
   return numbers[0] if len(numbers) == 1 else np.array(numbers, np.float32)
 
@@ -315,6 +332,7 @@ def main(_):
     'steps': STEPS.value,
     'guidance': GUIDANCE.value,
     'motion_std': MOTION_STD.value,
+    **{name: flag.value for name, flag in PARTS.items()},
   }
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = motion_mean(MOTION_MEAN.value)

@@ -160,7 +160,8 @@ def dream_all(sampler, clips, windows, plan, seed, **options):
   """Codes of every clip, all clips side by side; and CPU seconds per second of video."""
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
-  controls = Controls(np.uint32(1000 * seed + np.arange(len(clips))), rest, std)
+  number = np.uint32(1000 * seed + np.arange(len(clips)))
+  controls = Controls(number, rest, std, rest, np.ones_like(rest))
   before, made = np.repeat(rest, 1 + plan.known, axis=1), [[] for _ in clips]
   began = None
   for index, window in enumerate(windows):

@@ -51,7 +51,7 @@ class Slots:
     """Number of streams that can still join."""
     return self.count - len(self._streams)
 
-  def join(self, image, seed=0, motion_mean=0.0, motion_std=1.0):
+  def join(self, image, seed=0, motion_mean=0.0, motion_std=1.0, **parts):
     """A new stream with a portrait uint8 [H, H, 3]; returns its number, 0 .. count - 1.
 
     Raises:
@@ -61,7 +61,7 @@ class Slots:
       raise InputError(f'expected a free slot, all {self.count} are taken: wait until one leaves')
     who = next(i for i in range(self.count) if i not in self._streams)
     portrait = self.sampler.portrait(image)
-    controls = self.sampler.controls(portrait, seed, motion_mean, motion_std)
+    controls = self.sampler.controls(portrait, seed, motion_mean, motion_std, **parts)
     before = self.sampler.before(portrait, self.plan)
     if self._portraits is None:
       room = lambda x: np.zeros((self.count, *x.shape[1:]), x.dtype)

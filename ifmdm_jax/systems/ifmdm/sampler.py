@@ -22,6 +22,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, FPS, Listener, Plan
+from ifmdm_jax.systems.ifmdm import knobs
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 
@@ -47,6 +48,7 @@ class Controls(NamedTuple):
   mean: jax.Array  # [B, 1, M], the pose that windows are centred on
   std: jax.Array  # [B, 1, M], 0 holds all but the lips still
   reference: jax.Array  # [B, 1, M], the portrait's code, which motion is counted from
+  gain: jax.Array  # [B, 1, M], how far from there what is shown goes, 1 as far as it was made
 
 
 class Sampler:
@@ -153,9 +155,10 @@ class Sampler:
         `diffusion.schedule.spaced`.
       guidance: how strictly the motion follows the voice; 1 is as in training.
       stepper: 'ddim' or 'dpm', DPM-Solver++(2M).
-      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or
-        one per motion direction; lips follow the voice alone.
+      motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, one
+        per motion direction, or some by name ({'pose_1': 0.5}); lips follow the voice alone.
       motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still.
+      head, mouth, expression, brows: how much of each is shown, 1 as it is made; see `knobs`.
     """
     portrait, plan = self.portrait(image), plan or self.live
     size = min(self.block, plan.new)
@@ -280,27 +283,18 @@ class Sampler:
     distill.check(self._motion.config, chosen['steps'], chosen['guidance'])
     return dict(chosen, steps=spacing(chosen['steps']), guidance=float(chosen['guidance']))
 
-  def controls(self, portrait, seed=0, motion_mean=0.0, motion_std=1.0):
-    """`Controls` of one voice, as NumPy arrays."""
+  def controls(self, portrait, seed=0, motion_mean=0.0, motion_std=1.0, **parts):
+    """`Controls` of one voice, as NumPy arrays; `parts`: see `knobs.gains`."""
     directions = self._motion.config.motion_dim
-    offset = np.asarray(motion_mean, np.float32)
-    if offset.shape not in ((), (directions,)):
-      raise InputError(
-        f'motion_mean should be one number or {directions}, got {offset.size}: '
-        f'pass one per motion direction'
-      )
-    if not np.isfinite(offset).all() or not np.isfinite(motion_std) or motion_std < 0:
-      raise InputError(
-        f'motion_mean and motion_std should be finite and motion_std not negative, '
-        f'got {motion_mean} and {motion_std}'
-      )
+    offset, gain = knobs.offsets(directions, motion_mean), knobs.gains(directions, **parts)
+    if not np.isfinite(motion_std) or motion_std < 0:
+      raise InputError(f'motion_std should be finite and not negative, got {motion_std}')
     typical = np.asarray(self._units.statistics['window_std'], np.float32)  # [M]
     # Directions whose statistics are not told, the lips, are left alone by both.
     reference = np.asarray(portrait.code, np.float32)
     mean, std = reference + offset * typical, np.float32(motion_std) * typical
-    return Controls(
-      np.array([seed % 2**32], np.uint32), mean[:, None], std[None, None], reference[:, None]
-    )
+    number = np.array([seed % 2**32], np.uint32)
+    return Controls(number, mean[:, None], std[None, None], reference[:, None], gain[None, None])
 
   def _windows(self, portrait, blocks, sample_rate, seed, plan, options):
     """Codes [t, M], window by window; the next is made beside the drawing, if it was heard."""
@@ -397,8 +391,9 @@ def dream(
   # Tokens ask for calm; this holds the head entirely still.
   still = (controls.std == 0).all(2, keepdims=True) & units.told[None, None]
   codes = jnp.where(still, controls.mean, codes)
-  shown = codes[:, known.shape[1] :][:, :new]
-  return shown, jnp.concatenate([before, shown], axis=1)[:, new:]
+  made = codes[:, known.shape[1] :][:, :new]
+  shown = controls.reference + controls.gain * (made - controls.reference)
+  return shown, jnp.concatenate([before, made], axis=1)[:, new:]
 
 
 def draw_block(module, config, at_once, params, portrait, codes):

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.ifmdm import knobs
+
+
+def test_knobs_that_are_left_alone_change_nothing_whatever_the_code():
+  np.testing.assert_array_equal(knobs.gains(20), 1)
+  np.testing.assert_array_equal(knobs.gains(7, head=None, mouth=1.0), 1)
+
+
+def test_a_knob_moves_its_own_part_alone():
+  moved = {name: np.flatnonzero(knobs.gains(20, **{name: 0.0}) == 0) for name in knobs.KNOBS}
+  np.testing.assert_array_equal(moved['head'], np.arange(0, 6))
+  np.testing.assert_array_equal(moved['mouth'], np.arange(6, 14))
+  np.testing.assert_array_equal(moved['expression'], np.arange(14, 20))
+  np.testing.assert_array_equal(moved['brows'], np.arange(17, 20))
+
+
+def test_knobs_multiply():
+  made = knobs.gains(20, expression=0.5, brows=0.5)
+  assert set(made[14:17]) == {0.5} and set(made[17:]) == {0.25}
+
+
+@pytest.mark.parametrize(
+  'bad', [dict(nose=1.0), dict(head=-0.1), dict(mouth=3.0), dict(brows=float('nan'))]
+)
+def test_a_knob_that_cannot_be_turned_so_is_refused_in_one_line(bad):
+  with pytest.raises(InputError) as error:
+    knobs.gains(20, **bad)
+  assert '\n' not in str(error.value)
+
+
+def test_parts_of_codes_without_names_are_refused():
+  with pytest.raises(InputError, match='7 without names'):
+    knobs.gains(7, head=0.5)
+
+
+def test_an_offset_is_one_number_or_many_or_some_by_name():
+  assert knobs.offsets(20, 0.5) == 0.5
+  named = knobs.offsets(20, {'pose_1': 0.5, 'brows_3': -1})
+  assert named[0] == 0.5 and named[19] == -1 and np.count_nonzero(named) == 2
+  with pytest.raises(InputError, match='nose'):
+    knobs.offsets(20, {'nose': 1.0})
