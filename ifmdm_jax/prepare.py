@@ -17,13 +17,11 @@ codes follow from the landmarks; the third those of any other autoencoder, which
   --features --audio whisper_tiny         speech features alone, without motion codes
 """
 
-import functools
 import os
 
 from absl import flags
 
-from ifmdm_jax import errors, release
-from ifmdm_jax.audio import features as encoders
+from ifmdm_jax import bundle, errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import codes, features, write
 from ifmdm_jax.pipeline.frames import QUALITY
@@ -83,7 +81,7 @@ def main(_):
     count = features.write(F.output, F.audio, features.encoder(F.audio))
     print(f'{F.output}: speech features of {count} clips')
   if F.autoencoder or F.codes:
-    trained = release.trained(F.autoencoder) if F.autoencoder else None
+    trained = bundle.trained(F.autoencoder) if F.autoencoder else None
     read_codes = codes.of_frames(trained) if trained else codes.of_landmarks()
     count = codes.write(F.output, read_codes, features.of_set(F.output, F.audio))
     print(f'{F.output}/motion: codes and features of {count} clips with sound')

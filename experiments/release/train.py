@@ -4,8 +4,8 @@
   python experiments/release/train.py --stage autoencoder --minutes 9
   python experiments/release/train.py --stage motion --minutes 9
   python experiments/release/train.py --stage student --minutes 9
-  python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion \
-      --student runs/student --output runs/lite
+  python -m ifmdm_jax.bundle --output runs/lite \
+      --parts autoencoder=runs/autoencoder,motion=runs/motion,student=runs/student
 
 The same command goes on where the last piece ended; a piece is a row of `pieces.csv`. `--licence`
 takes only clips and stills whose licence or provenance it finds; `--licence open`, the pattern OPEN
@@ -27,7 +27,8 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.pipeline import motion
+from ifmdm_jax.pipeline import codes
+from ifmdm_jax.pipeline.statistics import set_statistics
 
 OPEN = '^HDTF|^GRID|White House|US Government|UK government|US Congress|public domain|GAN-generated'
 HERE = pathlib.Path(__file__).parent
@@ -66,10 +67,10 @@ def units(runs, licence, workdir):
     return runs / 'cache' / 'motion' / 'statistics.npz'
   path = workdir / 'statistics.npz'
   if not path.exists():
-    clips = motion.Windows(runs / 'cache', 'train', WINDOW, licence=licence).clips
+    clips = codes.read(runs / 'cache', 'train', licence)
     workdir.mkdir(parents=True, exist_ok=True)
-    read = [(clip['codes'], clip['features']) for clip in clips]
-    np.savez(path, **motion.statistics(*map(list, zip(*read)), WINDOW))
+    read = [(clip.codes, clip.features) for clip in clips]
+    np.savez(path, **set_statistics(*map(list, zip(*read)), WINDOW))
   return path
 
 

@@ -19,7 +19,6 @@ from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import protocol
 from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE
-from ifmdm_jax.pipeline.cache import VIDEO
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.video import read
 
@@ -146,7 +145,7 @@ class Folder:
     found = [
       path
       for path in sorted(folder.glob('*'))
-      if path.stem in names and path.suffix.lower() in VIDEO
+      if path.stem in names and path.suffix.lower() in read.SUFFIXES
     ]
     if not found:
       raise InputError(f'no video {clip.name}.mp4 in {folder.name}/')

@@ -49,6 +49,7 @@ def write(output, read_codes, encode_audio, window=65):
   Returns:
     How many clips there are.
   """
+
   def make(entry, clip):
     features = encode_audio(clip)
     if features is None:

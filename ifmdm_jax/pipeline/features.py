@@ -58,7 +58,9 @@ def write(output, name, encode_audio):
     features = features[: 2 * entry.count]
     return dict(features=features), dict(count=len(features) // 2, width=features.shape[1])
 
-  return len(writing.write_arrays('SpeechFeatures', folder_of(output, name), records.clips(output), make))
+  return len(
+    writing.write_arrays('SpeechFeatures', folder_of(output, name), records.clips(output), make)
+  )
 
 
 def read(output, name):

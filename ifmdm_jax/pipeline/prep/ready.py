@@ -80,9 +80,7 @@ class ReadyClip(Job):
     places = np.tile(np.array([0, 0, side], np.int32), (len(landmarks), 1))
     points = pack(squares.in_square(landmarks, places))
     np.savez(self.folder / '000.npz', landmarks=points, squares=places)
-    self.keep(
-      0, face=0, start=0, stop=len(landmarks), offset_frames=0, sound=sound, measures={}
-    )
+    self.keep(0, face=0, start=0, stop=len(landmarks), offset_frames=0, sound=sound, measures={})
 
 
 class Still(ReadyClip):

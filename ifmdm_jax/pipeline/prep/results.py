@@ -1,11 +1,11 @@
 """What decides a result, and the folder that is left of one source.
 
-  output/videos/KEY/               appears at once and whole, so a killed run goes on from here
-    result.json                      source, its checksum, kept and dropped tracks with numbers
-    000.frames                       the frames of track 0, see `pipeline.frames`
-    000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
-    000.matte                        if asked for: where the person is
-    000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
+output/videos/KEY/               appears at once and whole, so a killed run goes on from here
+  result.json                      source, its checksum, kept and dropped tracks with numbers
+  000.frames                       the frames of track 0, see `pipeline.frames`
+  000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
+  000.matte                        if asked for: where the person is
+  000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
 """
 
 import contextlib
@@ -61,7 +61,8 @@ def finished(output, source, settings):
     return None
   result = json.loads(path.read_text())
   wanted = json.loads(json.dumps(describe(source, settings)))
-  return result if all(result.get(k) == v for k, v in wanted.items()) else None
+  same = result.get('kind', 'film') == source.kind
+  return result if same and all(result.get(k) == v for k, v in wanted.items()) else None
 
 
 def save(folder, result):
