@@ -69,6 +69,17 @@ class Streams(Protocol):
     ...
 
 
+@runtime_checkable
+class Configured(Protocol):
+  """A generator that says how it samples.
+
+  Attributes:
+    defaults: {option: value} of every call that says nothing else; reports quote them.
+  """
+
+  defaults: dict
+
+
 @dataclasses.dataclass(frozen=True)
 class System:
   """What a system registers.

@@ -1,5 +1,7 @@
 """By how many frames a voice is late: the estimator that every process makes for itself."""
 
+import functools
+
 from ifmdm_jax.audio import features
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import sync
@@ -15,12 +17,15 @@ class LagEstimator:
   (`evaluation.sync`), whose correlation with the opening seen is taken at every shift.
   """
 
-  def __init__(self):
-    self._encoder, self._ridge = features.load('whisper_tiny'), sync.load().judge
+  @functools.cached_property
+  def _networks(self):
+    """Loaded at the first call: ready clips and stills need none."""
+    return features.load('whisper_tiny'), sync.load().judge
 
   def __call__(self, waveform, landmarks):
-    speech = self._encoder.features(waveform, SAMPLE_RATE)
-    return lag(self._ridge, speech, face_points.mouth_opening(landmarks))
+    encoder, ridge = self._networks
+    speech = encoder.features(waveform, SAMPLE_RATE)
+    return lag(ridge, speech, face_points.mouth_opening(landmarks))
 
 
 def lag(ridge, speech, opening):

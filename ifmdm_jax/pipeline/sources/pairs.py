@@ -188,8 +188,8 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """Endless batches; see `Pairs.draw` for the keys and `loader.endless` for whose rows they are.
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
-  fractions of the side, seen float32 [B, K]. `config.cache` is a folder of plain arrays or of
-  records; optional `config.gap`, `config.size` and `config.blur`: see `Pairs`.
+  fractions of the side, seen float32 [B, K]. `config.cache` is the folder of a set; optional
+  `config.gap`, `config.size` and `config.blur`: see `Pairs`.
   """
   train = split == 'train'
   licence = config.get('licence', '') if train else ''
