@@ -4,10 +4,14 @@ A network that has heard speakers alone has no idea what silence asks of a face.
 heard rests the lips and goes on living otherwise.
 """
 
+import zlib
+
 import numpy as np
 
-from ifmdm_jax.audio.waveform import FPS
+from ifmdm_jax.audio import features as encoders
+from ifmdm_jax.clip import FPS, SAMPLE_RATE
 
+SOUNDS = 4  # other sounds for every clip
 ROOM = -60.0, -30.0  # dB below full scale, root mean square
 MUSIC = -40.0, -15.0
 UNHEARD = 0.25  # share of alterations in which nobody speaks at all
@@ -16,8 +20,33 @@ FADE = 0.03  # seconds
 CLOSING, OPENING = 6, 5  # frames that lips take to rest, and before a sound to leave their rest
 
 
+def encoder(name):
+  """Returns what computes the speech features of other sounds for a clip, always the same ones.
+
+  Args:
+    name: of the speech encoder.
+
+  Returns:
+    (clip, count) -> features [SOUNDS, 2 count, A], how far lips are at rest [SOUNDS, count].
+  """
+  network = encoders.load(name)
+
+  def encode_altered(clip, count):
+    rng = np.random.default_rng(zlib.crc32(clip.name.encode()))
+    made = [alter(clip.waveform, SAMPLE_RATE, count, rng) for _ in range(SOUNDS)]
+    features = [network.features(sound, SAMPLE_RATE) for sound, _ in made]
+    short = [max(0, 2 * count - len(each)) for each in features]
+    features = [
+      np.pad(each, ((0, missing), (0, 0)), mode='edge')[: 2 * count]
+      for each, missing in zip(features, short)
+    ]
+    return np.stack(features), np.stack([share for _, share in made])
+
+  return encode_altered
+
+
 def alter(sound, rate, frames, rng):
-  """Another sound for the same face.
+  """Makes another sound for the same face.
 
   Args:
     sound: [L], mono.
@@ -37,7 +66,7 @@ def alter(sound, rate, frames, rng):
 
 
 def resting(silent):
-  """How far lips are at rest, float32 [T], of bool [T]: they close after a voice, open before."""
+  """Says how far lips are at rest, float32 [T]: they close after a voice and open before one."""
   silent = np.asarray(silent, np.float32)
   mean = lambda padded, size: np.convolve(padded, np.ones(size) / size, 'valid')
   after = mean(np.pad(silent, (CLOSING - 1, 0), mode='edge'), CLOSING)
@@ -46,7 +75,7 @@ def resting(silent):
 
 
 def _spoken(length, rate, rng):
-  """float [length], 1 where the voice stays."""
+  """Chooses where the voice stays: float [length], 1 there and else 0."""
   if rng.random() < UNHEARD:
     return np.zeros(length)
   spoken, place, heard = np.ones(length), 0, rng.random() < 0.5
@@ -58,7 +87,7 @@ def _spoken(length, rate, rng):
 
 
 def _bed(length, rate, rng):
-  """What is heard besides the voice: nothing, a room, or music."""
+  """Makes what is heard besides the voice: nothing, a room, or music."""
   kind = rng.choice(['nothing', 'room', 'room', 'music'])
   if kind == 'nothing':
     return np.zeros(length)
@@ -68,13 +97,13 @@ def _bed(length, rate, rng):
 
 
 def _room(length, rng):
-  """Noise whose power falls with the frequency, from white to red."""
+  """Makes noise whose power falls with the frequency, from white to red."""
   spectrum = np.fft.rfft(rng.standard_normal(length))
   return np.fft.irfft(spectrum / np.arange(1, len(spectrum) + 1) ** rng.uniform(0, 0.8), length)
 
 
 def _music(length, rate, rng):
-  """Plucked chords, a few a second."""
+  """Plucks chords, a few a second."""
   made, beat = np.zeros(length), round(rate * rng.uniform(0.2, 0.6))
   for start in range(0, length, beat):
     time = np.arange(length - start) / rate

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from ifmdm_jax.clip import FPS
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import points as face_mesh
 
-SAMPLE_RATE, FPS = 16_000, 25
 CHEEKS, NOSE = (234, 454), 4  # of the mesh
 
 
@@ -22,6 +23,24 @@ class Limits:
   loudness: float = -50.0  # level of the sound, dB of full scale
   talking: float = 0.006  # deviation of the mouth opening
   sync: float = 0.3  # r of the opening with the one predicted from the voice, at the best shift
+
+  @classmethod
+  def parse(cls, texts):
+    """Reads a list of 'NAME=NUMBER', each of which moves one limit.
+
+    Raises:
+      InputError: no such limit, or no number.
+    """
+    known, moved = [field.name for field in dataclasses.fields(cls)], {}
+    for text in texts:
+      name, _, number = text.partition('=')
+      try:
+        moved[name] = float(number)
+      except ValueError:
+        moved[name] = None
+      if name not in known or moved[name] is None:
+        raise InputError(f'--limit {text}: expected NAME=NUMBER, NAME of {", ".join(known)}')
+    return cls(**moved)
 
 
 def turned_away(landmarks, least=0.15):
