@@ -35,9 +35,9 @@ def run(config, workdir):
 
   del workdir
   sampler = ifm.load(config.trained or None)
-  future = sampler.whole.future
-  new = sampler.whole.new - config.known
-  plan = Plan(new, future, config.known, sampler.whole.past)
+  future = sampler.offline.future
+  new = sampler.offline.new - config.known
+  plan = Plan(new, future, config.known, sampler.offline.past)
   seams, rest, spread = [], [], []
   for clip in cache.clips(config.data.cache, 'val')[: config.preview.clips]:
     voice = read.audio(clip.video, RATE)[: round(SECONDS * RATE)]

@@ -85,7 +85,7 @@ class Weights:
   def driven(self, clip, seed):
     portrait, voice = clip.frames[0], self._voice(clip)
     if not self.warm:  # compiling is no part of the speed
-      self.sampler.warm(plan=self.sampler.whole)
+      self.sampler.warm(plan=self.sampler.offline)
       self.warm = True
     _reset_peak()
     start, first, blocks = time.monotonic(), None, []
@@ -110,7 +110,7 @@ class Weights:
     result = []
     for seed in seeds:
       codes = self.sampler.codes(clip.frames[0], voice, SAMPLE_RATE, seed)[place]
-      drawn = np.concatenate(list(self.sampler.drawn(portrait, codes, 1)))
+      drawn = np.concatenate(list(self.sampler.renderer.drawn(portrait, codes, 1)))
       result.append(protocol.bring(drawn, clip.frames.shape[1]))
     return np.stack(result)
 
