@@ -97,7 +97,7 @@ def smoothed(sampler, shares):
   """The same sampler with other shares (head and face, lips) of `motion.model.settle`."""
   stage_1, motion, units = sampler.stages
   config = motion.config.copy_and_resolve_references()
-  config.smoothing = (shares[0],) * 6 + (shares[1],) * 8 + (shares[0],) * 6
+  config.smoothing = landmark_code.per_number(shares[0], lips=shares[1])
   stage_2 = Stage(motion.module, config, motion.params)
   return Sampler(stage_1, stage_2, units, features.load(config.audio), **sampler.defaults)
 
