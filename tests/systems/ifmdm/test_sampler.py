@@ -9,6 +9,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators
 from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.generator import Reenacts, Streams
+from ifmdm_jax.pipeline import landmark_code
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 
 RATE, SIDE = 16_000, 64
@@ -119,7 +120,7 @@ def test_another_length_compiles_nothing(sampler, image, voice, compilations):
 
 def test_no_liveliness_moves_nothing_but_the_lips(sampler, image, voice):
   codes = sampler.codes(image, voice(1.0), motion_std=0)
-  lips = slice(6, 14)
+  lips = landmark_code.LIPS
   assert codes[:, lips].std(0).min() > 0
   assert np.delete(codes, np.r_[lips], axis=1).std(0).max() < 1e-6
 
@@ -127,7 +128,7 @@ def test_no_liveliness_moves_nothing_but_the_lips(sampler, image, voice):
 def test_motion_mean_offsets_the_pose(sampler, image, voice):
   rest = sampler.codes(image, voice(0.3), motion_std=0)
   moved = sampler.codes(image, voice(0.3), motion_std=0, motion_mean=0.5)
-  np.testing.assert_allclose((moved - rest)[:, :6], 0.5, atol=1e-5)
+  np.testing.assert_allclose((moved - rest)[:, landmark_code.BLOCK['pose']], 0.5, atol=1e-5)
 
 
 def test_stereo_is_heard_as_well(sampler, image, voice):
