@@ -53,8 +53,8 @@ flags.DEFINE_bool('matte', False, 'Find the person in every frame, for training 
                   'background.', **SHARED)
 flags.DEFINE_list('beam_pipeline_options', None, 'Run on Apache Beam with these options; --output '
                   'must be seen by all workers.', **SHARED)
-flags.DEFINE_string('audio', 'whisper_base', 'Speech encoder: whisper_base, whisper_tiny, mel, or a '
-                    'folder.', **SHARED)
+flags.DEFINE_string('audio', 'whisper_base', 'Speech encoder: whisper_base, whisper_tiny, mel, or '
+                    'a folder.', **SHARED)
 # fmt: on
 
 

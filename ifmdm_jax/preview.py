@@ -139,16 +139,6 @@ def _voice(clip, seconds):
 
 
 def _sampler(params, config):
-  from ifmdm_jax import bundle
-  from ifmdm_jax.audio import features
-  from ifmdm_jax.systems.ifmdm import sampler
-  from ifmdm_jax.systems.ifmdm.motion import model
+  from ifmdm_jax import generator
 
-  return sampler.Sampler(
-    sampler.Stage(*bundle.trained(config.data.autoencoder)),
-    sampler.Stage(model, config.model, params),
-    model.frozen(config.model),
-    features.load(config.model.audio),
-    steps=config.sampler.steps,
-    guidance=config.sampler.guidance,
-  )
+  return generator.trainable(config.model.module)[0].load_run('', config, params)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
@@ -104,6 +105,28 @@ def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, 
   reasons = {e['source']: (e['reason'], e['value']) for e in report['dropped']}
   assert reasons['film0.mp4'] == ('crashed', -signal.SIGKILL)
   assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 4
+
+
+class Spawned:
+  """An estimator that only a process of its own, that was spawned, can make."""
+
+  here = 'of the parent'
+
+  def __init__(self):
+    assert multiprocessing.parent_process() is not None
+    assert Spawned.here == 'of the parent', 'the process is a copy of its parent'
+
+  def __call__(self, waveform, landmarks):
+    return films.LevelLag()(waveform, landmarks)
+
+
+def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, monkeypatch):
+  source = tmp_path / 'films'
+  source.mkdir()
+  shutil.copy(film_folder / 'film0.mp4', source / 'film.mp4')
+  monkeypatch.setattr(Spawned, 'here', 'changed')  # which a fork would see
+  summary = write.build(source, tmp_path / 'set', settings, Spawned)
+  assert summary['tracks_kept'] == 1
 
 
 @posix

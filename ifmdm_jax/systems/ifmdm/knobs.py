@@ -1,10 +1,10 @@
-"""How much of a performance is shown, part by part, under names that a person can use.
+"""How much of a performance is emitted, part by part, under names that a person can use.
 
   sampler.stream(image, voice, head=0.5, mouth=1.2)      # python -m ifmdm_jax.sample --head 0.5
 
 1 is what the network made, 0 is still, 1.5 is half as much again; all are counted from the
-portrait. A knob changes what is shown and never what the network goes on from, so that turning one
-changes no other part, and turning it back brings the same performance again.
+portrait. A knob changes what is emitted and never what the network goes on from, so that turning
+one changes no other part, and turning it back brings the same performance again.
 """
 
 import numpy as np
@@ -31,24 +31,27 @@ def names():
   return found
 
 
-def gains(directions, **knobs):
+def check(parts):
+  """Raises InputError where one of {knob: number} is not from 0 to `LARGEST`."""
+  for name, value in parts.items():
+    if not np.isscalar(value) or not np.isfinite(value) or not 0 <= value <= LARGEST:
+      raise InputError(f'{name} should be from 0 (still) to {LARGEST:g}, got {value}')
+
+
+def gains(directions, parts):
   """Multiplies each direction of a code by what the knobs that move it say, float32 [directions].
 
   Args:
     directions: M.
-    knobs: of KNOBS, 0 to `LARGEST` each; a knob that is left out, or None, is 1.
+    parts: {knob: number}; what is left out is 1.
 
   Raises:
-    InputError: there is no such knob, it is out of range, or codes have no such parts.
+    InputError: a knob is turned and the codes have no such parts.
   """
   made = np.ones(directions, np.float32)
-  for name, value in knobs.items():
-    if name not in KNOBS:
-      raise InputError(f'there is no knob {name!r}: expected one of {", ".join(KNOBS)}')
-    if value is None or value == 1:
+  for name, value in parts.items():
+    if value == 1:
       continue
-    if not np.isfinite(value) or not 0 <= value <= LARGEST:
-      raise InputError(f'{name} should be from 0 (still) to {LARGEST:g}, got {value}')
     if directions != len(names()):
       raise InputError(
         f'{name} moves a part of {len(names())} directions, these weights have {directions} '
@@ -59,31 +62,15 @@ def gains(directions, **knobs):
   return made
 
 
-def offsets(directions, mean):
-  """Reads an offset of the pose, float32 [] or [directions].
-
-  Args:
-    directions: M.
-    mean: one number for all directions, one for each, or {name of `names`: number}; 1 is a typical
-      deviation.
+def offsets(by_name):
+  """Returns an offset of each direction, a tuple of numbers, of some given as {name: number}.
 
   Raises:
-    InputError: it is none of them, or not finite.
+    InputError: there is no direction of a name.
   """
-  if isinstance(mean, dict):
-    known = names() if directions == len(names()) else []
-    made = np.zeros(directions, np.float32)
-    for name, value in mean.items():
-      if name not in known:
-        raise InputError(
-          f'motion_mean names {name!r}, expected some of {", ".join(known) or "no names"}'
-        )
-      made[known.index(name)] = value
-    mean = made
-  mean = np.asarray(mean, np.float32)
-  if mean.shape not in ((), (directions,)) or not np.isfinite(mean).all():
+  unknown = sorted(set(by_name) - set(names()))
+  if unknown:
     raise InputError(
-      f'motion_mean should be one finite number or {directions}, got {mean.size}: '
-      f'pass one per motion direction, or some by name'
+      f'expected motion_mean of {", ".join(names())}, got {", ".join(unknown)}: correct the name'
     )
-  return mean
+  return tuple(by_name.get(name, 0.0) for name in names())

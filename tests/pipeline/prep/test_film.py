@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ifmdm_jax import errors
 from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline import landmarks
@@ -131,6 +132,21 @@ def test_every_film_that_gives_nothing_says_why_with_a_number(tmp_path):
     (dropped,) = result['dropped']
     assert dropped['reason'] == reason and dropped['source'] == name
     assert isinstance(dropped['value'], int | float)
+
+
+def test_a_reason_does_not_depend_on_the_words_of_an_error(tmp_path, monkeypatch):
+  """A file may be called as an error ends, and errors may change their words."""
+  path = tmp_path / 'it has none: pass another file'
+  path.write_text('this is no video')
+  (dropped,) = run(path, tmp_path / 'out')['dropped']
+  assert dropped['reason'] == 'unreadable'
+  with av.open(str(tmp_path / 'voice.mp4'), 'w') as file:
+    stream = file.add_stream('aac', rate=films.RATE, layout='mono')
+    films.put_sound(file, stream, films.voice(0.5)[0])
+  words = errors.InputError.__init__
+  monkeypatch.setattr(errors.InputError, '__init__', lambda self, _: words(self, 'other words'))
+  (dropped,) = run(tmp_path / 'voice.mp4', tmp_path / 'out')['dropped']
+  assert dropped['reason'] == 'no video in it' and dropped['value'] > 0
 
 
 def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):

@@ -297,6 +297,7 @@ def sample(
   step_rng=None,
   known=None,
   reference=None,
+  given=None,
 ):
   """Motion codes for one window of speech.
 
@@ -309,7 +310,7 @@ def sample(
     mean, std: [B, 1, M], wanted statistics of the codes; None leaves them to the model.
     mask: [B, T], nonzero for frames that matter; None if all do.
     units: `Units` of the training; None leaves codes and features as they are.
-    steps: number of denoising steps, evenly spread; or a spacing, 'N' or 'ddimN' (by stride).
+    steps: a `diffusion.schedule.Spacing`, or the number of a trailing one.
     guidance: how strictly the motion follows the sound; 1 is as trained, and costs half.
     stepper: 'ddim', 'ddpm', or an instance such as `steppers.DDIM(eta=1.0)`.
     clip: bound on |x_0| in each step, in the network's units.
@@ -317,6 +318,7 @@ def sample(
     known: [B, K, M], codes of the window's first K frames, which the others continue.
     reference: [B, 1, M], code that the person returns to, where `units` count from a fixed one: the
       source image's.
+    given: bool [B, 2], whether a voice is conditioned on mean, and on std; None: on both.
 
   Returns:
     [B, T, M].
@@ -346,6 +348,9 @@ def sample(
   units = _or_plain(units, config)
   tokens = units.controls(hint, mean, std, reference)
   origin = units.origin(hint, reference)
+  if given is not None:  # zeros are what training puts where a token is dropped
+    keep = lambda token, which: jnp.where(given[:, which, None, None], token, 0.0)
+    tokens = tokens[0], keep(tokens[1], 0), keep(tokens[2], 1)
   denoiser = guided_denoiser(params, config, units.features(y), *tokens, mask, guidance=guidance)
   amend = None
   if known is not None and known.shape[1]:
