@@ -51,8 +51,8 @@ class Options:
 
   Attributes:
     solver: how windows are denoised.
-    motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, one per
-      motion direction, or some by name, {'pose_1': 0.5}; lips follow the voice alone. None: the
+    motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, one
+      per motion direction, or some by name, {'pose_1': 0.5}; lips follow the voice alone. None: the
       network is not conditioned on a mean, as in the paper's Table 1, "no control".
     motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still. None: not
       conditioned on a deviation.
