@@ -153,6 +153,8 @@ class System:
       is not of this system.
     sizes: that `fresh` knows.
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
+    preview: (params, config) -> Generator of a run that is training, by its whole config.
+    histograms: (params, batch, config) -> {name: numbers} of a run that is training.
   """
 
   load: Callable
@@ -162,6 +164,8 @@ class System:
   upgrade: Callable | None = None
   sizes: tuple[str, ...] = ()
   fresh: Callable | None = None
+  preview: Callable | None = None
+  histograms: Callable | None = None
 
 
 def names():

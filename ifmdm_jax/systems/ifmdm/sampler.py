@@ -16,7 +16,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.streaming import device, session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FPS, Listener
-from ifmdm_jax.systems.ifmdm import exported, motion_stream
+from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
 from ifmdm_jax.systems.ifmdm.render import Renderer
@@ -192,6 +192,10 @@ class Sampler:
   def ahead(self, calls):
     """Yields the results of `calls` in order; see `streaming.device.Pool`."""
     return self._pool.ahead(calls)
+
+  def probes(self, batches):
+    """Lists its parts for `ifmdm_jax.bench` to time."""
+    return probes.probes(self, batches)
 
   def exported(self, plan):
     """Returns what `ifmdm_jax.export` writes."""
