@@ -1,5 +1,7 @@
 """What is shown of validation while a run trains: files that play, codes of either stage."""
 
+import importlib
+
 import jax
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ def cache(tmp_path_factory):
 
 
 def params_of(config):
-  module = preview.importlib.import_module(config.model.module)
+  module = importlib.import_module(config.model.module)
   return testing.random_params(
     jax.eval_shape(lambda rng: module.init(rng, config.model), jax.random.key(0)), scale=0.1
   )
@@ -41,7 +43,7 @@ def test_stage_1_becomes_videos_with_the_voice_of_the_records(cache, tmp_path):
 
 def test_codes_of_stage_2_are_shown_beside_the_real_ones(cache):
   config = motion(cache)
-  loader = preview.importlib.import_module(config.data.module).make_loader
+  loader = importlib.import_module(config.data.module).make_loader
   batch = next(loader(config.data, batch=2, seed=0, split='val'))
   found = preview.histograms(params_of(config), batch, config)
   frames, numbers = config.model.frames, config.model.motion_dim
