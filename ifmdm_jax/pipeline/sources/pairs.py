@@ -90,7 +90,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
         and validation; 1 is the published training.
 
     Raises:
-      InputError: there is no such set, no clip in it, or backgrounds are to be blurred without mattes.
+      InputError: no such set, no clip in it, or backgrounds are to be blurred without mattes.
     """
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips = records.clips(folder, **which)
