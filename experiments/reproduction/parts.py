@@ -16,7 +16,7 @@ from ifmdm_jax.audio import waveform
 from ifmdm_jax.face import points as face_points
 from ifmdm_jax.perception import person
 from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.read import find_square
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
 from ifmdm_jax.video import image
