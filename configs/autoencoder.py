@@ -10,8 +10,8 @@ a face mesh, so that stage 2 needs the data alone and can be trained beside it.
 
 import ml_collections
 
-PAPER = 'ifmdm_jax.autoencoder.paper'
-LITE = 'ifmdm_jax.autoencoder.lite.model'
+PAPER = 'ifmdm_jax.systems.ifmdm.autoencoder.paper'
+LITE = 'ifmdm_jax.systems.ifmdm.autoencoder.lite.model'
 
 SIZES = {
   'paper': dict(module=PAPER, size=512, motion_dim=20, style_dim=512, max_width=512,

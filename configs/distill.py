@@ -12,7 +12,7 @@ Expected of `lite`: its teacher's figures with a fifth of the evaluations (exper
 """
 
 from configs import motion
-from ifmdm_jax.motion import distill
+from ifmdm_jax.systems.ifmdm.motion import distill
 
 STUDENTS = {
   'paper': dict(student_steps=4, substeps=4, guidance=2.0),
@@ -33,7 +33,7 @@ TRAIN = {
 
 def get_config(size='lite'):
   config = motion.get_config(size)
-  config.model.module = 'ifmdm_jax.motion.distill'
+  config.model.module = 'ifmdm_jax.systems.ifmdm.motion.distill'
   config.model.teacher = 'runs/motion'
   config.model.update(STUDENTS[size])
   config.optim.update(OPTIMS[size])

@@ -67,7 +67,7 @@ SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything i
 def get_config(size='paper'):
   config = ml_collections.ConfigDict()
   config.model = dict(
-    module='ifmdm_jax.motion.model',
+    module='ifmdm_jax.systems.ifmdm.motion.model',
     **SIZES[size],
     **OBJECTIVES[size],
     motion_dim=20,

@@ -18,7 +18,7 @@ def __getattr__(name):
   if name == 'load':
     return importlib.import_module('ifmdm_jax.release').load
   if name == 'Sampler':
-    return importlib.import_module('ifmdm_jax.sampling.sampler').Sampler
+    return importlib.import_module('ifmdm_jax.systems.ifmdm.sampler').Sampler
   if name == 'video':
     return importlib.import_module('ifmdm_jax.video')
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

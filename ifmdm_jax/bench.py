@@ -69,8 +69,8 @@ def make_sampler(size, dtype='float32'):
     return ifm.load()
   from ifmdm_jax import testing
   from ifmdm_jax.audio import features
-  from ifmdm_jax.motion import model
-  from ifmdm_jax.sampling.sampler import Sampler, Stage
+  from ifmdm_jax.systems.ifmdm.motion import model
+  from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
   base = size.removesuffix('_refine')
   first, second = (read_config(name, base).model for name in ('autoencoder', 'motion'))
@@ -307,7 +307,7 @@ def timed(voice, stamps, plan):
 
 def measure_streams(sampler, most):
   """How many live voices one device keeps: most whose step is shorter than its sound."""
-  from ifmdm_jax.sampling.slots import Slots
+  from ifmdm_jax.streaming.slots import Slots
 
   picture, voice = portrait_and_voice(sampler, 20.0)
   side = min(picture.shape[:2])
@@ -410,7 +410,7 @@ def main(_):
   if not all(word.isdigit() and int(word) > 0 for word in _BATCHES.value):
     raise InputError(f'expected --batches like 1,8, got {",".join(_BATCHES.value)}')
   if _COMPILE_CACHE.value:
-    from ifmdm_jax.sampling import programs
+    from ifmdm_jax.streaming import programs
 
     programs.keep(_COMPILE_CACHE.value)
   if _FIRST_FRAME.value:

@@ -51,7 +51,7 @@ WEIGHTS = flags.DEFINE_string(
   **errors.SHARED,
 )
 
-GENERATING = ('audio', 'autoencoder', 'diffusion', 'motion', 'nn', 'perception', 'sampling')
+GENERATING = ('audio', 'diffusion', 'face', 'nn', 'perception', 'streaming', 'systems')
 
 
 def generators(words, track):

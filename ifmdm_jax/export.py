@@ -48,7 +48,7 @@ RATE = 16_000
 
 def functions(sampler, plan):
   """{name: (function of (weights, ...), example arguments without weights)} and the weights."""
-  from ifmdm_jax.sampling import sampler as sampling
+  from ifmdm_jax.systems.ifmdm import sampler as sampling
 
   stage_1, stage_2, units = sampler.stages
   speech, speech_params = _speech(stage_2.config, plan)

@@ -29,8 +29,9 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors, face_mesh
+from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points as face_mesh
 
 _SOURCE = flags.DEFINE_string(
   'source', None, 'Folder with films (and stills/, MANIFEST.csv).', **errors.SHARED

@@ -74,7 +74,7 @@ def draw_codes(params, batch, config, seed=0):
 @functools.lru_cache(maxsize=2)
 def _drawing(model_config, steps, guidance):
   """The compiled sampler of a config, so that the next call need not compile it again."""
-  from ifmdm_jax.motion import model
+  from ifmdm_jax.systems.ifmdm.motion import model
   from ifmdm_jax.training import checkpoints
 
   config = ml_collections.ConfigDict(checkpoints.as_tuples(json.loads(model_config)))
@@ -145,8 +145,8 @@ def _voice(clip, seconds):
 def _sampler(params, config):
   from ifmdm_jax import release
   from ifmdm_jax.audio import features
-  from ifmdm_jax.motion import model
-  from ifmdm_jax.sampling import sampler
+  from ifmdm_jax.systems.ifmdm import sampler
+  from ifmdm_jax.systems.ifmdm.motion import model
 
   return sampler.Sampler(
     sampler.Stage(*release.trained(config.data.autoencoder)),

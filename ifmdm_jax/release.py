@@ -68,28 +68,28 @@ def save(folder, autoencoder_run, motion_run, student_run=None):
   (folder / 'config.json').write_text(json.dumps(configs, indent=1) + '\n')
 
 
-def load(path=None, *, guided=False):
+def load(path=None, *, teacher=False):
   """A `Sampler` from the bundled weights, a release folder, or a workdir of stage 2.
 
   Args:
     path: folder; None for the bundled weights.
-    guided: of a release, take the stage 2 that its student learned from: several times slower, and
+    teacher: of a release, take the stage 2 that its student learned from: several times slower, and
       any number of steps and any guidance may be asked of it.
 
   Raises:
     InputError: nothing of the kind is there.
   """
   from ifmdm_jax.audio import features
-  from ifmdm_jax.motion import distill
-  from ifmdm_jax.motion import model as motion_model
-  from ifmdm_jax.sampling import sampler
+  from ifmdm_jax.systems.ifmdm import sampler
+  from ifmdm_jax.systems.ifmdm.motion import distill
+  from ifmdm_jax.systems.ifmdm.motion import model as motion_model
   from ifmdm_jax.training import checkpoints
 
   folder = pathlib.Path(path) if path else BUNDLED
   if (folder / 'config.json').exists():
     found = json.loads((folder / 'config.json').read_text())
     configs = ml_collections.ConfigDict(checkpoints.as_tuples(found))
-    second = 'student' if 'student' in configs and not guided else 'motion'
+    second = 'student' if 'student' in configs and not teacher else 'motion'
     autoencoder, motion = (
       sampler.Stage(
         importlib.import_module(configs[name].module),
@@ -107,10 +107,10 @@ def load(path=None, *, guided=False):
         f'{folder} names no stage 1 to draw with: expected a run of stage 2, one imported with '
         '--autoencoder, or a release; make one with python -m ifmdm_jax.release'
       )
-    if guided and 'teacher' in config.model:
+    if teacher and 'teacher' in config.model:
       raise InputError(
-        f'{folder} is the run of a student: expected a release for guided motion, or the run of '
-        f'its teacher; pass {config.model.teacher}, or leave --guided out'
+        f'{folder} is the run of a student: expected a release, or the run of '
+        f'its teacher; pass {config.model.teacher}, or leave --teacher out'
       )
     autoencoder = sampler.Stage(*trained(config.data.autoencoder))
     motion = sampler.Stage(*trained(folder))
@@ -125,6 +125,7 @@ def load(path=None, *, guided=False):
     motion,
     motion_model.frozen(motion.config),  # a student's module freezes its teacher besides
     features.load(motion.config.audio),
+    name=folder.resolve().name,
     size=autoencoder.config.get('size', 512),
     steps=advice.steps,
     guidance=advice.guidance,

@@ -42,8 +42,8 @@ CHECKPOINT = flags.DEFINE_string(
 SEED = flags.DEFINE_integer(
   'seed', 0, 'Of the motion; the same seed gives the same video.', **errors.SHARED
 )
-GUIDED = flags.DEFINE_bool(
-  'guided',
+TEACHER = flags.DEFINE_bool(
+  'teacher',
   False,
   'Motion by the network that the quick one learned from: slower, any --steps and --guidance.',
   **errors.SHARED,
@@ -199,13 +199,13 @@ def sample(
   paste_back=False,
   overwrite=False,
   stream=False,
-  guided=False,
+  teacher=False,
   **options,
 ):
   """Writes the video; returns (frames, seconds it took). All input is checked before the work.
 
   Args:
-    guided: see `ifmdm_jax.load`.
+    teacher: see `ifmdm_jax.load`.
     options: seed, steps, guidance, motion_mean, motion_std of the sampler.
   """
   output = check_output(output, (image, audio), overwrite)
@@ -225,7 +225,7 @@ def sample(
   from ifmdm_jax.pipeline.prep import faces
 
   start = time.monotonic()
-  sampler = ifm.load(checkpoint, guided=guided)
+  sampler = ifm.load(checkpoint, teacher=teacher)
   portrait = faces.cut(picture, square)
   if stream:
     from ifmdm_jax.video import read
@@ -307,7 +307,7 @@ def main(_):
         f'expected --image, --audio and --output, got no --{required.name}: --help shows an example'
       )
   if COMPILE_CACHE.value:
-    from ifmdm_jax.sampling import programs
+    from ifmdm_jax.streaming import programs
 
     programs.keep(COMPILE_CACHE.value)
   options = {
@@ -329,7 +329,7 @@ def main(_):
     PASTE_BACK.value,
     OVERWRITE.value,
     STREAM.value,
-    GUIDED.value,
+    TEACHER.value,
     **options,
   )
   print(

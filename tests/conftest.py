@@ -18,3 +18,5 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+pytest_plugins = ['tests.small_sampler']  # fixtures of a tiny sampler, for the whole tree

@@ -39,8 +39,8 @@ class Sampler:
   def frames(self, portrait, voice, sample_rate, seed):
     yield np.repeat(portrait[None], round(len(voice) / sample_rate * 25), axis=0)
 
-  def reenact(self, portrait, driving):
-    return driving.copy()
+  def reenact(self, clip):
+    yield np.array(clip.frames)
 
   def codes(self, portrait, voice, sample_rate, seed):
     return np.zeros((round(len(voice) / sample_rate * 25), 2))

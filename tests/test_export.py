@@ -13,13 +13,13 @@ from configs import autoencoder as autoencoder_configs
 from configs import motion as motion_configs
 from ifmdm_jax import export, testing
 from ifmdm_jax.audio import features
-from ifmdm_jax.autoencoder.lite import model as autoencoder
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.motion import model as motion
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.sample import find_square
-from ifmdm_jax.sampling.plan import Plan
-from ifmdm_jax.sampling.sampler import Sampler, Stage
+from ifmdm_jax.streaming.windows import Plan
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
+from ifmdm_jax.systems.ifmdm.motion import model as motion
+from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 from ifmdm_jax.video.image import read_image
 
 PORTRAIT = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures' / 'portrait.jpg'

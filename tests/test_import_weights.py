@@ -16,10 +16,10 @@ from safetensors import numpy as safetensors
 import ifmdm_jax as ifm
 from ifmdm_jax import errors, import_weights, testing
 from ifmdm_jax.audio import features
-from ifmdm_jax.autoencoder import paper
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import files, kinds, motion
-from ifmdm_jax.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.training import checkpoints
 from tests.audio import reference
 

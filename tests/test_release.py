@@ -17,11 +17,11 @@ def test_the_bundled_weights_sample_with_the_student_unless_told_otherwise():
   assert quick.defaults == dict(steps=4, guidance=1.0, stepper='ddim')
   assert quick.checked(steps=2)['steps'] == 'trailing2'
   for asked in (dict(steps=10), dict(guidance=2.0)):
-    with pytest.raises(InputError, match=r'expected 1, 2, 4 steps and guidance 1 .* --guided'):
+    with pytest.raises(InputError, match=r'expected 1, 2, 4 steps and guidance 1 .* --teacher'):
       quick.checked(**asked)
-  guided = ifm.load(guided=True)
-  assert guided.defaults['guidance'] > 1
-  assert guided.checked(steps=25, guidance=2.0)['guidance'] == 2.0
+  teacher = ifm.load(teacher=True)
+  assert teacher.defaults['guidance'] > 1
+  assert teacher.checked(steps=25, guidance=2.0)['guidance'] == 2.0
 
 
 def test_a_student_is_released_beside_its_teacher_and_with_no_other(tmp_path, monkeypatch):
@@ -52,4 +52,4 @@ def test_the_run_of_a_student_has_no_teacher_in_it(tmp_path, monkeypatch):
   config.model.teacher = 'runs/elsewhere'
   monkeypatch.setattr(checkpoints, 'load', lambda folder: (config, {}))
   with pytest.raises(InputError, match='run of a student.*pass runs/elsewhere'):
-    ifm.load(tmp_path, guided=True)
+    ifm.load(tmp_path, teacher=True)

@@ -37,7 +37,7 @@ class FakeSampler:
 @pytest.fixture
 def sampler(monkeypatch):
   fake = FakeSampler()
-  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, guided=False: fake, raising=False)
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, teacher=False: fake, raising=False)
   return fake
 
 
@@ -223,7 +223,7 @@ from ifmdm_jax import errors, sample
 class Endless:
   def frames(self, picture, *_, **__):
     return itertools.repeat(picture[None], ENDS)
-ifmdm_jax.load = lambda checkpoint=None, guided=False: Endless()
+ifmdm_jax.load = lambda checkpoint=None, teacher=False: Endless()
 errors.run(sample.main)
 """
 

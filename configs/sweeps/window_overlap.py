@@ -30,7 +30,7 @@ def run(config, workdir):
   from ifmdm_jax import release
   from ifmdm_jax.pipeline import cache
   from ifmdm_jax.preview import RATE
-  from ifmdm_jax.sampling.plan import Plan
+  from ifmdm_jax.streaming.windows import Plan
   from ifmdm_jax.video import read
 
   del workdir

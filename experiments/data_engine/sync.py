@@ -8,8 +8,9 @@ Clips of five seconds or more, the voice late by 0, 3, 6 and 12 frames; found: w
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors, face_mesh, prepare
+from ifmdm_jax import errors, prepare
 from ifmdm_jax.evaluation import sync
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import cache
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Plain arrays.', **errors.SHARED)

@@ -29,9 +29,9 @@ from tqdm import tqdm
 
 from configs import autoencoder as configs
 from ifmdm_jax import errors
-from ifmdm_jax.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.perception import person
 from ifmdm_jax.pipeline import cache
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.training import checkpoints
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Of ready clips, 256 px.', **errors.SHARED)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors, face_mesh
+from ifmdm_jax import errors
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.sample import find_square  # before the flags: both have --audio
 

@@ -13,9 +13,10 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors, face_mesh
+from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import quality, sync
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import cache
 from ifmdm_jax.video import read
 

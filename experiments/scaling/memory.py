@@ -49,7 +49,7 @@ def measure(case):
   import jax
   import jax.numpy as jnp
 
-  from ifmdm_jax.autoencoder import paper
+  from ifmdm_jax.systems.ifmdm.autoencoder import paper
   from ifmdm_jax.training import plan, program, sharding
 
   if case.width:

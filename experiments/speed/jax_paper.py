@@ -13,7 +13,7 @@ import numpy as np
 
 from configs import autoencoder as configs
 from ifmdm_jax import testing
-from ifmdm_jax.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder import paper
 
 
 def main():

@@ -34,13 +34,14 @@ import scipy.linalg
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors, face_mesh, release
+from ifmdm_jax import errors, release
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.motion import model
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import cache, landmark_code
-from ifmdm_jax.sampling.plan import Plan, Window
-from ifmdm_jax.sampling.sampler import Controls, Sampler, Stage
+from ifmdm_jax.streaming.windows import Plan, Window
+from ifmdm_jax.systems.ifmdm.motion import model
+from ifmdm_jax.systems.ifmdm.sampler import Controls, Sampler, Stage
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'With motion codes.', **errors.SHARED)
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **errors.SHARED)
@@ -223,7 +224,7 @@ def main(_):
     decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
 
-  samplers = {'teacher': ifm.load(_CHECKPOINT.value, guided=True)}
+  samplers = {'teacher': ifm.load(_CHECKPOINT.value, teacher=True)}
   if _MOTION.value:
     samplers['teacher'] = with_motion(samplers['teacher'], _MOTION.value)
   if _STUDENT.value:

@@ -13,7 +13,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors, face_mesh
+from ifmdm_jax import errors
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import cache, lips
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)

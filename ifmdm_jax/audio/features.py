@@ -41,7 +41,9 @@ class AudioEncoder(Protocol):
 def load(name, **options):
   """An AudioEncoder by name.
 
-  'whisper_tiny': bundled weights; layer=2 or layers=(1, 2) (concatenated); path= another file.
+  'whisper_base': Whisper-base, 99 languages, 512 wide; bundled weights; layer=2 or layers=(1, 2)
+    (concatenated); path= another file.
+  'whisper_tiny': the same of Whisper-tiny, English alone, 384 wide.
   'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
   A folder: wav2vec2, HuBERT or WavLM as `ifmdm_jax.import_weights` left it; layer=, else the one it
     was imported with.
@@ -49,7 +51,8 @@ def load(name, **options):
   Raises:
     errors.InputError: there is no such encoder.
   """
-  encoders = {'whisper_tiny': Whisper, 'mel': LogMel}
+  multilingual = functools.partial(Whisper, path=whisper.MULTILINGUAL)
+  encoders = {'whisper_base': multilingual, 'whisper_tiny': Whisper, 'mel': LogMel}
   if name in encoders:
     return encoders[name](**options)
   if pathlib.Path(name).is_dir():
@@ -77,7 +80,7 @@ def imported(folder, layer=None):
 
 
 class Whisper:
-  """Whisper-tiny's encoder, the output of one block or several."""
+  """Whisper's encoder, the output of one block or several."""
 
   def __init__(self, layer=2, layers=None, path=whisper.WEIGHTS):
     module, params = whisper.load(path, tuple(layers) if layers else (layer,))

@@ -1,7 +1,7 @@
 """Whisper's audio encoder (Radford et al., 2022, section 2.2): log-mel -> 50 vectors per second.
 
 Only the blocks asked for are built. Lips follow the middle of the network better than its end, so
-the bundled file holds the stem and the first blocks alone, and no final norm.
+the bundled files hold the stem and the first blocks alone, and no final norm.
 """
 
 import pathlib
@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-WEIGHTS = pathlib.Path(__file__).parents[1] / 'weights' / 'whisper_tiny.safetensors'
+BUNDLED = pathlib.Path(__file__).parents[1] / 'weights'
+WEIGHTS = BUNDLED / 'whisper_tiny.safetensors'  # English alone, three blocks
+MULTILINGUAL = BUNDLED / 'whisper_base.safetensors'  # 99 languages, two blocks
 
 
 def positions(count, width):

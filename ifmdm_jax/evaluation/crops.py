@@ -7,7 +7,7 @@ take it from the reference's landmarks for both videos, unpaired ones from each 
 import cv2
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax.face import points as face_mesh
 
 SIDE, SCALE = 256, 1.3
 

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation import crops, geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import points as face_mesh
 
 METRICS = {
   'diversity_face': Metric('truth', '/255', 'deviation over seeds in the face box at 1-4 s', 2),

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import protocol
 from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE
@@ -96,7 +97,8 @@ class Weights:
     return Video(protocol.bring(frames, clip.frames.shape[1]), cost=cost)
 
   def reenact(self, clip):
-    frames = self.sampler.reenact(clip.frames[0], clip.frames)
+    shown = Clip(image=clip.frames[0], frames=clip.frames)
+    frames = np.concatenate(list(self.sampler.reenact(shown)))
     return Video(protocol.bring(frames, clip.frames.shape[1]))
 
   def samples(self, clip, seeds):

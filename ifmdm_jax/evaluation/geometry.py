@@ -5,7 +5,7 @@ Points are [..., P, 2] in pixels, x before y, NaN where no face was found.
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax.face import points as face_mesh
 
 # Distance of the outer eye corners in MediaPipe's canonical face model: turns pixels into mm.
 EYES_MM = 88.9

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.sync import correlation
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import points as face_mesh
 
 METRICS = {
   'lmd': Metric('down', '%', '20 mouth points less their mean, % of the real eye distance', 2),

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import scipy.ndimage
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import points as face_mesh
 
 METRICS = {
   'motion_amplitude': Metric('truth', 'mm', 'deviation over time of the 468 points, mean', 2),

@@ -16,11 +16,12 @@ import traceback
 import numpy as np
 from tqdm import tqdm
 
-from ifmdm_jax import face_mesh, video
+from ifmdm_jax import video
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, diversity, protocol, report, suite
 from ifmdm_jax.evaluation import generators as generators_module
 from ifmdm_jax.evaluation.types import Absent
+from ifmdm_jax.face import points as face_mesh
 
 UNFORESEEN = 'failed, see errors.log'
 

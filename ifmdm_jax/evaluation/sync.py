@@ -11,8 +11,8 @@ import pathlib
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation.types import SAMPLE_RATE, Absent, Metric
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline.landmark_code import smooth
 
 METRICS = {

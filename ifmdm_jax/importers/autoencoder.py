@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.autoencoder import paper
-from ifmdm_jax.autoencoder.encoder import num_halvings
-from ifmdm_jax.autoencoder.paper import Autoencoder
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 from ifmdm_jax.nn.stylegan import channels
+from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
+from ifmdm_jax.systems.ifmdm.autoencoder.paper import Autoencoder
 
 APP = r'enc\.net_app\.convs'
 HEADS = r'dec\.(to_flows|to_rgbs)\.(\d+)'

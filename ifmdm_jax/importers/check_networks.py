@@ -13,15 +13,15 @@ import numpy as np
 import optax
 from flax import traverse_util
 
-from ifmdm_jax.autoencoder import paper
-from ifmdm_jax.autoencoder.discriminator import minibatch_stddev
 from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
 from ifmdm_jax.importers.check import Limit
-from ifmdm_jax.motion import embed
-from ifmdm_jax.motion import model as motion_model
 from ifmdm_jax.nn.modulated import ModulatedConv
+from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
+from ifmdm_jax.systems.ifmdm.motion import embed
+from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.testing import nchw, nhwc, stats
 
 MODES = ('self', 'cross', 'relative', 'none')

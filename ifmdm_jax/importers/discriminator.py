@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from ifmdm_jax.autoencoder import paper
-from ifmdm_jax.autoencoder.discriminator import Discriminator
-from ifmdm_jax.autoencoder.encoder import num_halvings
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
+from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import Discriminator
+from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
 
 RULES = [  # theirs                       ours                          axes
   (r'convs\.0\.0\.weight', 'conv_in/conv/kernel', 'OIHW->HWIO'),

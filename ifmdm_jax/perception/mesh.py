@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import bundled, face_mesh
+from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import tflite
 
 FILE = 'face_landmark.tflite'
 SIDE = 192  # pixels the network looks at
@@ -98,7 +99,7 @@ class FaceMesh(nn.Module):
 
 def load():
   """The published weights as params of `FaceMesh`, float32."""
-  arrays = bundled.layers(FILE)
+  arrays = tflite.layers(FILE)
 
   def conv(i):
     kernel, bias = arrays('conv2d', i)

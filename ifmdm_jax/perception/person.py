@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from ifmdm_jax import bundled
+from ifmdm_jax.face import tflite
 from ifmdm_jax.perception import mesh
 
 FILE = 'selfie_segmentation.tflite'
@@ -77,7 +77,7 @@ def double(x):
 
 def load():
   """The published weights as params of `PersonMatte`, float32."""
-  arrays = bundled.layers(FILE)
+  arrays = tflite.layers(FILE)
   params = {}
   for i in range(43):
     kernel, bias = arrays('conv2d', i)

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.pipeline.prep import matte as matting

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax.face import points as face_mesh
 
 BLOCKS = (
   ('pose', face_mesh.RIGID, 6),

@@ -12,8 +12,8 @@ import cv2
 import grain
 import numpy as np
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import cache, loader
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)

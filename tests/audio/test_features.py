@@ -27,7 +27,7 @@ def babble(seconds, sample_rate=16_000, seed=0):
   return np.float32(0.1 * loudness * rng.standard_normal(len(time)))
 
 
-@pytest.mark.parametrize('name', ['whisper_tiny', 'mel', 'wav2vec2'])
+@pytest.mark.parametrize('name', ['whisper_base', 'whisper_tiny', 'mel', 'wav2vec2'])
 @pytest.mark.parametrize(
   'samples, sample_rate', [(640, 16_000), (16_000, 16_000), (11_111, 8_000), (66_151, 44_100)]
 )
@@ -84,7 +84,7 @@ def test_long_sound_agrees_with_its_excerpt_and_is_deterministic():
   assert (a * b).mean() > 0.8
 
 
-@pytest.mark.parametrize('name', ['whisper_tiny', 'mel', 'wav2vec2'])
+@pytest.mark.parametrize('name', ['whisper_base', 'whisper_tiny', 'mel', 'wav2vec2'])
 def test_bad_sound_is_an_input_error(name):
   with pytest.raises(errors.InputError):
     encoder(name).features(np.full((16_000,), np.nan), 16_000)

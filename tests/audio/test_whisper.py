@@ -48,3 +48,12 @@ def test_bundled_weights_are_small_float32_when_loaded_and_finite():
 def test_a_block_that_is_not_in_the_file_is_named():
   with pytest.raises(ValueError, match='blocks 1 to 3'):
     whisper.load(layers=(4,))
+
+
+def test_the_multilingual_weights_are_two_blocks_of_base():
+  assert whisper.MULTILINGUAL.stat().st_size < 15e6
+  module, params = whisper.load(whisper.MULTILINGUAL, layers=(2,))
+  assert (module.width, module.heads) == (512, 8)
+  expected = jax.eval_shape(module.init, jax.random.key(0), mel())['params']
+  assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, expected)
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation import geometry
+from ifmdm_jax.face import points as face_mesh
 from tests.evaluation import synthetic
 
 

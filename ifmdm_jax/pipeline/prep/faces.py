@@ -11,8 +11,9 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from ifmdm_jax import bundled, face_mesh
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import tflite
 
 LEFT_EYE, RIGHT_EYE = 33, 263  # outer corners, left as in the picture
 MESH_SIDE = 192  # pixels the mesh network looks at
@@ -39,7 +40,7 @@ class FaceDetector:
     log = getattr(cv2.utils, 'logging', cv2)  # OpenCV 5 and 4
     level = log.getLogLevel()
     log.setLogLevel(2)  # errors only: OpenCV 5 warns about its own new engine
-    model = bundled.WEIGHTS / 'face_detection_yunet_2023mar_int8bq.onnx'
+    model = tflite.WEIGHTS / 'face_detection_yunet_2023mar_int8bq.onnx'
     self.net = cv2.FaceDetectorYN.create(str(model), '', (320, 320), threshold)
     log.setLogLevel(level)
 
@@ -109,7 +110,7 @@ class FaceMesh:
   """
 
   def __init__(self, looks=1):
-    self.net, self.looks = bundled.network('face_landmark.tflite'), looks
+    self.net, self.looks = tflite.network('face_landmark.tflite'), looks
 
   def landmarks(self, image, where) -> tuple[np.ndarray, float]:
     """Points float32 [468, 2] and the probability that a face is there.

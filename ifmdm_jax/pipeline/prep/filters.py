@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from ifmdm_jax import face_mesh
+from ifmdm_jax.face import points as face_mesh
 
 SAMPLE_RATE, FPS = 16_000, 25
 CHEEKS, NOSE = (234, 454), 4  # of the mesh

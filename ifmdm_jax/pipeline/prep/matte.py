@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from ifmdm_jax import bundled
+from ifmdm_jax.face import tflite
 
 SIDE = 256  # pixels that the network sees and answers
 
@@ -16,7 +16,7 @@ class PersonMatte:
   """
 
   def __init__(self):
-    self.net = bundled.network('selfie_segmentation.tflite')
+    self.net = tflite.network('selfie_segmentation.tflite')
 
   def __call__(self, picture):
     small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,1 @@
+"""Faces: landmarks, detection, mesh, matte, tracks, alignment, cutting, rasters."""

@@ -1,1 +1,0 @@
-"""Image + audio -> frames: `sampler.Sampler` offline, in blocks, and from a live source."""

@@ -1,0 +1,262 @@
+"""What landmarks say about a frame before any network has looked at it.
+
+Points are [B, 468, 2], fractions of the side, x before y.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
+
+# The points that carry the flow: contours, and enough of the rest that no cheek is far from one.
+CARRIERS = np.array(
+  sorted(
+    {
+      *face_mesh.LIPS_OUTER, *face_mesh.LIPS_INNER, *face_mesh.LEFT_EYE, *face_mesh.RIGHT_EYE,
+      *face_mesh.BROWS, *face_mesh.OVAL, *face_mesh.RIGID,
+      205, 425, 50, 280, 187, 411, 18, 200, 199, 175, 2, 164,
+    }
+  )
+)  # fmt: skip
+SKULL = np.array(face_mesh.RIGID)
+# Left corner to right corner, along the upper and the lower inner lip.
+UPPER_LIP = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
+LOWER_LIP = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
+# Inner and outer points of either lip without the corners, pair by pair.
+UPPER_PAIRS = UPPER_LIP[1:-1], np.array([185, 40, 39, 37, 0, 267, 269, 270, 409])
+LOWER_PAIRS = LOWER_LIP[1:-1], np.array([146, 91, 181, 84, 17, 314, 405, 321, 375])
+REACH, FADE = 0.03, 0.08  # the face moves what is this near; beyond, its pull fades
+
+
+def splat(values, points, side):
+  """Spreads values at points over a picture: exact at the points, fading away from all of them.
+
+  Shepard's interpolation, weights 1 / distance^4. values [B, K, C], points [B, K, 2] ->
+  [B, side, side, C].
+  """
+  centres = composite.identity_grid(side)[0, :, :1]
+
+  def one(values, points):
+    # Pixels lie on lines, so distances are sums of two small tables; one product for both sums.
+    across, down = (jnp.square(centres - points[None, :, axis]) for axis in (0, 1))  # [side, K]
+    squared = (down[:, None] + across[None]).reshape(side * side, -1)
+    weights = 1.0 / jnp.square(squared + 1e-5)
+    sums = weights @ jnp.concatenate([values, jnp.ones((values.shape[0], 1))], axis=1)
+    nearest = sums[:, -1:] ** -0.25  # a little less where many points are near
+    pull = jnp.exp(-0.5 * jnp.square(jnp.maximum(nearest - REACH, 0.0) / FADE))
+    return (pull * sums[:, :-1] / sums[:, -1:]).reshape(side, side, -1)
+
+  return jax.vmap(one)(values, points)
+
+
+class Similarity(NamedTuple):
+  """A shift, turn and scale of the plane, which takes places [B or 1, ..., 2] along when called."""
+
+  start: jax.Array  # [B, 1, 2] what is turned about
+  end: jax.Array  # [B, 1, 2] where that goes
+  along: jax.Array  # [B] scale times cosine
+  across: jax.Array  # [B] scale times sine
+
+  def __call__(self, places):
+    rows = jnp.stack([self.along, -self.across], -1), jnp.stack([self.across, self.along], -1)
+    shape = (-1,) + (1,) * (places.ndim - 2) + (2,)
+    centred = places - self.start.reshape(shape)
+    turned = jnp.einsum('bij,b...j->b...i', jnp.stack(rows, axis=1), centred)
+    return turned + self.end.reshape(shape)
+
+
+def similarity(start, end):
+  """The one that best takes points to points, [B, P, 2] each."""
+  from_centre, to_centre = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
+  x, y = start - from_centre, end - to_centre
+  size = jnp.square(x).sum((1, 2))
+  along = (x * y).sum((1, 2)) / size
+  across = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(1) / size
+  return Similarity(from_centre, to_centre, along, across)
+
+
+NOSE = np.array([1, 4, 5, 195])  # in front of the rest: tells turns to the side, up and down
+BODY = 24, (-1.9, -2.1), 3.8  # cells; left lower corner and side, heights of the face from the chin
+
+
+def head_axes(points):
+  """[B, 468, 2] -> [B, 2, 2]; axes @ way is how far that is to the face's right, and up.
+
+  In heights of the face, from chin to forehead.
+  """
+  up = points[:, face_mesh.FOREHEAD] - points[:, face_mesh.CHIN_TIP]
+  right = jnp.stack([-up[:, 1], up[:, 0]], axis=-1)
+  squared = jnp.maximum(jnp.square(up).sum(-1), 1e-8)
+  return jnp.stack([right, up], axis=1) / squared[:, None, None]
+
+
+def seen_from_head(points, side):
+  """How far to the right of the chin, and above it, the places of a picture are.
+
+  [B, 468, 2] -> [B, side, side, 2], heights of the face.
+  """
+  chin = points[:, None, None, face_mesh.CHIN_TIP]
+  places = composite.identity_grid(side)[None] - chin
+  return jnp.einsum('bij,bhwj->bhwi', head_axes(points), places)
+
+
+def pose_change(source, target):
+  """What a head did between two frames: [B, 468, 2] each -> [B, 6].
+
+  Shift to the right and up (heights of the face), log of the scale, roll (radians), and by how much
+  the nose went further right and up than the head, which is how a picture sees yaw and pitch.
+  """
+  head = similarity(source[:, SKULL], target[:, SKULL])
+  ways = (head.end - head.start)[:, 0], (target[:, NOSE] - head(source[:, NOSE])).mean(1)
+  shift, nose = (jnp.einsum('bij,bj->bi', head_axes(target), way) for way in ways)
+  size = 0.5 * jnp.log(jnp.square(head.along) + jnp.square(head.across))
+  turn = jnp.stack([size, jnp.arctan2(head.across, head.along)], axis=-1)
+  return jnp.concatenate([shift, turn, nose], axis=-1)
+
+
+def body_motion(field, source, target, side):
+  """How far beside the turning head hair, neck and shoulders are seen: [B, side, side, 2].
+
+  A place p of the frame shows what a rigid head would show at p plus this. Linear in `pose_change`,
+  in the frame of the target's head: hair turns about an axis behind the face, shoulders lag.
+
+  Args:
+    field: [24, 24, 6, 2] over BODY, first the lowest row; fitted by
+      `experiments/release/body_motion.py`.
+    source, target: landmarks [B, 468, 2].
+  """
+  cells, corner, length = BODY
+  from_corner = seen_from_head(target, side) - jnp.array(corner)[None, None, None]
+  index = from_corner * ((cells - 1) / length)  # [0, cells - 1]
+  motion = jnp.einsum('bk,hwkc->bhwc', pose_change(source, target), field)
+  motion = composite.sample(motion, (index + 0.5) / cells)
+  axes = head_axes(target)
+  size = jnp.square(axes).sum((1, 2))[:, None, None, None] / 2.0  # 1 / height^2
+  return jnp.einsum('bij,bhwi->bhwj', axes, motion) / size
+
+
+def uncrossed(source, points):
+  """Landmarks of a frame whose lips meet where they would pass each other, [B, 468, 2].
+
+  A code moves lips by differences: what presses a mouth that was ajar would push the closed one of
+  another portrait through itself. Lips that cross in the portrait already (by an error of its
+  reading) may stay as far across.
+
+  Args:
+    source, points: landmarks of portrait and frame, [B, 468, 2] each.
+  """
+  points = jnp.asarray(points)
+  down = -head_axes(points)[:, 1]
+  down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
+
+  def gap(points):  # [B, 9], negative where lips cross
+    apart = points[:, LOWER_PAIRS[0]] - points[:, UPPER_PAIRS[0]]
+    return jnp.einsum('bpj,bj->bp', apart, down)
+
+  across = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(points), 0.0)
+  away = 0.5 * across[..., None] * down[:, None]
+  for upper, lower in zip(UPPER_PAIRS, LOWER_PAIRS):
+    points = points.at[:, upper].add(-away).at[:, lower].add(away)
+  return points
+
+
+HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face
+
+
+def above_shoulders(points, side):
+  """Logit of going with the head, by height alone: [B, 468, 2] -> [B, side, side, 1].
+
+  Where the half lies was found by trial on people of split `train` (`experiments/release`).
+  """
+  height = seen_from_head(points, side)[..., 1:]
+  return jnp.clip((height - HALF) / SHOULDERS, -5.0, 5.0)
+
+
+SOFT = 1.5 / 256  # width of the lips' edge
+
+
+def _mouth_frame(points, side):
+  """Places of a picture as seen from the mouth.
+
+  Returns:
+    v: [B, side^2], how far below the line from corner to corner, fractions of the side.
+    down: points [B, N, 2] -> the same of any point.
+    along: (lip, values [B, 11]) -> [B, side^2]: values at the points of a lip, straight lines
+      between, level beyond the ends.
+  """
+  corner = points[:, UPPER_LIP[0], None]
+  across = points[:, UPPER_LIP[-1], None] - corner
+  across = across / jnp.linalg.norm(across, axis=-1, keepdims=True)
+  along_mouth = lambda place: ((place - corner) * across).sum(-1)
+
+  def down(place):
+    place = place - corner
+    return across[..., 0] * place[..., 1] - across[..., 1] * place[..., 0]
+
+  grid = composite.identity_grid(side).reshape(1, -1, 2)
+  u = along_mouth(grid)
+
+  def along(lip, values):
+    knots = along_mouth(points[:, lip])
+    length = jnp.maximum(jnp.diff(knots, axis=1), 1e-4)
+    slope = jnp.diff(values, axis=1) / length
+    return values[:, :1] + sum(
+      slope[:, k, None] * jnp.clip(u - knots[:, k, None], 0.0, length[:, k, None])
+      for k in range(len(lip) - 1)
+    )
+
+  return down(grid), down, along
+
+
+def inner_mouth(points, side):
+  """1 between the inner lips, 0 elsewhere and where they touch: [B, side, side, 1]."""
+  v, down, along = _mouth_frame(points, side)
+  upper, lower = (along(lip, down(points[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
+  inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
+  return inside.reshape(points.shape[0], side, side, 1)
+
+
+def anchored_mouth(source, target, side):
+  """What an opening mouth shows of the source: what hung from its upper lip, and no more.
+
+  Teeth are fixed to the skull: they do not stretch when the lower lip goes down; what appears
+  below them the source does not have.
+
+  Args:
+    source, target: landmarks [B, 468, 2].
+
+  Returns:
+    inside: [B, side, side, 1], 1 between the inner lips of the target.
+    unseen: [B, side, side, 1], 1 where the source has nothing to show there.
+    flow: [B, side, side, 2], from a place to where it hangs in the source.
+  """
+  v, down, along = _mouth_frame(target, side)
+  upper, lower = (along(lip, down(target[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
+  inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
+  room = jnp.linalg.norm(source[:, LOWER_LIP] - source[:, UPPER_LIP], axis=-1)
+  unseen = inside * jnp.clip((v - upper - along(UPPER_LIP, room)) / SOFT + 1.0, 0.0, 1.0)
+  moved = source[:, UPPER_LIP] - target[:, UPPER_LIP]
+  flow = jnp.stack([along(UPPER_LIP, moved[..., axis]) for axis in (0, 1)], axis=-1)
+  shape = (target.shape[0], side, side)
+  return inside.reshape(*shape, 1), unseen.reshape(*shape, 1), flow.reshape(*shape, 2)
+
+
+def fold(x, factor):
+  """Pixels to channels: [B, f h, f w, C] -> [B, h, w, f f C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height // factor, factor, width // factor, factor, channels)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // factor, width // factor, -1)
+
+
+def region(points, side, margin, edge=0.01):
+  """1 around the points, 0 elsewhere, soft at the edge. [B, P, 2] -> [B, side, side, 1]."""
+  low, high = points.min(1), points.max(1)
+  room = margin * (high - low).max(-1, keepdims=True)
+  low, high = (low - room)[:, None, None, :], (high + room)[:, None, None, :]
+  grid = composite.identity_grid(side)[None]
+  inside = jax.nn.sigmoid((grid - low) / edge) * jax.nn.sigmoid((high - grid) / edge)
+  return inside.prod(-1, keepdims=True)

@@ -1,0 +1,243 @@
+"""The networks of `lite`, smallest pieces first, the whole model last."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.linen.initializers import normal, variance_scaling
+from jax import Array
+
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry
+
+
+class Source(NamedTuple):
+  """What the decoder needs of a portrait; computed once. Sides for a 128 px copy."""
+
+  fine: Array  # [B, 64, 64, F] features
+  coarse: Array  # [B, 32, 32, G] features
+  follows: Array  # [B, 32, 32, 1] how far a place goes with the head: 1 hair, 0 what stands still
+  thumb: Array  # [B, 64, 64, 3] the picture itself, small
+  behind: Array  # [B, 64, 64, 3] what may be behind the person
+  points: Array  # [B, 468, 2] its landmarks
+
+
+class Drawing(NamedTuple):
+  """How to draw one frame from the source's pixels."""
+
+  grid: Array  # [B, 128, 128, 2] where to look in the source, fractions of the side
+  mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
+  paint: Array  # [B, 256, 256, 3]
+  base: Array  # [B, 128, 128, 2] the grid before the per-frame correction
+  missing: Array  # [B, K, 2] how far the head alone would have left each carrier
+
+
+def act(x):
+  return nn.leaky_relu(x, 0.2)
+
+
+def conv(features, stride=1, kernel=3, **kwargs):
+  return nn.Conv(features, (kernel, kernel), (stride, stride), **kwargs)
+
+
+def group_norm(x):
+  return nn.GroupNorm(num_groups=8, epsilon=1e-5)(x)
+
+
+def unshuffle(x, factor):
+  """Channels to pixels: [B, h, w, f f C] -> [B, f h, f w, C]."""
+  batch, height, width, channels = x.shape
+  x = x.reshape(batch, height, width, factor, factor, channels // factor**2)
+  return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * factor, width * factor, -1)
+
+
+def enlarge(x):
+  """Twice the size, nearest neighbour."""
+  return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+class NormBlock(nn.Module):
+  """Residual block of the encoders."""
+
+  @nn.compact
+  def __call__(self, x):
+    y = conv(x.shape[-1])(act(group_norm(x)))
+    return x + conv(x.shape[-1])(act(group_norm(y)))
+
+
+class Encoder(nn.Module):
+  """Halve and refine, once per width: [B, R, R, 3] -> a list of maps, R/2 first."""
+
+  widths: tuple[int, ...]
+  plain: int = 1  # leading levels without a residual block: they are the dear ones
+
+  @nn.compact
+  def __call__(self, x):
+    maps = []
+    for level, width in enumerate(self.widths):
+      x = conv(width, stride=2)(x)
+      if level >= self.plain:
+        x = NormBlock()(x)
+      maps.append(x)
+      x = act(x)
+    return maps
+
+
+class SourceEncoder(nn.Module):
+  """A small U-Net over the portrait: features to warp, and what of it goes with the head."""
+
+  widths: tuple[int, ...] = (32, 64, 128, 160)
+  fine: int = 24
+  coarse: int = 64
+
+  @nn.compact
+  def __call__(self, image, matte, points):  # [B, 128, 128, 3], [B, 128, 128, 1], [B, 468, 2]
+    mouth = geometry.inner_mouth(points, image.shape[1])
+    maps = Encoder(self.widths)(jnp.concatenate([image, mouth], axis=-1))
+    half, quarter, eighth, x = maps  # 64, 32, 16, 8 px
+    x = NormBlock()(act(conv(self.widths[2])(enlarge(act(x)))) + eighth)
+    x = NormBlock()(act(conv(self.widths[1])(enlarge(act(x)))) + quarter)
+    coarse = conv(self.coarse)(act(x))
+    y = jnp.concatenate([enlarge(nn.Dense(self.widths[0])(act(x))), half], axis=-1)
+    fine = conv(self.fine)(act(conv(self.widths[0])(y)))
+    person = composite.halve(matte)
+    seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
+    prior = geometry.above_shoulders(points, x.shape[1])
+    # Small at first: an untrained network adds little to what geometry says.
+    follows = prior + conv(1, kernel=1, kernel_init=normal(5e-3), name='follows')(seen)
+    thumb = composite.halve(image)
+    behind = composite.fill(thumb, known=1.0 - composite.grown(person, composite.RIM))
+    return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, points)
+
+
+class FilmBlock(nn.Module):
+  """Residual block steered by the motion: scale and shift of its channels."""
+
+  @nn.compact
+  def __call__(self, x, motion):  # [B, r, r, C], [B, D]
+    width = x.shape[-1]
+    scale, shift = jnp.split(nn.Dense(2 * width)(motion)[:, None, None, :], 2, axis=-1)
+    y = act(conv(width)(x) * (1.0 + scale) + shift)
+    return x + conv(width, kernel_init=variance_scaling(0.2, 'fan_in', 'truncated_normal'))(y)
+
+
+class Decoder(nn.Module):
+  """Source and relative code -> how to draw the frame; run once per frame.
+
+  Three layers of motion. The head turns and shifts as a whole, hair and all, and neck and shoulders
+  follow it as far as the source says; landmarks, linear in the code, put the face exactly where it
+  has to be; then a small network looks at the warped features, corrects the flow, and paints what
+  the source never showed.
+  """
+
+  width: int = 64
+  inner: int = 96
+  fine: int = 32
+  directions: int = 64
+  closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
+  opened: float = 0.0  # and between the lips at sigmoid(opened)
+  shade: float = 0.6  # how much darker paint starts there,
+  depth: float = 0.85  # and below what the portrait shows of the mouth
+
+  @nn.compact
+  def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
+    # Orthogonal directions (paper, eq. of the latent navigation): motion = Q (h_t - h_s).
+    raw = self.param('directions', normal(1.0), (self.directions, code.shape[-1]))
+    motion = code @ jnp.linalg.qr(raw)[0].T
+    motion = jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
+
+    side = source.fine.shape[1]  # 64
+    points = geometry.uncrossed(source.points, source.points + moved)
+    cells = geometry.BODY[0]
+    body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
+    base, missing = follow(source, points, body, 2 * side)
+    mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
+    hanging = composite.identity_grid(2 * side)[None] + hanging
+    base = base + mouth * (hanging - base)
+
+    half = composite.halve(base)
+    coarse = composite.sample(source.coarse, composite.halve(half))
+    fine = composite.sample(source.fine, half)
+    x = FilmBlock()(conv(self.width)(coarse), motion)
+    y = FilmBlock()(conv(self.inner, stride=2)(act(x)), motion)
+    y = FilmBlock()(y, motion)
+    x = x + conv(self.width)(enlarge(act(y)))
+    x = FilmBlock()(x, motion)
+    flow = 10.0 * (half - composite.identity_grid(side)[None])
+    x = [enlarge(nn.Dense(self.fine)(act(x))), fine, flow, geometry.fold(mouth, 2)]
+    x = FilmBlock()(act(conv(self.fine)(jnp.concatenate(x, axis=-1))), motion)
+
+    head = conv(8 + 16 + 48, kernel_init=normal(5e-3))(act(group_norm(x)))
+    flow, mask, paint = jnp.split(head, [8, 24], axis=-1)
+    # Zero difference is the identity, whatever the network says.
+    awake = (1.0 - jnp.exp(-jnp.sum(code**2, axis=-1)))[:, None, None, None]
+    grid = base + awake * 0.02 * unshuffle(flow, 2)
+    inside = composite.upsample(mouth, 4 * side)
+    prior = (self.opened + self.closed) * inside - self.closed
+    mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) + prior)
+    unseen = awake * composite.upsample(unseen, 4 * side)
+    mask = unseen + (1.0 - unseen) * mask
+    # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
+    blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
+    dark = self.shade * inside + (self.depth - self.shade) * unseen
+    blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
+    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
+
+
+def follow(source, points, body, side, rounds=3):
+  """Where each pixel of the frame looks in the source, as head, body and landmarks have it.
+
+  A place q of the source follows the head by follows(q); which q a given place of the frame shows
+  is found by a few rounds of looking up what q so far says.
+
+  Args:
+    source: `Source`.
+    points: [B, 468, 2], landmarks of the frame.
+    body: [24, 24, 6, 2], see `geometry.body_motion`.
+    side: of the answer, pixels.
+
+  Returns:
+    grid [B, side, side, 2], and what was left to the landmarks [B, K, 2].
+  """
+  small = source.follows.shape[1]
+  still = composite.identity_grid(small)[None]
+  places = still + geometry.body_motion(body, source.points, points, small)
+  skull = lambda points: points[:, geometry.SKULL]
+  back = geometry.similarity(skull(points), skull(source.points))(places) - places
+  found = places + source.follows * back
+  for _ in range(rounds):
+    found = places + composite.sample(source.follows, found) * back
+  carriers = points[:, geometry.CARRIERS]
+  flow = composite.sample(found - still, carriers[:, :, None])[:, :, 0]
+  missing = source.points[:, geometry.CARRIERS] - carriers - flow
+  return composite.upsample_grid(found, side) + geometry.splat(missing, carriers, side), missing
+
+
+class Autoencoder(nn.Module):
+  """Appearance from one picture, motion from a code.
+
+  The parts are methods, so that a sampler can run each as often as it is needed: `appearance` once
+  per portrait, `draw` once per frame.
+  """
+
+  motion_dim: int = 20
+  source_widths: tuple[int, ...] = (32, 64, 128, 160)
+  fine: int = 24
+  coarse: int = 64
+  decoder_width: int = 64
+  decoder_inner: int = 96
+  decoder_fine: int = 32
+
+  def setup(self):
+    self.source_encoder = SourceEncoder(self.source_widths, self.fine, self.coarse)
+    self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
+
+  def appearance(self, image, matte, points):
+    """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
+    return self.source_encoder(image, matte, points)
+
+  def draw(self, source, code, moved):
+    """Source, relative code h_t - h_s [B, M], how it moves landmarks [B, 468, 2] -> Drawing."""
+    return self.decoder(source, code, moved)
+
+  def __call__(self, image, matte, points, code, moved):
+    return self.draw(self.appearance(image, matte, points), code, moved)

@@ -1,0 +1,197 @@
+"""The denoiser: a diffusion transformer over motion codes, conditioned per frame on speech.
+
+Source: the paper's second stage; blocks with adaLN-Zero after DiT (Peebles & Xie 2023).
+Axes: B batch, T frames, M motion code, A audio feature, D width, K = T + 3 tokens.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ifmdm_jax.systems.ifmdm.motion.embed import (
+  Embedder,
+  drop_samples,
+  positions,
+  timestep_features,
+)
+
+FEATURES_PER_FRAME = 2  # 50 audio features and 25 frames per second
+EXTRA_TOKENS = 3  # hint, mean, std
+dense_init = nn.initializers.xavier_uniform()
+zeros = nn.initializers.zeros
+
+
+def norm(x):
+  """Layer norm without scale and shift."""
+  centred = x - x.mean(-1, keepdims=True)
+  return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
+
+
+def modulate(x, shift, scale):
+  return x * (1 + scale) + shift
+
+
+class Attention(nn.Module):
+  """Full self-attention over tokens: [B, K, D] -> [B, K, D]."""
+
+  heads: int
+
+  @nn.compact
+  def __call__(self, x, visible=None):  # visible: bool [B, K], tokens that may be looked at
+    b, k, d = x.shape
+    qkv = nn.Dense(3 * d, kernel_init=dense_init, name='qkv')(x)
+    q, k_, v = jnp.unstack(qkv.reshape(b, k, 3, self.heads, d // self.heads), axis=2)
+    mask = None if visible is None else visible[:, None, None, :]
+    x = jax.nn.dot_product_attention(q, k_, v, mask=mask)
+    return nn.Dense(d, kernel_init=dense_init, name='out')(x.reshape(b, k, d))
+
+
+class Mlp(nn.Module):
+  """Dense, GELU (tanh), Dense with four times the width between them."""
+
+  @nn.compact
+  def __call__(self, x):
+    d = x.shape[-1]
+    x = nn.gelu(nn.Dense(4 * d, kernel_init=dense_init, name='up')(x), approximate=True)
+    return nn.Dense(d, kernel_init=dense_init, name='down')(x)
+
+
+class Block(nn.Module):
+  """Attention, then an MLP; the condition of each token modulates both (adaLN-Zero)."""
+
+  heads: int
+
+  @nn.compact
+  def __call__(self, x, cond, visible=None):  # x, cond: [B, K, D]
+    modulation = nn.Dense(6 * x.shape[-1], kernel_init=zeros, bias_init=zeros, name='modulation')(
+      nn.silu(cond)
+    )
+    shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = jnp.split(modulation, 6, axis=-1)
+    attention = Attention(self.heads, name='attention')
+    x = x + gate_a * attention(modulate(norm(x), shift_a, scale_a), visible)
+    return x + gate_m * Mlp(name='mlp')(modulate(norm(x), shift_m, scale_m))
+
+
+class Final(nn.Module):
+  """Modulated norm and the output projection: [B, K, D] -> [B, K, channels]."""
+
+  channels: int
+
+  @nn.compact
+  def __call__(self, x, cond):
+    modulation = nn.Dense(2 * x.shape[-1], kernel_init=zeros, name='modulation')(nn.silu(cond))
+    shift, scale = jnp.split(modulation, 2, axis=-1)
+    linear = nn.Dense(self.channels, kernel_init=zeros, name='linear')
+    return linear(modulate(norm(x), shift, scale))
+
+
+class Tokens(nn.Module):
+  """One token per frame, then hint, mean and std; and the condition that modulates each token.
+
+  Attributes: see `MotionDiT`.
+  """
+
+  width: int
+  frames: int
+  drop_audio: float
+  drop_hint: float
+  drop_stats: float
+  clean_drop: bool
+
+  @nn.compact
+  def __call__(self, x_t, t, y, hint, mean, std, train=False, heard=None):
+    b, frames, _ = x_t.shape
+    d = self.width
+    keep = lambda x: x if heard is None else x * heard[:, None, None].astype(x.dtype)
+    path_drop = self.drop_audio
+    if self.clean_drop:
+      path_drop = 0.0
+      if train and self.drop_audio > 0:
+        y = drop_samples(y, self.drop_audio, self.make_rng('drop'))
+
+    # the frame's own token: motion alone, plus motion and sound mixed
+    sound = Embedder(d // 2 // FEATURES_PER_FRAME, name='yy_embedder')(y)
+    motion = Embedder(d // 2, name='xx_embedder')(x_t)
+    mixed = jnp.concatenate([motion, sound.reshape(b, frames, d // 2)], axis=-1)
+    tokens = Embedder(d, name='x_embedder')(x_t)
+    tokens = tokens + Embedder(d, path_drop, name='xy_embedder')(keep(mixed), train)
+
+    # three tokens that tell where the motion starts and how it is distributed
+    extra = (
+      Embedder(d, self.drop_hint, name='x_hint_embedder')(hint, train),
+      Embedder(d, self.drop_stats, name='x_mean_embedder')(mean, train),
+      Embedder(d, self.drop_stats, name='x_std_embedder')(std, train),
+    )
+    tokens = jnp.concatenate([tokens, *extra], axis=1)
+    # a window shorter than usual leaves out its last frames' places, not those of the extra tokens
+    table = positions(self.frames + EXTRA_TOKENS, d)
+    table = jnp.concatenate([table[:frames], table[self.frames :]], axis=0)
+    tokens = tokens + table[None]
+
+    # the condition: sound of the frame and the timestep; nothing for the extra tokens
+    features = Embedder(d, path_drop, name='y_embedder')(keep(y), train)
+    features = features.reshape(b, frames, FEATURES_PER_FRAME, d).mean(2)
+    time = Embedder(d, name='t_embedder')(timestep_features(t))
+    cond = features + time[:, None, :]
+    cond = jnp.concatenate([cond, jnp.zeros((b, EXTRA_TOKENS, d), cond.dtype)], axis=1)
+    return tokens, cond
+
+
+class MotionDiT(nn.Module):
+  """Noised motion and speech -> what the diffusion asks for.
+
+  Attributes:
+    width, depth, heads: of the transformer.
+    channels: of the output; twice the motion code where the variance is learned.
+    frames: length of a window in training; shorter ones are accepted.
+    drop_audio, drop_hint, drop_stats: probability that a sample is trained without them.
+    clean_drop: False, the paper: the two ways of the sound into the network are dropped
+      independently, and the second one loses the noised motion with it. True: the features
+      themselves are dropped, exactly what guidance evaluates as "no sound".
+  """
+
+  width: int = 512
+  depth: int = 6
+  heads: int = 8
+  channels: int = 40
+  frames: int = 64
+  drop_audio: float = 0.3
+  drop_hint: float = 0.3
+  drop_stats: float = 0.3
+  clean_drop: bool = False
+
+  @nn.compact
+  def __call__(self, x_t, t, y, hint, mean, std, mask=None, train=False, heard=None):
+    """One evaluation.
+
+    Args:
+      x_t: [B, T, M], noised motion.
+      t: int [B], step in the schedule of training.
+      y: [B, 2T, A], speech features; zeros mean "no sound".
+      hint: [B, 1, M], motion of the frame before the window; zeros mean "unknown".
+      mean, std: [B, 1, M], statistics of the motion wanted; zeros mean "unknown".
+      mask: [B, T], nonzero for real frames: the others are looked at by no token.
+      train: drop inputs; needs the random stream 'drop'.
+      heard: [B], 0 takes both ways of the sound from a sample as the paper's training does; None
+        for all ones.
+
+    Returns:
+      [B, T, channels].
+    """
+    tokens, cond = Tokens(
+      self.width,
+      self.frames,
+      self.drop_audio,
+      self.drop_hint,
+      self.drop_stats,
+      self.clean_drop,
+      name='tokens',
+    )(x_t, t, y, hint, mean, std, train, heard)
+    visible = None
+    if mask is not None:
+      visible = jnp.pad(mask != 0, ((0, 0), (0, EXTRA_TOKENS)), constant_values=True)
+    for i in range(self.depth):
+      tokens = Block(self.heads, name=f'block_{i}')(tokens, cond, visible)
+    return Final(self.channels, name='final')(tokens, cond)[:, : x_t.shape[1]]

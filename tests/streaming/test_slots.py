@@ -1,0 +1,94 @@
+"""Streams share a device: nobody waits for another, nobody's frames depend on another's."""
+
+import numpy as np
+import pytest
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.streaming.slots import Slots
+
+
+def other(image, seed):
+  return np.random.default_rng(seed).integers(0, 255, image.shape, dtype=np.uint8)
+
+
+def run(slots, voices):
+  """Feeds {who: sound} in blocks of 0.1 s; {who: frames}, and how many each had after each step."""
+  made, log = {who: [] for who in voices}, []
+  for start in range(0, max(map(len, voices.values())), 1600):
+    for who, sound in voices.items():
+      slots.hear(who, sound[start : start + 1600])
+    for who, frames in slots.step():
+      made[who].append(frames)
+    log.append({who: sum(map(len, frames)) for who, frames in made.items()})
+  for who in voices:
+    slots.end(who)
+  while slots.free < slots.count:
+    for who, frames in slots.step():
+      made[who].append(frames)
+  return {who: np.concatenate(frames) for who, frames in made.items()}, log
+
+
+def test_a_stream_does_not_depend_on_its_neighbours(sampler, image, voice):
+  slots = Slots(sampler, 3)
+  who = slots.join(image, seed=4)
+  alone, _ = run(slots, {who: voice(1.0)})
+  assert len(alone[who]) == 25
+  beside = {
+    slots.join(other(image, 1), seed=1): voice(0.7, 1),
+    slots.join(image, seed=4): voice(1.0),
+  }
+  together, _ = run(slots, beside)
+  first, second = beside
+  np.testing.assert_array_equal(together[second], alone[who])  # another slot, the same frames
+  assert len(together[first]) == round(0.7 * 25)
+  single = sampler(image, voice(1.0), seed=4, plan=sampler.live)
+  # A batch of three sums in another order than one of one.
+  assert np.abs(together[second].astype(int) - single).mean() < 1
+
+
+def test_streams_join_and_leave_without_compiling(sampler, image, voice, compilations):
+  slots = Slots(sampler, 3)
+  run(slots, {slots.join(image): voice(0.5)})
+  with compilations() as count:
+    stays = slots.join(image)
+    slots.hear(stays, voice(0.6))
+    leaves = slots.join(other(image, 2), seed=7, motion_std=0.0)
+    list(slots.step())
+    slots.leave(leaves)
+    late = slots.join(other(image, 3))
+    assert late == leaves
+    slots.hear(late, voice(0.6))
+    list(slots.step())
+  assert count() == 0
+
+
+def test_all_get_the_same_share_whoever_has_most_to_say(sampler, image, voice):
+  slots = Slots(sampler, 3)
+  greedy, *others = [slots.join(other(image, seed)) for seed in range(3)]
+  slots.hear(greedy, voice(5.0))  # much more than is due
+  _, log = run(slots, {who: voice(1.5, who) for who in (greedy, *others)})
+  plan = slots.plan
+  for step, counts in enumerate(log, 1):
+    assert counts[greedy] <= step * plan.new  # one window a step, like anybody
+    heard = step * 2.5  # frames of sound; nobody waits once a window of it is there
+    due = plan.new * int(max(0, heard - plan.future) // plan.new)
+    assert [counts[who] for who in others] == [due, due]
+
+
+def test_frames_of_all_are_interleaved(sampler, image, voice):
+  slots = Slots(sampler, 2, plan=sampler.whole)
+  both = [slots.join(image, seed=seed) for seed in (0, 1)]
+  for who in both:
+    slots.hear(who, voice(1.0))
+  order = [who for who, _ in slots.step()]
+  assert sorted(order[:2]) == both
+
+
+def test_a_full_house_and_an_empty_slot_are_said(sampler, image, voice):
+  slots = Slots(sampler, 1)
+  who = slots.join(image)
+  with pytest.raises(InputError, match='all 1 are taken'):
+    slots.join(image)
+  slots.leave(who)
+  with pytest.raises(InputError, match='slot 0 is empty'):
+    slots.hear(who, voice(0.1))

@@ -1,0 +1,246 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import autoencoder as configs
+from ifmdm_jax import testing
+from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model, network
+
+RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
+
+
+@pytest.fixture(scope='module')
+def tiny():
+  config = configs.get_config('tiny').model
+  return config, testing.fresh_params(model, config)
+
+
+def picture(seed, side=64):
+  return np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
+
+
+def test_identity_grid_samples_the_picture_itself():
+  image = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
+  grid = jnp.broadcast_to(composite.identity_grid(16)[None], (2, 16, 16, 2))
+  np.testing.assert_allclose(composite.sample(image, grid), image, atol=1e-5)
+
+
+def test_sampling_looks_where_the_grid_points():
+  image = jnp.zeros((1, 8, 8, 1)).at[0, 2, 5].set(1.0)
+  grid = jnp.full((1, 1, 1, 2), jnp.array([5.5, 2.5]) / 8)  # x before y, centres at half pixels
+  assert composite.sample(image, grid).item() == pytest.approx(1.0)
+
+
+def test_upsampling_a_ramp_is_exact_inside():
+  ramp = jnp.broadcast_to(composite.identity_grid(8)[None], (1, 8, 8, 2))
+  large = composite.upsample(ramp, 16)
+  np.testing.assert_allclose(
+    large[0, 1:-1, 1:-1], composite.identity_grid(16)[1:-1, 1:-1], atol=1e-6
+  )
+
+
+def test_upsampled_identity_grid_is_the_identity():
+  grid = composite.upsample_grid(composite.identity_grid(8)[None], 64)
+  np.testing.assert_allclose(grid[0], composite.identity_grid(64), atol=1e-7)
+
+
+def test_zero_difference_draws_the_source_exactly(tiny):
+  config, params = tiny
+  image = picture(1)
+  portrait = jax.jit(lambda image: model.portrait(params, image, config))(image)
+  drawn = jax.jit(lambda code: model.draw(params, portrait, code, config))(portrait.code)
+  np.testing.assert_array_equal(drawn[0], image)
+
+
+def test_the_mask_starts_closed_but_between_the_lips(tiny):
+  config, params = tiny
+  portrait = model.portrait(params, picture(2), config)
+  code = jnp.full((1, 20), 3.0)
+  moved = model.moves(params, code)
+  drawing = model.apply(params, config, 'draw', portrait.appearance, code, moved)
+  mouth = geometry.inner_mouth(portrait.appearance.points + moved, drawing.mask.shape[1])
+  # At the start the mask is sigmoid(-4), and sigmoid(1) in the mouth, but for small weights.
+  assert float(jnp.where(mouth > 0, 0.0, drawing.mask).mean()) < 0.05
+
+
+def test_a_mouth_that_the_portrait_kept_closed_opens_dark(tiny):
+  config, params = tiny
+  appearance = model.portrait(params, picture(2), config).appearance
+  points, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
+  points[0, geometry.LOWER_LIP] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
+  points[0, geometry.UPPER_LIP] = points[0, geometry.LOWER_LIP]
+  moved[0, geometry.LOWER_LIP[1:-1], 1] = 0.3
+  white = appearance._replace(points=points, thumb=jnp.ones_like(appearance.thumb))
+  drawing = model.apply(params, config, 'draw', white, jnp.full((1, 20), 3.0), moved)
+  paint, side = drawing.paint[0], drawing.paint.shape[1]
+  assert float(paint[int(0.65 * side), side // 2].max()) < -0.5  # white was 1
+  assert float(drawing.mask[0, int(0.65 * side), side // 2, 0]) > 0.9
+  assert float(paint[side - 4, side // 2].min()) > 0.5
+
+
+def test_directions_are_orthogonal_in_the_decoder(tiny):
+  _, params = tiny
+  q = jnp.linalg.qr(params['network']['decoder']['directions'])[0]
+  np.testing.assert_allclose(q.T @ q, np.eye(q.shape[1]), atol=1e-5)
+
+
+def test_landmarks_land_where_the_code_sends_them(tiny):
+  config, params = tiny
+  rng = np.random.default_rng(0)
+  points = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
+  image = rng.uniform(-1, 1, (1, config.side, config.side, 3)).astype(np.float32)
+  matte = np.ones((1, config.side, config.side, 1), np.float32)
+  source = model.apply(params, config, 'appearance', image, matte, points)
+  code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
+  target = points + model.moves(params, code)
+  grid, _ = network.follow(source, target, RIGID, 128)
+  looked = composite.sample(grid, target[:, geometry.CARRIERS, None])[:, :, 0]
+  # Random points lie closer to each other than those of a face; half a per cent of the side.
+  assert float(jnp.abs(looked - points[:, geometry.CARRIERS]).mean()) < 0.005
+
+
+def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
+  config, params = tiny
+  points = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
+  image = np.zeros((1, config.side, config.side, 3), np.float32)
+  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, points)
+  shift = np.array([0.05, 0.0], np.float32)
+  grid, _ = network.follow(source, points + shift, RIGID, 64)
+  flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
+  np.testing.assert_allclose(flow[4, 20:44, 0], -0.05, atol=0.005)  # above the forehead
+  assert np.abs(flow[-1]).max() < 0.0125  # the lower edge, where the pull of the chin has faded
+
+
+def test_a_similarity_is_found_again():
+  rng = np.random.default_rng(0)
+  start = rng.uniform(0.2, 0.8, (2, 30, 2)).astype(np.float32)
+  turn = 1.1 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]], np.float32)
+  move = geometry.similarity(start, start @ turn.T + np.float32(0.1))
+  places = rng.uniform(0, 1, (1, 4, 5, 2)).astype(np.float32)
+  np.testing.assert_allclose(
+    move(places), np.repeat(places @ turn.T + np.float32(0.1), 2, 0), atol=1e-5
+  )
+
+
+def face(seed=9):
+  """Landmarks [1, 468, 2] of no one, chin below forehead."""
+  points = np.random.default_rng(seed).uniform(0.4, 0.6, (1, 468, 2)).astype(np.float32)
+  points[:, face_mesh.FOREHEAD], points[:, face_mesh.CHIN_TIP] = (0.5, 0.3), (0.5, 0.7)
+  return points
+
+
+def turned(points, angle, scale=1.0, shift=0.0):
+  """About the middle of the picture."""
+  c, s = scale * np.cos(angle), scale * np.sin(angle)
+  turn = np.array([[c, -s], [s, c]], np.float32)
+  return (points - np.float32(0.5)) @ turn.T + np.float32(0.5) + np.float32(shift)
+
+
+def test_a_pose_change_says_what_a_rigid_head_did():
+  points = face()
+  pose = geometry.pose_change(points, turned(points, 0.2, 1.1))[0]
+  np.testing.assert_allclose(pose[2:], [np.log(1.1), 0.2, 0, 0], atol=1e-5)
+  shifted = geometry.pose_change(points, points + np.float32([0.1, -0.2]))[0]
+  np.testing.assert_allclose(shifted, [0.25, 0.5, 0, 0, 0, 0], atol=1e-5)  # heights of 0.4
+  nodded = points + np.isin(np.arange(468), geometry.NOSE)[:, None] * np.float32([0.0, 0.1])
+  assert geometry.pose_change(points, nodded)[0, 5] < -0.2  # the nose went down
+
+
+def test_the_body_moves_as_seen_from_the_head():
+  field = np.random.default_rng(4).normal(0, 0.1, (24, 24, 6, 2)).astype(np.float32)
+  source, target = face(), face() + np.float32([0.05, 0.02])
+  motion = geometry.body_motion(field, source, target, 32)
+  quarter = lambda points: turned(points, np.pi / 2)  # right becomes down
+  rolled = geometry.body_motion(field, quarter(source), quarter(target), 32)
+  expected = jnp.rot90(jnp.stack([-motion[..., 1], motion[..., 0]], -1), -1, axes=(1, 2))
+  np.testing.assert_allclose(rolled, expected, atol=1e-5)
+  still = geometry.body_motion(field, source, source, 32)
+  np.testing.assert_allclose(still, 0.0, atol=1e-7)
+
+
+def test_what_is_behind_a_person_is_guessed_from_around_it():
+  x = np.broadcast_to(composite.identity_grid(64)[None, ..., :1], (1, 64, 64, 1))
+  known = np.ones((1, 64, 64, 1), np.float32)
+  known[:, 20:44, 20:44] = 0.0
+  hidden = np.where(known > 0, x, 5.0).astype(np.float32)
+  guess = np.asarray(composite.fill(hidden, known))
+  np.testing.assert_allclose(np.where(known > 0, guess, 0), np.where(known > 0, x, 0), atol=2e-3)
+  assert np.abs(guess - x).max() < 0.15  # a ramp goes on behind, and nothing of the person shows
+
+
+def test_hair_beyond_the_matte_goes_with_the_person_and_not_with_the_background():
+  matte = np.zeros((1, 256, 256, 1), np.float32)
+  matte[:, :, 64:192] = 1.0
+  source = np.full((1, 256, 256, 3), -1.0, np.float32)
+  source[:, :, 62:194] = 1.0  # two pixels more than the matte knows
+  layers = composite.layers(source, matte, np.full((1, 64, 64, 3), -1.0, np.float32))
+  np.testing.assert_allclose(layers.background, -1.0, atol=1e-6)
+  assert layers.person[0, 128, 62, 3] > 0.6 and layers.person[0, 128, 58, 3] == 0.0
+
+
+def test_a_head_that_moves_away_leaves_the_background_behind():
+  blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
+  matte = np.zeros((1, 64, 64, 1), np.float32)
+  matte[:, 16:48, 8:24] = 1.0
+  source = np.where(matte > 0, red, blue).astype(np.float32)
+  layers = composite.layers(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
+  still = composite.identity_grid(32)[None]
+  grid = still - jnp.array([0.5, 0.0])[None, None, None]  # what is at the left appears at the right
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  picture = np.asarray(composite.composite(layers, drawing)[0])
+  np.testing.assert_allclose(picture[0, 32, 48], red, atol=1e-5)
+  np.testing.assert_allclose(picture[0, 32, 16], blue, atol=1e-5)
+
+
+def test_a_background_that_hardly_moves_does_not_move_at_all():
+  source = np.asarray(jax.random.uniform(jax.random.key(0), (1, 64, 64, 3)))
+  matte = np.zeros((1, 64, 64, 1), np.float32)
+  layers = composite.layers(source, matte, np.zeros((1, 16, 16, 3), np.float32))
+  sway = 0.1 * composite.STILL
+  grid = composite.identity_grid(32)[None] + sway
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  np.testing.assert_allclose(composite.composite(layers, drawing)[0], source, atol=1e-6)
+
+
+def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
+  blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
+  person = np.ones((1, 64, 64, 1), np.float32)
+  layers = composite.layers(red * person, person, np.broadcast_to(blue, (1, 16, 16, 3)))
+  grid = composite.identity_grid(32)[None] - jnp.array([0.0, 0.25])[None, None, None]
+  paint = jnp.zeros((1, 64, 64, 3))
+  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  picture = np.asarray(composite.composite(layers, drawing)[0])[0]
+  np.testing.assert_allclose(picture[:14], np.broadcast_to(blue, (14, 64, 3)), atol=1e-5)
+  np.testing.assert_allclose(picture[17:], np.broadcast_to(red, (47, 64, 3)), atol=1e-5)
+
+
+def test_one_portrait_draws_at_any_size(tiny):
+  config, params = tiny
+  for side in (64, 128):
+    portrait = model.portrait(params, picture(3, side), config)
+    frames = model.draw(params, portrait, portrait.code + 1.0, config)
+    assert frames.shape == (1, side, side, 3) and frames.dtype == jnp.uint8
+
+
+def test_lite_stays_within_its_budget():
+  config = configs.get_config('lite').model
+  params = jax.eval_shape(lambda key: model.init(key, config), jax.random.key(0))
+  assert sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(params)) < 8e6
+  image = jax.ShapeDtypeStruct((512, 512, 3), jnp.uint8)
+  portrait = jax.eval_shape(lambda p, i: model.portrait(p, i, config), params, image)
+  codes = jax.ShapeDtypeStruct((1, 20), jnp.float32)
+  draw = jax.jit(lambda p, portrait, codes: model.draw(p, portrait, codes, config))
+  assert draw.lower(params, portrait, codes).cost_analysis()['flops'] < 1.9e9
+
+
+def test_enlarge_and_unshuffle_keep_places():
+  x = jnp.arange(4.0).reshape(1, 2, 2, 1)
+  np.testing.assert_array_equal(
+    network.enlarge(x)[0, :, :, 0], np.kron([[0, 1], [2, 3]], np.ones((2, 2)))
+  )
+  channels = jnp.arange(4.0).reshape(1, 1, 1, 4)
+  np.testing.assert_array_equal(network.unshuffle(channels, 2)[0, :, :, 0], [[0, 1], [2, 3]])

@@ -1,0 +1,311 @@
+"""Training loss and sampling of the second stage."""
+
+import functools
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ifmdm_jax import testing
+from ifmdm_jax.diffusion import steppers
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.ifmdm.motion import model
+from ifmdm_jax.systems.ifmdm.motion import units as units_of
+from ifmdm_jax.training import optim
+
+CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'configs' / 'motion.py'
+
+
+def config_of(size, **overrides):
+  spec = importlib.util.spec_from_file_location('motion_config', CONFIG)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  config = module.get_config(size).model
+  config.update(overrides)
+  return config
+
+
+# -- promises, on the tiny size
+
+LITE = dict(prediction='x_0', learn_sigma=False, clean_drop=True, velocity_weight=1.0)
+OBJECTIVES = pytest.mark.parametrize('objective', [{}, LITE], ids=['paper', 'lite'])
+RNG = jax.random.key(1)
+
+
+@functools.cache
+def weights(objective):
+  """Parameters without zero-initialised layers, from the names of what differs."""
+  config = config_of('tiny', **dict(objective))
+  draw = np.random.default_rng(0).standard_normal
+  params = testing.fresh_params(model, config)
+  return jax.tree.map(lambda p: np.asarray(p) + np.float32(0.1) * draw(p.shape, np.float32), params)
+
+
+def standard_normal(rng, shape):
+  return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+
+def tiny(objective, **overrides):
+  """Config, parameters, and a batch of two windows."""
+  rng = np.random.default_rng(0)
+  shapes = dict(x=(2, 8, 20), y=(2, 16, 12), hint=(2, 1, 20), mean=(2, 1, 20), std=(2, 1, 20))
+  batch = {name: standard_normal(rng, shape) for name, shape in shapes.items()}
+  config = config_of('tiny', **{**objective, **overrides})
+  return config, weights(tuple(objective.items())), batch
+
+
+def compiled_loss(config):
+  return jax.jit(functools.partial(model.loss, config=config))
+
+
+def compiled_terms(config):
+  return jax.jit(functools.partial(model.loss_terms, config=config))
+
+
+def sampled(config, params, rng, batch, units=None, **options):
+  """One jitted `model.sample`."""
+
+  def run(params, rng, controls):
+    return model.sample(params, config, rng, **controls, units=units, **options)
+
+  controls = {name: batch[name] for name in ('y', 'hint', 'mean', 'std') if name in batch}
+  return jax.jit(run)(params, rng, controls)
+
+
+@OBJECTIVES
+def test_masked_frames_do_not_change_the_loss(objective):
+  config, params, batch = tiny(objective)
+  loss = compiled_loss(config)
+  batch['mask'] = jnp.asarray([[1.0] * 5 + [0.0] * 3, [1.0] * 8])
+  other = dict(batch, x=batch['x'].at[0, 5:].add(3.0), y=batch['y'].at[0, 10:].add(3.0))
+  value, metrics = loss(params, batch, RNG)
+  changed, _ = loss(params, other, RNG)
+  assert float(value) == float(changed)
+  total = metrics['mse'] + metrics['vb'] + config.velocity_weight * metrics['velocity']
+  np.testing.assert_allclose(value, total, rtol=1e-6)
+  unmasked, _ = loss(params, {**other, 'mask': jnp.ones((2, 8))}, RNG)
+  assert abs(float(unmasked) - float(value)) > 1e-3
+  del other['mask']  # without one all frames are real
+  np.testing.assert_allclose(loss(params, other, RNG)[0], unmasked, rtol=1e-6)
+
+
+@OBJECTIVES
+def test_gradients_are_finite_at_every_step_of_the_diffusion(objective):
+  config, params, batch = tiny(objective)
+
+  @jax.jit
+  def gradient(params, t):
+    def total(params):
+      terms, _ = model.loss_terms(params, batch, t, batch['x'][::-1], config=config)
+      return sum(term.sum() for term in terms.values())
+
+    return jax.grad(total)(params)
+
+  for t in (0, 1, 500, 999):
+    leaves = jax.tree.leaves(gradient(params, jnp.full(2, t)))
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+def test_weights_per_direction_choose_what_counts():
+  config, params, batch = tiny(LITE, dim_weights=(1.0,) * 10 + (0.0,) * 10)
+  terms = compiled_terms(config)
+  t, noise = jnp.asarray([3, 700]), 0 * batch['x']
+  here, _ = terms(params, batch, t, noise)
+  hidden = {**batch, 'x': batch['x'].at[..., 10:].set(0)}
+  equal, _ = compiled_terms(tiny(LITE)[0])(params, batch, t, noise)
+  assert np.abs(here['mse'] - equal['mse']).min() > 1e-3
+  # a fresh network says zero whatever it sees, so only the weighted half is left
+  fresh = jax.tree.map(jnp.zeros_like, params)
+  np.testing.assert_array_equal(
+    terms(fresh, hidden, t, noise)[0]['mse'], terms(fresh, batch, t, noise)[0]['mse']
+  )
+
+
+def test_constant_error_has_velocity_only_after_the_hint():
+  config, params, batch = tiny(LITE)
+  fresh = jax.tree.map(jnp.zeros_like, params)  # predicts zero
+  batch['x'] = jnp.full((2, 8, 20), 2.0)
+  terms, frames = compiled_terms(config)(fresh, batch, jnp.asarray([1, 900]), 0 * batch['x'])
+  np.testing.assert_allclose(terms['mse'], 4.0, rtol=1e-6)
+  np.testing.assert_allclose(terms['velocity'], 4.0 / 8, rtol=1e-6)
+  np.testing.assert_array_equal(frames, 8)
+
+
+def test_evaluation_drops_nothing():
+  config, params, batch = tiny({}, drop_audio=1.0, drop_hint=1.0, drop_stats=1.0)
+  metrics = jax.jit(functools.partial(model.evaluate, config=config))(params, batch, RNG)
+  present = compiled_loss(tiny({}, drop_audio=0.0, drop_hint=0.0, drop_stats=0.0)[0])
+  np.testing.assert_allclose(metrics['loss'], present(params, batch, RNG)[0], rtol=1e-6)
+
+
+def some_units():
+  rng = np.random.default_rng(5)
+  spread = lambda n: rng.uniform(0.5, 2, n).astype(np.float32)
+  statistics = dict(
+    code_mean=spread(20),
+    code_std=spread(20),
+    change_std=spread(20),
+    window_std=spread(20),
+    feature_mean=spread(12),
+    feature_std=spread(12),
+  )
+  return units_of.Units(statistics, np.arange(20) < 6, np.ones(20, bool))
+
+
+def test_loss_and_sample_change_the_units_themselves():
+  config, params, inside = tiny(LITE)
+  units = some_units()
+  s = {name: value[None, None] for name, value in units.statistics.items()}
+  hint = inside['hint'] * s['code_std'] + s['code_mean']
+  outside = dict(
+    x=units.codes(inside['x'], hint),
+    y=inside['y'] * s['feature_std'] + s['feature_mean'],
+    hint=hint,
+    mean=units.codes(inside['mean'], hint),
+    std=inside['std'] * s['window_std'],
+  )
+  loss = compiled_loss(config)
+  want, _ = loss(params, inside, RNG)
+  np.testing.assert_allclose(loss(params, outside, RNG, frozen=units)[0], want, rtol=1e-4)
+  got = sampled(config, params, RNG, outside, units, steps=2)
+  want = units.codes(sampled(config, params, RNG, inside, steps=2), hint)
+  np.testing.assert_allclose(got, want, atol=1e-3)
+
+
+@pytest.mark.parametrize('clean', [False, True])
+def test_guidance_takes_the_sound_away_as_published_or_as_trained(clean):
+  config, params, batch = tiny({}, clean_guidance=clean, drop_hint=0.0, drop_stats=0.0)
+  given = {name: batch[name] for name in ('y', 'hint', 'mean', 'std')}
+  t = jnp.asarray([37, 37])
+
+  @jax.jit
+  def run(params, x):
+    silent = model.guided_denoiser(params, config, **given, guidance=0.0)(x, 37)
+    zeros = model.denoise(params, config, x, t, **dict(given, y=jnp.zeros_like(given['y'])))
+    network = model.network(config).clone(drop_audio=1.0)
+    rngs = {'drop': RNG}
+    trained = network.apply({'params': params}, x, t, **given, train=True, rngs=rngs)
+    return [out[..., :20] for out in (silent, zeros, trained)]
+
+  silent, zeros, trained = run(params, batch['x'])
+  same, other = (trained, zeros) if clean else (zeros, trained)
+  np.testing.assert_allclose(silent, same, atol=1e-5)
+  assert np.abs(silent - other).max() > 1e-3
+
+
+@OBJECTIVES
+def test_guidance_one_is_the_conditional_pass(objective):
+  config, params, batch = tiny(objective)
+  given = {name: batch[name] for name in ('y', 'hint', 'mean', 'std')}
+
+  @jax.jit
+  def passes(params, x, one):
+    guided = functools.partial(model.guided_denoiser, params, config, **given)
+    return (
+      model.denoise(params, config, x, 37, **given),
+      guided(guidance=1.0)(x, 37),
+      guided(guidance=one)(x, 37),
+    )
+
+  want, spared, computed = passes(params, batch['x'], jnp.asarray(1.0))
+  np.testing.assert_allclose(spared, want, atol=1e-5)
+  np.testing.assert_allclose(computed, want, atol=1e-5)
+
+
+@pytest.mark.parametrize('stepper', ['ddim', 'ddpm'])
+def test_same_seed_same_sample(stepper):
+  config, params, batch = tiny(LITE)
+  sample = lambda seed: sampled(
+    config, params, jax.random.key(seed), batch, steps=5, stepper=stepper
+  )
+  first = sample(0)
+  np.testing.assert_array_equal(first, sample(0))
+  assert first.shape == (2, 8, 20) and np.isfinite(first).all()
+  assert np.abs(first - sample(1)).max() > 1e-3
+
+
+def test_given_noise_needs_no_key_unless_steps_are_random():
+  config, params, batch = tiny(LITE)
+  sample = functools.partial(sampled, config, params, batch['x'], batch, steps=3)
+  plain = sample()
+  np.testing.assert_array_equal(plain, sample(stepper=steppers.DDIM()))
+  with pytest.raises(InputError, match='pass noise'):
+    sample(stepper='ddpm')
+  noisy = sample(stepper=steppers.DDIM(eta=1.0), step_rng=jax.random.key(0))
+  assert np.abs(noisy - plain).max() > 1e-4
+
+
+def test_statistics_not_given_are_zeros():
+  config, params, batch = tiny(LITE)
+  bare = {name: batch[name] for name in ('y', 'hint')}
+  zeros = {**bare, 'mean': 0 * batch['mean'], 'std': 0 * batch['std']}
+  np.testing.assert_array_equal(
+    sampled(config, params, RNG, bare, steps=2), sampled(config, params, RNG, zeros, steps=2)
+  )
+
+
+@pytest.mark.parametrize('steps', [1, 3, '3', 'ddim4'])
+def test_short_windows_and_few_steps_can_be_sampled(steps):
+  config, params, batch = tiny({})
+  got = sampled(config, params, RNG, {**batch, 'y': batch['y'][:, :6]}, steps=steps, clip=1.0)
+  assert got.shape == (2, 3, 20)
+  assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize('what', ['odd', 'long', 'noise', 'stepper', 'steps'])
+def test_input_that_does_not_fit_is_refused_in_one_line(what):
+  config, params, batch = tiny({})
+  y, rng, options = batch['y'], RNG, {}
+  if what == 'odd':
+    y = y[:, :7]
+  elif what == 'long':
+    y = jnp.concatenate([y, y], axis=1)
+  elif what == 'noise':
+    rng = batch['x'][:, :3]
+  else:
+    options = {'stepper': {'stepper': 'euler'}, 'steps': {'steps': 1001}}[what]
+  with pytest.raises(InputError) as error:
+    model.sample(params, config, rng, y, batch['hint'], **options)
+  assert '\n' not in str(error.value)
+
+
+def test_lite_is_small():
+  config = config_of('lite')
+  params = jax.eval_shape(lambda: model.init(jax.random.key(0), config))
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) < 6e6
+
+
+def test_training_learns_one_batch():
+  config, _, batch = tiny(LITE, depth=1)
+  tx = optim.lenient(optax.adam(3e-3))
+
+  @jax.jit
+  def train(rng):
+    params = model.init(rng, config)
+
+    def update(carry, rng):
+      params, state = carry
+      gradient, metrics = jax.grad(model.loss, has_aux=True)(params, batch, rng, config=config)
+      updates, state = tx.update(gradient, state)
+      return (optax.apply_updates(params, updates), state), metrics['mse']
+
+    return jax.lax.scan(update, (params, tx.init(params)), jax.random.split(rng, 100))[1]
+
+  losses = train(jax.random.key(0))
+  assert losses[-20:].mean() < 0.5 * losses[:20].mean()
+
+
+def test_settling_calms_what_shakes_and_leaves_what_drifts():
+  time = np.arange(40, dtype=np.float32)
+  shake, drift = np.where(time % 2, 1.0, -1.0), 0.1 * time
+  codes = np.stack([shake, drift, shake], axis=-1)[None].astype(np.float32)
+  hint = np.array([[[1.0, -0.1, 1.0]]], np.float32)
+  settled = np.asarray(model.settle(codes, hint, (0.5, 0.5, 0.0)))[0]
+  np.testing.assert_allclose(settled[:-1, 0], 0.0, atol=1e-6)
+  np.testing.assert_allclose(settled[:-1, 1], drift[:-1], atol=1e-6)
+  np.testing.assert_array_equal(settled[:, 2], shake)  # a share of 0
+  assert model.settle(codes, hint, ()) is codes

@@ -1,0 +1,85 @@
+"""The network's own units."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.ifmdm.motion import units
+
+
+def statistics(motion=4, audio=3):
+  return dict(
+    code_mean=np.arange(motion),
+    code_std=np.full(motion, 2.0),
+    change_std=np.full(motion, 4.0),
+    window_std=np.full(motion, 8.0),
+    feature_mean=np.ones(audio),
+    feature_std=np.full(audio, 5.0),
+  )
+
+
+def saved(tmp_path, **changes):
+  path = tmp_path / 'statistics.npz'
+  np.savez(path, **{**statistics(), **changes})
+  return path
+
+
+def arrays():
+  rng = np.random.default_rng(0)
+  draw = lambda *shape: jnp.asarray(rng.standard_normal(shape), jnp.float32)
+  return draw(2, 5, 4), draw(2, 1, 4)
+
+
+def test_relative_directions_are_counted_from_the_hint_and_the_rest_is_not(tmp_path):
+  u = units.load(saved(tmp_path), 4, 3, relative=2)
+  codes, hint = arrays()
+  motion = u.motion(codes, hint)
+  np.testing.assert_allclose(motion[..., :2], (codes - hint)[..., :2] / 4, rtol=1e-6)
+  np.testing.assert_allclose(
+    motion[..., 2:], (codes[..., 2:] - jnp.asarray([[[2.0, 3.0]]])) / 2, rtol=1e-6
+  )
+  np.testing.assert_allclose(u.codes(motion, hint), codes, atol=1e-6)
+
+
+def test_what_is_not_given_is_zeros(tmp_path):
+  u = units.load(saved(tmp_path), 4, 3)
+  _, hint = arrays()
+  seen, mean, std = u.controls(hint)
+  np.testing.assert_allclose(seen, (hint - jnp.arange(4.0)[None, None]) / 2, rtol=1e-6)
+  np.testing.assert_array_equal(mean, 0)
+  np.testing.assert_array_equal(std, 0)
+  _, _, typical = u.controls(hint, hint, jnp.full_like(hint, 8.0))
+  np.testing.assert_allclose(typical, 0, atol=1e-6)  # typical, and not given, are the same
+
+
+def test_plain_units_change_no_bit():
+  u = units.plain(4, 3)
+  codes, hint = arrays()
+  np.testing.assert_array_equal(u.motion(codes, hint), codes)
+  np.testing.assert_array_equal(u.codes(codes, hint), codes)
+  np.testing.assert_array_equal(u.features(codes[..., :3]), codes[..., :3])
+  for seen in u.controls(hint, hint, hint):
+    np.testing.assert_array_equal(seen, hint)
+
+
+def test_a_direction_that_never_moves_stays_finite(tmp_path):
+  u = units.load(saved(tmp_path, code_std=np.zeros(4), change_std=np.zeros(4)), 4, 3, relative=2)
+  codes, hint = arrays()
+  assert np.isfinite(u.motion(codes, hint)).all()
+
+
+def test_statistics_of_other_codes_are_refused_in_one_line(tmp_path):
+  for path, width in ((saved(tmp_path), 5), (tmp_path / 'missing.npz', 4)):
+    with pytest.raises(InputError) as error:
+      units.load(path, width, 3)
+    assert '\n' not in str(error.value)
+
+
+def test_lips_are_not_told_their_mean_and_deviation(tmp_path):
+  u = units.load(saved(tmp_path), 4, 3, relative=4, untold=(1, 3))
+  codes, hint = arrays()
+  _, mean, std = u.controls(hint, codes[:, :1], jnp.ones_like(hint))
+  np.testing.assert_array_equal(mean[..., 1:3], 0)
+  np.testing.assert_array_equal(std[..., 1:3], 0)
+  np.testing.assert_allclose(mean[..., 0], (codes[:, :1] - hint)[..., 0] / 4, rtol=1e-6)

@@ -1,0 +1,188 @@
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from ifmdm_jax.clip import Clip
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.evaluation import generators
+from ifmdm_jax.generator import Reenacts, Streams
+from ifmdm_jax.systems.ifmdm.sampler import Sampler
+
+RATE, SIDE = 16_000, 64
+
+
+@pytest.mark.parametrize('seconds', [0.05, 0.3, 0.33, 0.5, 1.01])
+def test_video_is_as_long_as_its_audio(sampler, image, seconds, voice):
+  video = sampler(image, voice(seconds))
+  assert video.shape == (round(seconds * 25), SIDE, SIDE, 3) and video.dtype == np.uint8
+
+
+def test_same_seed_same_video_and_another_seed_another(sampler, image, voice):
+  first, again, other = (sampler(image, voice(0.5), seed=s) for s in (3, 3, 4))
+  np.testing.assert_array_equal(first, again)
+  assert (first != other).any()
+
+
+def test_blocks_are_the_whole_video(sampler, image, voice):
+  blocks = list(sampler.frames(image, voice(1.0)))
+  assert max(map(len, blocks)) <= 8
+  np.testing.assert_array_equal(np.concatenate(blocks), sampler(image, voice(1.0)))
+
+
+@pytest.mark.parametrize('plan', ['whole', 'live'])
+@pytest.mark.parametrize('rate', [16_000, 44_100])
+def test_streamed_equals_offline_bit_for_bit(sampler, image, plan, rate, voice):
+  sound, plan = voice(1.3, rate=rate), getattr(sampler, plan)
+  offline = sampler(image, sound, rate, plan=plan)
+  for cuts in (range(1600, len(sound), 1600), range(700, len(sound), 700), [rate], []):
+    blocks = np.split(sound, list(cuts))
+    streamed = np.concatenate(list(sampler.stream(image, blocks, rate, plan=plan)))
+    np.testing.assert_array_equal(streamed, offline)
+
+
+def test_frames_leave_before_the_voice_ends(sampler, image, voice):
+  asked = []
+
+  def microphone():
+    for index in range(20):
+      asked.append(index)
+      yield voice(0.1, index)
+
+  next(iter(sampler.stream(image, microphone())))
+  behind = (sampler.live.new + sampler.live.future) / 25  # seconds
+  assert len(asked) == int(np.ceil(behind / 0.1))
+
+
+def test_the_first_frame_does_not_wait_for_the_rest_of_its_window(sampler, image, voice):
+  first = next(iter(sampler.stream(image, [voice(1.0)])))
+  assert len(first) == sampler.block < sampler.live.new
+
+
+def test_what_makes_a_cpu_fast_changes_no_pixel_by_more_than_rounding(sampler, image, voice):
+  stage, _, _ = sampler.stages
+  codes = sampler.codes(image, voice(0.3))
+  plain = jax.jit(lambda params, image, codes: stage.module.draw(
+    params, stage.module.portrait(params, image, stage.config), codes, stage.config
+  ))  # fmt: skip
+  fast = sampler(image, voice(0.3))
+  assert np.abs(np.asarray(plain(stage.params, image, codes)) - fast.astype(int)).max() <= 1
+
+
+def test_wide_calls_as_on_an_accelerator_give_the_same_frames(sampler, image, voice, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  wide = Sampler(*sampler.stages, sampler.listener(sampler.live, RATE).encoder, size=SIDE, steps=3)
+  assert wide.block > sampler.block
+  blocks = list(wide.frames(image, voice(0.5)))
+  assert [len(block) for block in blocks] == [7, 5]  # the plan's seven new frames, not eight
+  frames = np.concatenate(blocks).astype(int)
+  assert np.abs(frames - sampler(image, voice(0.5))).max() <= 1
+
+
+def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, monkeypatch):
+  drawn, draw = [], sampler.draw
+  monkeypatch.setattr(sampler, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1])
+  stream = sampler.stream(image, [voice(2.5)], plan=sampler.whole)
+  next(stream)
+  stream.close()
+  assert len(sampler(image, voice(0.1), plan=sampler.live)) == 2  # the queue is empty again
+  assert len(drawn) < sampler.whole.new
+
+
+def test_a_stream_keeps_no_more_sound_than_its_past(sampler, voice):
+  listener = sampler.listener(sampler.live, RATE)
+  for index in range(200):
+    listener.add(voice(0.1, index))
+    while listener.ready():
+      listener.take()
+  longest = (sampler.live.past + sampler.live.length) / 25 + 0.1
+  assert sum(map(len, listener._heard)) <= longest * RATE
+
+
+def test_another_length_compiles_nothing(sampler, image, voice, compilations):
+  sampler.warm()
+  sampler.warm(sampler.whole)
+  with compilations() as count:
+    for seconds in (0.4, 0.9, 2.1, 5.0):
+      sampler.codes(image, voice(seconds))
+      sampler(image, voice(seconds), plan=sampler.live)
+      list(sampler.stream(image, [voice(seconds), voice(0.2)]))
+  assert count() == 0
+  with compilations() as count:
+    sampler.codes(image, voice(0.4), steps=5)
+  assert count() > 0  # the counter counts
+
+
+def test_no_liveliness_moves_nothing_but_the_lips(sampler, image, voice):
+  codes = sampler.codes(image, voice(1.0), motion_std=0)
+  lips = slice(6, 14)
+  assert codes[:, lips].std(0).min() > 0
+  assert np.delete(codes, np.r_[lips], axis=1).std(0).max() < 1e-6
+
+
+def test_motion_mean_offsets_the_pose(sampler, image, voice):
+  rest = sampler.codes(image, voice(0.3), motion_std=0)
+  moved = sampler.codes(image, voice(0.3), motion_std=0, motion_mean=0.5)
+  np.testing.assert_allclose((moved - rest)[:, :6], 0.5, atol=1e-5)
+
+
+def test_stereo_is_heard_as_well(sampler, image, voice):
+  assert len(sampler(image, voice(0.4, channels=(2,)))) == 10
+
+
+def test_known_motion_is_gone_on_with(sampler, image, voice):
+  plan = sampler.live
+  codes = sampler.codes(image, voice(2.0), plan=plan)
+  change = np.abs(np.diff(codes, axis=0)).mean(1)
+  seams = np.arange(plan.new - 1, len(change), plan.new)
+  assert change[seams].mean() < 3 * np.delete(change, seams).mean()
+
+
+def test_blocks_with_another_number_of_channels_are_refused(sampler, image, voice):
+  with pytest.raises(InputError, match='number of channels'):
+    list(sampler.stream(image, [voice(0.01), voice(0.3, channels=(2,))]))
+
+
+def test_a_face_repeated_with_its_own_code_is_the_portrait(sampler, image):
+  video = np.concatenate(list(sampler.reenact(Clip(image=image, frames=image[None]))))
+  assert video.shape == (1, SIDE, SIDE, 3)
+  assert np.abs(video[0].astype(int) - image).max() <= 1
+
+
+@pytest.mark.parametrize(
+  'bad', [dict(motion_mean=[1.0, 2.0]), dict(motion_std=-1.0), dict(motion_std=float('nan'))]
+)
+def test_bad_controls_are_one_line(sampler, image, bad, voice):
+  with pytest.raises(InputError):
+    sampler(image, voice(0.3), **bad)
+
+
+def test_a_picture_that_is_not_square_is_refused(sampler, voice):
+  with pytest.raises(InputError, match='square'):
+    sampler(np.zeros((32, 64, 3), np.uint8), voice(0.3))
+
+
+def test_the_package_face_is_small():
+  import ifmdm_jax as ifm
+
+  assert isinstance(ifm.video, types.ModuleType) and callable(ifm.load) and ifm.Sampler is Sampler
+
+
+def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, voice):
+  clip = types.SimpleNamespace(frames=np.repeat(image[None], 101, axis=0), waveform=voice(4.04))
+  asked = generators.Weights('tiny', sampler, 'one')
+  driven, again = asked.driven(clip, seed=2), asked.reenact(clip)
+  assert driven.frames.shape == again.frames.shape == clip.frames.shape
+  spread = asked.samples(clip, seeds=(2, 3))
+  assert spread.shape == (2, 4, SIDE, SIDE, 3)
+  # One, two, three and four seconds into the video that the same seed gives.
+  np.testing.assert_array_equal(spread[0], driven.frames[[24, 49, 74, 99]])
+
+
+def test_a_sampler_is_a_generator(sampler, image, voice):
+  assert sampler.needs == {'image', 'voice'} and sampler.fps == 25 and sampler.size == SIDE
+  clip = Clip(name='a', image=image, waveform=voice(0.5), frames=image[None])
+  video = np.concatenate(list(sampler.generate(clip.restricted(sampler.needs), seed=3)))
+  np.testing.assert_array_equal(video, sampler(image, voice(0.5), seed=3))
+  assert isinstance(sampler, Reenacts) and isinstance(sampler, Streams)
