@@ -18,8 +18,9 @@ ZEROS = nn.initializers.zeros
 class SelfAttention2d(nn.Module):
   """SAGAN's self-attention with a gate that begins closed: [B, H, W, C] -> [B, H, W, C].
 
-  Queries and keys are C / `shrink` wide, values C: the paper's two maps h and v are one. The result joins its input times a learned gamma, 0 at
-  first, so that the layer begins as the identity. Its 1x1 convolutions are spectrally normalised.
+  Queries and keys are C / `shrink` wide, values C: the paper's two maps h and v are one. The result
+  joins its input times a learned gamma, 0 at first, so that the layer begins as the identity. Its
+  1x1 convolutions are spectrally normalised.
   """
 
   shrink: int = 8

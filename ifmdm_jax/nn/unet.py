@@ -161,7 +161,7 @@ class Time(nn.Module):
 
 
 class Down(nn.Module):
-  """Convolution, then residual blocks at falling resolutions: x [B, H, W, C] -> all maps, a list."""
+  """Convolution, then residual blocks at falling resolutions: x [B, H, W, C] -> list of all maps."""
 
   layout: Layout
 
@@ -199,7 +199,7 @@ class Middle(nn.Module):
 
 
 class Up(nn.Module):
-  """Residual blocks at rising resolutions, each reading one map of the way down; then the output."""
+  """Residual blocks at rising resolutions, each reading one map of the way down; then the end."""
 
   layout: Layout
   channels: int
@@ -233,9 +233,7 @@ class UNet(nn.Module):
   channels: int
 
   @nn.compact
-  def __call__(
-    self, x, t, context=None, *, vector=None, residuals=None, frames=1, train=False
-  ):
+  def __call__(self, x, t, context=None, *, vector=None, residuals=None, frames=1, train=False):
     """One evaluation.
 
     Args:

@@ -1,5 +1,6 @@
 """The layers of `ifmdm_jax.nn` a second time, in float64 NumPy, by their formulas alone."""
 
+import jax
 import numpy as np
 import scipy.special
 
@@ -29,7 +30,9 @@ def group_norm(x, scale, bias, groups, epsilon):
 
 def layer_norm(x, scale, bias, epsilon):
   x = np.float64(x)
-  return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon) * scale + bias
+  return (x - x.mean(-1, keepdims=True)) / np.sqrt(
+    x.var(-1, keepdims=True) + epsilon
+  ) * scale + bias
 
 
 def silu(x):
@@ -48,9 +51,10 @@ def softmax(x):
 def attention(q, k, v, heads, mask=True):
   """q [B, Q, D], k, v [B, K, D] -> [B, Q, D], one head after the other."""
   out = []
-  for q, k, v in zip(*(np.split(np.float64(a), heads, axis=-1) for a in (q, k, v))):
-    scores = np.einsum('bqd,bkd->bqk', q, k) / np.sqrt(q.shape[-1])
-    out.append(softmax(np.where(mask, scores, -np.inf)) @ v)
+  split = [np.split(np.float64(a), heads, axis=-1) for a in (q, k, v)]
+  for query, key, value in zip(*split):
+    scores = np.einsum('bqd,bkd->bqk', query, key) / np.sqrt(query.shape[-1])
+    out.append(softmax(np.where(mask, scores, -np.inf)) @ value)
   return np.concatenate(out, axis=-1)
 
 
@@ -63,3 +67,21 @@ def timestep_features(t, width):
   rates = np.exp(-np.log(10_000) * np.arange(width // 2) / (width // 2))
   angles = np.float64(t)[:, None] * rates
   return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def drawn(module, *inputs, scale=0.3, seed=0, **options):
+  """Variables of a Flax module, all drawn from a normal distribution; nothing is compiled."""
+  shapes = jax.eval_shape(lambda key: module.init(key, *inputs, **options), jax.random.key(0))
+  return redrawn(shapes, scale, seed)
+
+
+def redrawn(tree, scale=0.3, seed=0):
+  """The same tree with other numbers, float32."""
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda leaf: np.float32(rng.normal(0, scale, leaf.shape)), tree)
+
+
+def begun(module, *inputs, **options):
+  """Variables as a module initialises them, by the random generator that compiles quickly."""
+  key = jax.random.key(0, impl='rbg')
+  return jax.jit(lambda key: module.init(key, *inputs, **options))(key)

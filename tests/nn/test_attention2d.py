@@ -4,22 +4,18 @@ import numpy as np
 
 from ifmdm_jax.nn import attention2d
 from tests.nn import reference
+from tests.nn.reference import begun, drawn, redrawn
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(2, 3, 4, 16)), jnp.float32)
 CONTEXT = jnp.asarray(RNG.normal(size=(2, 5, 7)), jnp.float32)
 
 
-def drawn(variables, scale=0.3):
-  """Every parameter, zeros too, drawn anew."""
-  return jax.tree.map(lambda x: jnp.asarray(RNG.normal(0, scale, x.shape), x.dtype), variables)
-
-
 def test_sagan_attention_is_its_equations_and_begins_as_the_identity():
   module = attention2d.SelfAttention2d()
-  variables = jax.jit(module.init)(jax.random.key(0), X)
+  variables = begun(module, X)
   np.testing.assert_array_equal(module.apply(variables, X), X)
-  params = {**drawn(variables['params']), 'gamma': jnp.array([0.7])}
+  params = {**redrawn(variables['params']), 'gamma': jnp.array([0.7])}
   found = module.apply({**variables, 'params': params}, X)
 
   def conv(name):
@@ -37,9 +33,9 @@ def test_sagan_attention_is_its_equations_and_begins_as_the_identity():
 
 def test_a_spatial_transformer_is_its_formula():
   module = attention2d.SpatialTransformer(head_width=8)
-  variables = jax.jit(module.init)(jax.random.key(0), X, CONTEXT)
+  variables = begun(module, X, CONTEXT)
   np.testing.assert_array_equal(module.apply(variables, X, CONTEXT), X)  # begins as the identity
-  params = drawn(variables['params'])
+  params = redrawn(variables['params'])
   found = module.apply({'params': params}, X, CONTEXT)
 
   p = jax.tree.map(np.float64, params)
@@ -67,15 +63,14 @@ def test_a_spatial_transformer_is_its_formula():
 def test_one_token_of_context_is_the_same_shift_at_every_pixel():
   module = attention2d.MultiHeadAttention(head_width=8)
   flat = X.reshape(2, 12, 16)
-  variables = jax.jit(module.init)(jax.random.key(0), flat, CONTEXT[:, :1])
+  variables = begun(module, flat, CONTEXT[:, :1])
   y = np.asarray(module.apply(variables, flat, CONTEXT[:, :1]))
   np.testing.assert_allclose(y, np.broadcast_to(y[:, :1], y.shape), rtol=1e-5, atol=1e-6)
 
 
 def test_pixel_attention_is_its_formula():
   module = attention2d.PixelAttention(head_width=4)
-  variables = jax.jit(module.init)(jax.random.key(0), X)
-  params = drawn(variables['params'])
+  params = drawn(module, X)['params']
   p = jax.tree.map(np.float64, params)
   tokens = reference.group_norm(X, p['norm']['scale'], p['norm']['bias'], 4, 1e-5)
   q, k, v = np.split(reference.dense(tokens.reshape(2, 12, 16), p['qkv']), 3, axis=-1)

@@ -9,6 +9,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.nn import control
 from ifmdm_jax.nn.temporal import TemporalConv
 from ifmdm_jax.nn.unet import Layout, UNet
+from tests.nn.reference import begun, drawn
 
 RNG = np.random.default_rng(0)
 LAYOUT = Layout(8, (1, 2), blocks=1, attention=(2,), head_width=4, context=False)
@@ -18,16 +19,11 @@ CONTROLS = jnp.asarray(RNG.normal(size=(2, 4, 4, 5)), jnp.float32)
 T = jnp.array([5, 5])
 
 
-def drawn(variables, scale=0.3):
-  return jax.tree.map(lambda x: jnp.asarray(RNG.normal(0, scale, x.shape), x.dtype), variables)
-
-
 @pytest.fixture(scope='module')
 def networks():
   base, copy = UNet(LAYOUT, 3), control.Control(CLIPS)
-  base_params = drawn(jax.jit(base.init)(jax.random.key(0), X, T))['params']
-  init = jax.jit(lambda key: copy.init(key, X, T, CONTROLS, frames=2))
-  copy_params = init(jax.random.key(1))['params']
+  base_params = drawn(base, X, T)['params']
+  copy_params = begun(copy, X, T, CONTROLS, frames=2)['params']
   return base, base_params, copy, control.copy_of(base_params, copy_params)
 
 
@@ -38,7 +34,7 @@ def residuals(copy, params, controls=CONTROLS):
 
 def test_before_training_the_frozen_network_gives_what_it_gave(networks):
   base, base_params, copy, copy_params = networks
-  apply = jax.jit(lambda residuals: base.apply({'params': base_params}, X, T, residuals=residuals))
+  apply = lambda more: base.apply({'params': base_params}, X, T, residuals=more)  # bit by bit
   alone = apply(None)
   added = residuals(copy, copy_params)
   assert not any(leaf.any() for leaf in jax.tree.leaves(added))

@@ -6,20 +6,17 @@ import pytest
 from ifmdm_jax.nn import temporal
 from ifmdm_jax.nn.embed import positions
 from tests.nn import reference
+from tests.nn.reference import begun, drawn, redrawn
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(6, 2, 2, 8)), jnp.float32)  # two clips of three frames
 
 
-def drawn(variables):
-  return jax.tree.map(lambda x: jnp.asarray(RNG.normal(0, 0.5, x.shape), x.dtype), variables)
-
-
 @pytest.mark.parametrize('layer', [temporal.TemporalConv(), temporal.TemporalAttention(4)])
 def test_layers_along_time_begin_as_the_identity_and_never_mix_clips(layer):
-  variables = layer.init(jax.random.key(0), X, 3)
+  variables = begun(layer, X, frames=3)
   np.testing.assert_array_equal(layer.apply(variables, X, 3), X)
-  variables = drawn(variables)
+  variables = redrawn(variables)
   changed = X.at[4].add(1.0)
   moved = layer.apply(variables, changed, 3) != layer.apply(variables, X, 3)
   assert moved[3:].any((1, 2, 3)).all() and not moved[:3].any()
@@ -27,7 +24,7 @@ def test_layers_along_time_begin_as_the_identity_and_never_mix_clips(layer):
 
 def test_a_temporal_convolution_is_a_sum_over_neighbouring_frames():
   layer = temporal.TemporalConv()
-  variables = drawn(layer.init(jax.random.key(0), X, 3))
+  variables = drawn(layer, X, frames=3)
   conv = jax.tree.map(np.float64, variables['params']['conv'])
   clips = np.pad(np.float64(X).reshape(2, 3, 2, 2, 8), ((0, 0), (1, 1)) + ((0, 0),) * 3)
   total = sum(clips[:, i : i + 3] @ conv['kernel'][i, 0, 0] for i in range(3)) + conv['bias']
@@ -37,7 +34,7 @@ def test_a_temporal_convolution_is_a_sum_over_neighbouring_frames():
 
 def test_temporal_attention_is_its_formula_at_every_pixel():
   layer = temporal.TemporalAttention(head_width=4)
-  variables = drawn(layer.init(jax.random.key(0), X, 3))
+  variables = drawn(layer, X, frames=3)
   p = jax.tree.map(np.float64, variables['params'])
   expected = np.float64(X).reshape(2, 3, 2, 2, 8)
   for clip, row, column in np.ndindex(2, 2, 2):

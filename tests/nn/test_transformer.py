@@ -7,14 +7,11 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.nn import transformer
 from ifmdm_jax.nn.transformer import Attention, Block, ModulatedBlock, empty_cache
 from tests.nn import reference
+from tests.nn.reference import begun, drawn, redrawn
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(2, 12, 8)), jnp.float32)
 COND = jnp.asarray(RNG.normal(size=(2, 12, 8)), jnp.float32)
-
-
-def drawn(variables, scale=0.4):
-  return jax.tree.map(lambda x: jnp.asarray(RNG.normal(0, scale, x.shape), x.dtype), variables)
 
 
 def by_hand(x, p, mask):
@@ -29,7 +26,7 @@ def steps(k):
 @pytest.mark.parametrize('window', [None, 4])
 def test_causal_attention_sees_earlier_tokens_alone_and_none_that_is_not_valid(window):
   attention = Attention(2, causal=True, window=window)
-  variables = drawn(attention.init(jax.random.key(0), X))
+  variables = drawn(attention, X)
   valid = np.ones((2, 12), bool)
   valid[1, 3:6] = False
   query, key = steps(12)
@@ -43,7 +40,7 @@ def test_causal_attention_sees_earlier_tokens_alone_and_none_that_is_not_valid(w
 
 def test_full_attention_is_its_formula_with_a_key_mask():
   attention = Attention(2)
-  variables = drawn(attention.init(jax.random.key(0), X))
+  variables = drawn(attention, X)
   valid = np.arange(12)[None] < np.array([[12], [7]])
   found = attention.apply(variables, X, jnp.asarray(valid))
   expected = by_hand(X, variables['params'], valid[:, None])
@@ -54,7 +51,7 @@ def test_full_attention_is_its_formula_with_a_key_mask():
 @pytest.mark.parametrize(('window', 'places'), [(None, 12), (4, 4), (4, 6)])
 def test_token_by_token_with_a_cache_equals_the_whole_sequence(window, places, chunks):
   block = ModulatedBlock(2, causal=True, window=window)
-  variables = drawn(block.init(jax.random.key(0), X, COND))
+  variables = drawn(block, X, COND)
   valid = jnp.asarray(np.arange(12)[None] != np.array([[99], [2]]))
   whole = block.apply(variables, X, COND, valid)
   apply = jax.jit(block.apply)
@@ -72,7 +69,7 @@ def test_token_by_token_with_a_cache_equals_the_whole_sequence(window, places, c
 
 def test_what_comes_later_changes_nothing_before_it():
   block = Block(2, causal=True)
-  variables = drawn(block.init(jax.random.key(0), X))
+  variables = drawn(block, X)
   apply = jax.jit(block.apply)
   one, other = apply(variables, X), apply(variables, X.at[:, 7:].add(1.0))
   np.testing.assert_array_equal(one[:, :7], other[:, :7])
@@ -81,11 +78,13 @@ def test_what_comes_later_changes_nothing_before_it():
 
 def test_a_block_is_its_formula():
   block = Block(2)
-  variables = drawn(block.init(jax.random.key(0), X))
+  variables = drawn(block, X)
   p = jax.tree.map(np.float64, variables['params'])
   tanh_gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
   x = np.float64(X)
-  x = x + by_hand(reference.layer_norm(x, **p['norm_attention'], epsilon=1e-6), p['attention'], True)
+  x = x + by_hand(
+    reference.layer_norm(x, **p['norm_attention'], epsilon=1e-6), p['attention'], True
+  )
   y = reference.layer_norm(x, **p['norm_mlp'], epsilon=1e-6)
   x = x + reference.dense(tanh_gelu(reference.dense(y, p['mlp']['up'])), p['mlp']['down'])
   np.testing.assert_allclose(block.apply(variables, X), x, rtol=1e-4, atol=1e-4)
@@ -93,9 +92,9 @@ def test_a_block_is_its_formula():
 
 def test_a_modulated_block_is_its_formula_and_begins_as_the_identity():
   block = ModulatedBlock(2)
-  variables = block.init(jax.random.key(0), X, COND)
+  variables = begun(block, X, COND)
   np.testing.assert_array_equal(block.apply(variables, X, COND), X)
-  variables = drawn(variables)
+  variables = redrawn(variables)
   p = jax.tree.map(np.float64, variables['params'])
   tanh_gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
   parts = reference.dense(reference.silu(np.float64(COND)), p['modulation'])
@@ -110,9 +109,9 @@ def test_a_modulated_block_is_its_formula_and_begins_as_the_identity():
 
 def test_the_output_is_zero_at_first_and_its_formula_then():
   output = transformer.ModulatedOutput(3)
-  variables = output.init(jax.random.key(0), X, COND)
+  variables = begun(output, X, COND)
   assert not output.apply(variables, X, COND).any()
-  variables = drawn(variables)
+  variables = redrawn(variables)
   p = jax.tree.map(np.float64, variables['params'])
   shift, scale = np.split(
     reference.dense(reference.silu(np.float64(COND)), p['modulation']), 2, axis=-1
@@ -125,6 +124,6 @@ def test_the_output_is_zero_at_first_and_its_formula_then():
 @pytest.mark.parametrize(('causal', 'window'), [(False, None), (True, 5)])
 def test_a_cache_that_cannot_be_is_told(causal, window):
   attention = Attention(2, causal, window)
-  variables = attention.init(jax.random.key(0), X)
+  variables = begun(attention, X)
   with pytest.raises(InputError, match='a cache of 4 places'):
     attention.apply(variables, X, None, empty_cache(2, 4, 2, 4))

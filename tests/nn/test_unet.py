@@ -12,16 +12,13 @@ from ifmdm_jax.nn import unet
 from ifmdm_jax.nn.temporal import TemporalAttention, TemporalConv
 from ifmdm_jax.nn.unet import Layout, UNet
 from tests.nn import reference
+from tests.nn.reference import begun, drawn, redrawn
 
 RNG = np.random.default_rng(0)
 # Masked frame and reference are concatenated to the latent; audio and landmarks are one token.
 DIFFTALK = Layout(8, (1, 2), blocks=1, attention=(2,), head_width=8)
 # Pixels, no text; a clip's frames share their noise level.
 VLOGGER = Layout(8, (1, 2), blocks=1, attention=(2,), head_width=8, context=False, modulate=True)
-
-
-def drawn(variables, scale=0.2):
-  return jax.tree.map(lambda x: jnp.asarray(RNG.normal(0, scale, x.shape), x.dtype), variables)
 
 
 def numbers(network, *args, **kwargs):
@@ -35,7 +32,7 @@ def built(layout, channels, inputs, context):
   x = jnp.asarray(RNG.normal(size=(2, 8, 8, inputs)), jnp.float32)
   context = jnp.asarray(RNG.normal(size=(2, 1, 6)), jnp.float32) if context else None
   t = jnp.array([3, 700])
-  variables = jax.jit(network.init)(jax.random.key(0), x, t, context)
+  variables = begun(network, x, t, context)
   return network, variables, x, t, context
 
 
@@ -55,7 +52,7 @@ def test_both_users_get_their_shapes_and_begin_at_zero(user):
 @USERS
 def test_every_condition_of_a_user_changes_what_comes_out(user):
   network, variables, x, t, context = built(*user)
-  variables = drawn(variables)
+  variables = redrawn(variables)
   apply = jax.jit(network.apply)
   out = apply(variables, x, t, context)
   others = [(x, t + 1, context)]
@@ -74,7 +71,7 @@ def test_a_residual_block_is_its_formula():
   embedding = RNG.normal(size=(2, 5)).astype(np.float32)
   for modulate in (False, True):
     block = unet.Residual(4, Layout(4, (1,), modulate=modulate))
-    variables = drawn(block.init(jax.random.key(0), x, embedding))
+    variables = drawn(block, x, embedding)
     p = jax.tree.map(np.float64, variables['params'])
     h = reference.silu(reference.group_norm(x, **p['norm_0'], groups=1, epsilon=1e-5))
     h = reference.conv(h, **p['conv_0'], pad=1)
@@ -92,7 +89,7 @@ def test_a_residual_block_is_its_formula():
 def test_the_time_is_embedded_as_published():
   module = unet.Time(8)
   t, vector = jnp.array([0, 999]), jnp.asarray(RNG.normal(size=(2, 3)), jnp.float32)
-  variables = drawn(module.init(jax.random.key(0), t, vector))
+  variables = drawn(module, t, vector)
   p = jax.tree.map(np.float64, variables['params'])
   hidden = reference.silu(reference.dense(reference.timestep_features([0, 999], 8), p['hidden']))
   expected = reference.dense(hidden, p['out']) + reference.dense(vector, p['vector'])
@@ -101,9 +98,9 @@ def test_the_time_is_embedded_as_published():
 
 def test_the_up_path_reads_every_map_of_the_down_path_once():
   network, variables, x, t, context = built(DIFFTALK, 3, 9, True)
-  params = drawn(variables)['params']
+  params = redrawn(variables)['params']
   given = unet.Conditions(jnp.ones((2, 32)), context)
-  maps = jax.jit(unet.Down(DIFFTALK).apply)({'params': params['down']}, x, given)
+  maps = unet.Down(DIFFTALK).apply({'params': params['down']}, x, given)
   shapes = [(8, 8, 8), (8, 8, 8), (4, 4, 8), (4, 4, 16)]
   assert [h.shape[1:] for h in maps] == shapes
   run = lambda skips: unet.Up(DIFFTALK, 3).apply({'params': params['up']}, skips, given).sum()
@@ -115,15 +112,15 @@ def test_temporal_layers_begin_as_no_layers_and_then_join_the_frames_of_a_clip()
   attention = functools.partial(TemporalAttention, head_width=8)
   clip = dataclasses.replace(VLOGGER, temporal=TemporalConv, temporal_attention=attention)
   network, plain, x, t, _ = built(VLOGGER, 3, 3, False)
-  plain, along = drawn(plain), UNet(clip, 3)
+  plain, along = redrawn(plain), UNet(clip, 3)
   x, t = jnp.concatenate([x, x[::-1]]), jnp.repeat(t, 2)  # two clips of two frames, one level each
   apply = jax.jit(lambda variables, x: along.apply(variables, x, t, frames=2))
-  variables = jax.jit(lambda key: along.init(key, x, t, frames=2))(jax.random.key(0))
+  variables = begun(along, x, t, frames=2)
   merged = jax.tree.map(jnp.copy, variables['params'])
   _overlay(merged, plain['params'])
   out = apply({'params': merged}, x)
   np.testing.assert_allclose(out, jax.jit(network.apply)(plain, x, t), rtol=1e-4, atol=1e-5)
-  variables = drawn(variables)
+  variables = redrawn(variables)
   moved = np.abs(apply(variables, x.at[1].add(1.0)) - apply(variables, x)).max((1, 2, 3))
   assert moved[0] > 1e-4 and moved[1] > 1e-4 and not moved[2:].any()
 
@@ -140,7 +137,7 @@ def test_remat_changes_no_number_and_dropout_needs_training():
   layout = Layout(4, (1,), blocks=1, context=False, head_width=4)
   x, t = jnp.asarray(RNG.normal(size=(1, 4, 4, 3)), jnp.float32), jnp.array([5])
   network = UNet(layout, 3)
-  variables = drawn(jax.jit(network.init)(jax.random.key(0), x, t))
+  variables = drawn(network, x, t)
 
   def gradient(layout):
     loss = lambda variables: (UNet(layout, 3).apply(variables, x, t) ** 2).sum()
