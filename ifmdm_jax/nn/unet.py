@@ -161,7 +161,7 @@ class Time(nn.Module):
 
 
 class Down(nn.Module):
-  """Convolution, then residual blocks at falling resolutions: x [B, H, W, C] -> list of all maps."""
+  """Convolution, then residual blocks at falling resolutions: x [B, H, W, C] -> all maps."""
 
   layout: Layout
 
