@@ -17,7 +17,7 @@ METRICS = {
 
 
 def score(samples, landmarks, portrait_landmarks):
-  """METRICS of one clip.
+  """Measures METRICS of one clip.
 
   Args:
     samples: uint8 [K, N, R, R, 3], K samples at N instants.
@@ -42,7 +42,7 @@ def score(samples, landmarks, portrait_landmarks):
 
 
 def regions(points, side):
-  """Masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
+  """Draws masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
   face, torso = np.zeros((2, side, side), bool)
   rows, columns = crops.face_box(points, side)
   face[rows, columns] = True
@@ -52,7 +52,7 @@ def regions(points, side):
 
 
 def _from_the_head(landmarks, portrait):
-  """Expressive points in mm after each head is brought onto the portrait's, [K, N, P, 2]."""
+  """Brings each head onto the portrait's; its expressive points in mm, [K, N, P, 2]."""
   move = geometry.similarity(
     landmarks[..., face_mesh.RIGID, :],
     np.broadcast_to(portrait[face_mesh.RIGID], (*landmarks.shape[:2], len(face_mesh.RIGID), 2)),
