@@ -17,7 +17,7 @@ counts: its caches serve most of the bytes.
   end to end  a file of --seconds from sound to MP4, encoding beside drawing, warm
   first frame from the moment the first 0.4 s of sound are there, warm
   starts      a new process to its first frame: with nothing compiled, and with --compile_cache
-  streams     live voices in `sampling.slots.Slots` that one device keeps at 25 frames per second
+  streams     live voices in `streaming.slots.Slots` that one device keeps at 25 frames per second
 """
 
 import functools
@@ -39,6 +39,7 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.streaming import device as layout
 
 _SIZES = flags.DEFINE_list('sizes', ['lite'], 'lite, paper, paper_refine, tiny.', **errors.SHARED)
 _BATCHES = flags.DEFINE_list('batches', ['1', '8'], 'Frames drawn by one call.', **errors.SHARED)
@@ -68,9 +69,9 @@ def make_sampler(size, dtype='float32'):
   if size == 'lite':
     return ifm.load()
   from ifmdm_jax import testing
-  from ifmdm_jax.audio import features
-  from ifmdm_jax.systems.ifmdm.motion import model
-  from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
+  from ifmdm_jax.systems.ifmdm import generate
+  from ifmdm_jax.systems.ifmdm.motion_stream import Solver
+  from ifmdm_jax.systems.ifmdm.sampler import Stage
 
   base = size.removesuffix('_refine')
   first, second = (read_config(name, base).model for name in ('autoencoder', 'motion'))
@@ -86,14 +87,7 @@ def make_sampler(size, dtype='float32'):
       shapes = jax.eval_shape(functools.partial(module.init, config=config), jax.random.key(0))
       params = testing.random_params({k: v for k, v in shapes.items() if k != 'dis'}, scale=0.02)
     stages.append(Stage(module, config, params))
-  return Sampler(
-    *stages,
-    model.frozen(second),
-    features.load(second.audio),
-    size=first.size if base == 'paper' else 64,
-    steps=10,
-    guidance=1.5,
-  )
+  return generate.sampler(*stages, Solver(10, 1.5), size=first.size if base == 'paper' else 64)
 
 
 def read_config(name, size):
@@ -173,7 +167,7 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
   """{part: numbers}; times of the decoder, transfer and mp4 are per frame."""
   rng = np.random.default_rng(0)
   image = rng.integers(0, 255, (sampler.size, sampler.size, 3), dtype=np.uint8)
-  plan, options = sampler.live, sampler.checked()
+  plan, options = sampler.streaming, sampler.options()
   portrait = sampler.portrait(image)
   rows = {}
 
@@ -191,13 +185,13 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
 
   rows['speech'] = clock(hear, repeats)
   y = hear()[None]
-  before, controls = sampler.before(portrait, plan), sampler.controls(portrait)
-  mask, index = np.ones((1, plan.length), np.float32), np.zeros(1, np.uint32)
-  given = (y, mask, before, index, controls)
-  row = clock(lambda: sampler.dream(*given, new=plan.new, **options), repeats)
-  cost = compiled_cost(sampler.programs['dream'], *given, new=plan.new, **options)
+  state, controls = sampler.start(portrait, plan, options)
+  given = (y, np.ones((1, plan.length), np.float32), state, controls)
+  constants = dict(new=plan.new, solver=options.solver)
+  row = clock(lambda: sampler.advance(*given, **constants), repeats)
+  cost = compiled_cost(sampler.programs['motion'], *given, **constants)
   # The compiler counts the body of a loop once.
-  evaluations = int(''.join(filter(str.isdigit, options['steps'])))
+  evaluations = options.solver.steps.count
   cost.update(gflop=evaluations * cost['gflop'], gb=evaluations * cost['gb'])
   rows['motion'] = with_roofline(dict(row, **cost), roof)
 
@@ -208,7 +202,7 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
 
     def run(codes=codes, batch=batch):
       if sampler.block == 1:  # a CPU: calls of one frame side by side
-        return list(sampler.drawn(portrait, codes, 1))
+        return list(sampler.renderer.drawn(portrait, codes, 1))
       return draw(params, portrait, codes)
 
     row = {name: value / batch for name, value in clock(run, repeats).items()}
@@ -216,7 +210,7 @@ def measure_parts(sampler, roof, repeats, batches, dtype):
     cost.update(gflop=cost['gflop'] / size(batch), gb=cost['gb'] / size(batch))
     rows[f'decoder x{batch}'] = with_roofline(dict(row, **cost), roof, dtype)
   codes = np.repeat(np.asarray(portrait.code), 8, axis=0)
-  frames = jnp.asarray(np.concatenate(list(sampler.drawn(portrait, codes, sampler.block))))
+  frames = jnp.asarray(np.concatenate(list(sampler.renderer.drawn(portrait, codes, sampler.block))))
   fresh = [jnp.array(frames) for _ in range(repeats + 1)]
   row = clock(lambda: np.array(fresh.pop()), repeats)
   rows['transfer'] = {name: value / 8 for name, value in row.items()}
@@ -268,7 +262,7 @@ def measure_end(sampler, seconds, repeats=3):
   side = min(picture.shape[:2])
   picture = picture[:side, :side]
   sampler.warm()
-  sampler.warm(sampler.whole)
+  sampler.warm(sampler.offline)
   fps, cpu = [], []
   with tempfile.TemporaryDirectory() as folder:
     for _ in range(repeats):
@@ -282,7 +276,7 @@ def measure_end(sampler, seconds, repeats=3):
   first = []
   for _ in range(max(repeats, 5)):
     stamps = []
-    stream = sampler.stream(picture, timed(voice, stamps, sampler.live), RATE)
+    stream = sampler.stream(picture, timed(voice, stamps, sampler.streaming), RATE)
     next(iter(stream))
     first.append(time.perf_counter() - stamps[0])
     stream.close()
@@ -311,12 +305,12 @@ def measure_streams(sampler, most):
 
   picture, voice = portrait_and_voice(sampler, 20.0)
   side = min(picture.shape[:2])
-  due, kept, tried = sampler.live.new / FPS, 0, {}
+  due, kept, tried = sampler.streaming.new / FPS, 0, {}
   count = 1
   while count <= most:
     slots = Slots(sampler, count)
     for who in [slots.join(picture[:side, :side], seed=k) for k in range(count)]:
-      slots.hear(who, voice)
+      slots.add(who, voice)
     took = []
     for _ in range(6):
       began = time.perf_counter()
@@ -421,7 +415,7 @@ def main(_):
   report = dict(
     device=device.device_kind,
     platform=device.platform,
-    cores=len(os.sched_getaffinity(0)),
+    cores=layout.cores(),
     load=os.getloadavg()[0],  # of others too: above the number of cores, wall times are not ours
     roofline=roof,
   )

@@ -26,7 +26,6 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.generator import Reenacts
-from ifmdm_jax.pipeline.cache import VIDEO
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.video import read
 
@@ -214,7 +213,7 @@ class Folder:
     paths = [
       path
       for path in sorted(folder.glob('*'))
-      if path.stem in names and path.suffix.lower() in VIDEO
+      if path.stem in names and path.suffix.lower() in read.SUFFIXES
     ]
     if not paths:
       raise InputError(f'no video {clip.name}.mp4 in {folder.name}/')

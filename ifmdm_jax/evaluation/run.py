@@ -1,5 +1,6 @@
 """One evaluation from rows and a protocol to the files that tell of it."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -90,7 +91,7 @@ def settings(clips, records, weights, rows):
     'frames': '25 per second, by timestamps',
     'seeds': f'{list(clips.seeds)}; the first makes the videos, all make the diversity',
     'sampler': json.dumps(
-      {each.name: dict(each.defaults) for each in bundles if isinstance(each, Configured)}
+      {each.name: _plain(each.defaults) for each in bundles if isinstance(each, Configured)}
     ),
     'encoding': 'generated frames are scored before any video codec, folders as decoded',
     'intervals': '95 %, bootstrap over clips',
@@ -99,6 +100,11 @@ def settings(clips, records, weights, rows):
     'machine': f'{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}',
     'minutes': round(spent / 60, 1),
   }
+
+
+def _plain(options):
+  """Options, a mapping or a dataclass, as JSON can say them."""
+  return dataclasses.asdict(options) if dataclasses.is_dataclass(options) else dict(options)
 
 
 def _check_generators(records):

@@ -8,8 +8,8 @@ import pytest
 from configs import autoencoder as configs
 from ifmdm_jax import sample, testing
 from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline import pairs
 from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.pipeline.sources import pairs
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, model
 from ifmdm_jax.video import image
 
