@@ -40,7 +40,10 @@ class Generator(Protocol):
   fps: float
 
   def generate(self, clip: Clip, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yields blocks uint8 RGB [t, size, size, 3]; together as many frames as the voice lasts."""
+    """Yields blocks uint8 RGB [t, size, size, 3]; together as many frames as the voice lasts.
+
+    A system may take options of its own by further names; nothing but its users passes them.
+    """
     ...
 
 
@@ -153,6 +156,8 @@ class System:
       is not of this system.
     sizes: that `fresh` knows.
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
+    preview: (params, config) -> Generator of a run that is training, by its whole config.
+    histograms: (params, batch, config) -> {name: numbers} of a run that is training.
   """
 
   load: Callable
@@ -162,6 +167,8 @@ class System:
   upgrade: Callable | None = None
   sizes: tuple[str, ...] = ()
   fresh: Callable | None = None
+  preview: Callable | None = None
+  histograms: Callable | None = None
 
 
 def names():

@@ -6,7 +6,7 @@ blocks of fixed size. An empty slot costs its share of the motion network and no
 
 import dataclasses
 import functools
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import Listener, Plan
 
 
+@runtime_checkable
 class Streamable(Protocol):
   """What a generator offers to be run for many voices: pure functions of pytrees.
 

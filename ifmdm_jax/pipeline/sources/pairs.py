@@ -90,12 +90,17 @@ class Pairs(grain.sources.RandomAccessDataSource):
         and validation; 1 is the published training.
 
     Raises:
-      InputError: there is no such set, or backgrounds are to be blurred without mattes.
+      InputError: no such set, no clip in it, or backgrounds are to be blurred without mattes.
     """
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips = records.clips(folder, **which)
     self.stills = records.clips(folder, stills=True, **which)
     self.targets, self.augment, self.gap, self.blur = targets, augment, gap, blur
+    if not len(self.clips):
+      raise InputError(
+        f'{folder} has no clip of split {split} with a licence like {licence!r}: prepare more '
+        'films, or change data.licence'
+      )
     if blur and not all(e.matte for e in (*self.clips.entries, *self.stills.entries)):
       raise InputError(
         f'expected mattes in {folder} since data.blur is {blur}: make them with python -m '

@@ -1,5 +1,6 @@
 """IF-MDM as a system: samplers of bundles and of training runs, and bundles of training runs."""
 
+import functools
 import json
 import pathlib
 
@@ -9,7 +10,7 @@ import numpy as np
 from ifmdm_jax import bundle, files, generator
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm import parts
+from ifmdm_jax.systems.ifmdm import fresh, parts, preview
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
@@ -127,4 +128,14 @@ def _half(params):
   return flax.traverse_util.unflatten_dict(halves, sep='/')
 
 
-SYSTEM = generator.System(load, parts.TRAINABLES, load_run, pack, parts.upgrade)
+SYSTEM = generator.System(
+  load,
+  parts.TRAINABLES,
+  load_run,
+  pack,
+  parts.upgrade,
+  sizes=fresh.SIZES,
+  fresh=functools.partial(fresh.fresh, make=sampler),
+  preview=functools.partial(preview.generator_of, load_run=load_run),
+  histograms=preview.histograms,
+)

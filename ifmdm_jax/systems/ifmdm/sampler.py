@@ -16,7 +16,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.streaming import device, session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FPS, Listener
-from ifmdm_jax.systems.ifmdm import exported, motion_stream
+from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
 from ifmdm_jax.systems.ifmdm.render import Renderer
@@ -127,9 +127,9 @@ class Sampler:
     windows = self._windows(portrait, [waveform], sample_rate, seed, plan, options)
     return np.concatenate(list(windows))
 
-  def generate(self, clip, *, seed=0):
-    """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]."""
-    return self.frames(clip.image, clip.waveform, clip.rate, seed)
+  def generate(self, clip, *, seed=0, **options):
+    """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""
+    return self.frames(clip.image, clip.waveform, clip.rate, seed, **options)
 
   def reenact(self, clip, relative=False):
     """Animates `clip.image` by the motion of `clip.frames`: yields uint8 [n, size, size, 3].
@@ -191,6 +191,10 @@ class Sampler:
   def ahead(self, calls):
     """Yields the results of `calls` in order; see `streaming.device.Pool`."""
     return self._pool.ahead(calls)
+
+  def probes(self, batches):
+    """Lists its parts for `ifmdm_jax.bench` to time."""
+    return probes.probes(self, batches)
 
   def exported(self, plan):
     """Returns what `ifmdm_jax.export` writes."""
