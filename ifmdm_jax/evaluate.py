@@ -116,9 +116,9 @@ def evaluate(words, protocol, output, weights=None):
   from ifmdm_jax.audio import features
   from ifmdm_jax.evaluation import protocol as protocols
   from ifmdm_jax.evaluation import report, scoring, table
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face.mesh import FaceMesh
 
-  mesh, asked = faces.FaceMesh(), protocols.read(protocol)
+  mesh, asked = FaceMesh(refinements=1), protocols.read(protocol)
   rows = generators(words, mesh.track)
   weights = weights or os.environ.get('IFMDM_WEIGHTS')
   output = pathlib.Path(output)

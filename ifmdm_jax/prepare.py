@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 
 _SOURCE = flags.DEFINE_string(
   'source', None, 'Folder with films (and stills/, MANIFEST.csv).', **errors.SHARED
@@ -107,12 +107,12 @@ class SyncJudge:
 
   def __call__(self, waveform, landmarks):
     speech = self._encoder.features(waveform, 16_000)
-    return self.shift(speech, face_mesh.mouth_opening(landmarks))
+    return self.shift(speech, mouth_opening(landmarks))
 
   def shift(self, speech, opening):
     """The same from features [2T, 384] and mouth opening [T]."""
     predicted = self._judge.predict(speech)
-    r, lag = self._sync.best_lag(predicted, self._sync.smooth(opening), LAG)
+    r, lag = self._sync.best_lag(predicted, smooth(opening), LAG)
     return lag, r
 
 
@@ -274,10 +274,10 @@ def _landmark_reader():
   code = landmark_code.load()
 
   def read(clip, count):
-    points = landmark_code.smooth(clip.landmarks)[:count]
+    points = smooth(clip.landmarks)[:count]
     if not np.isfinite(points).all():
       return None
-    flipped = points[:, face_mesh.MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
+    flipped = points[:, MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
     return code(points), code(flipped)
 
   return read

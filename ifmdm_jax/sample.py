@@ -121,9 +121,11 @@ def check_output(output, inputs=(), overwrite=False):
 
 def find_square(image, face=None, name='the picture'):
   """The crop (x0, y0, side) around a face of an uint8 RGB picture; `face` counts from 1 by size."""
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face.crop import crop_square
+  from ifmdm_jax.face.detect import FaceDetector
+  from ifmdm_jax.face.mesh import FaceMesh
 
-  found = faces.FaceDetector()(image)
+  found = FaceDetector()(image)
   if not found:
     raise InputError(
       f'expected a clearly visible face, {name} shows none that the detector finds: '
@@ -136,8 +138,8 @@ def find_square(image, face=None, name='the picture'):
       f'expected --face 1 to {len(found)}, got {face}: {name} shows '
       f'{len(found)} face{"s" * (len(found) > 1)}, the largest first'
     )
-  points, _ = faces.FaceMesh(faces.LOOKS).landmarks(image, found[(face or 1) - 1])
-  x0, y0, side = faces.crop_square(points, image.shape)
+  points, _ = FaceMesh().landmarks(image, found[(face or 1) - 1])
+  x0, y0, side = crop_square(points, image.shape)
   if side < 64:
     raise InputError(
       f'expected a face of 32 pixels or more, {name} has one of {side // 2}: use a larger picture'
@@ -222,11 +224,11 @@ def sample(
   count = check_voice(audio) if stream else len(voice)
 
   import ifmdm_jax as ifm
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face.crop import cut
 
   start = time.monotonic()
   sampler = ifm.load(checkpoint, teacher=teacher)
-  portrait = faces.cut(picture, square)
+  portrait = cut(picture, square)
   if stream:
     from ifmdm_jax.video import read
 
@@ -248,9 +250,9 @@ def sample(
 
 
 def _paster(picture, square):
-  from ifmdm_jax.video import paste
+  from ifmdm_jax.face import crop
 
-  return paste.Paster(picture, square)
+  return crop.Paster(picture, square)
 
 
 def _write(output, blocks, finish, audio, total, name, seed):

@@ -12,7 +12,7 @@ from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators, images, landmarks, motion, report, scoring, suite, sync
 from ifmdm_jax.evaluation.types import Metric
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face import mesh
 
 SIDE, FRAMES = 64, 50
 
@@ -78,7 +78,7 @@ class Brightness:
 @pytest.fixture
 def run(tmp_path, monkeypatch):
   """`run(*generators)` -> (scores.json, cells, records); clips a and b, weights in `weights/`."""
-  monkeypatch.setattr(faces, 'FaceMesh', Mesh)
+  monkeypatch.setattr(mesh, 'FaceMesh', Mesh)
   monkeypatch.setattr(report, 'TILE', 32)  # videos cost most of the time
   monkeypatch.setattr(features, 'load', lambda *_, **__: Speech())
   families = (

@@ -18,6 +18,7 @@ import pytest
 from configs import autoencoder as autoencoder_configs
 from ifmdm_jax import prepare, testing
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import cache, landmark_code, motion, pairs
 from ifmdm_jax.pipeline.prep import filters, process
 from tests.pipeline import films
@@ -146,7 +147,7 @@ def test_codes_of_landmarks_and_their_mirror_images(made, tmp_path):
   hear = lambda clip: np.zeros((2 * len(clip), 4), np.float32)
   assert prepare.encode(output, None, hear, window=9) == 3
   (clip,) = cache.clips(output, 'val')
-  points = landmark_code.smooth(clip.landmarks)
+  points = smooth(clip.landmarks)
   codes = motion.Windows(output, 'val', 9).clips[0]['codes']
   np.testing.assert_allclose(codes, landmark_code.load()(points), atol=1e-3)
 

@@ -10,7 +10,7 @@ from absl import flags
 
 from ifmdm_jax import errors, prepare
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 from ifmdm_jax.pipeline import cache
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Plain arrays.', **errors.SHARED)
@@ -29,7 +29,7 @@ def main(_):
       path = clip.folder / 'features_whisper_tiny.npy'
       if not path.exists():
         continue
-      speech, opening = np.load(path), face_mesh.mouth_opening(clip.landmarks)
+      speech, opening = np.load(path), points.mouth_opening(clip.landmarks)
       count = min(len(speech) // 2, len(opening))
       if count < FEWEST or not np.isfinite(opening).all():
         continue

@@ -14,6 +14,7 @@ from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import cache, landmark_code
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
@@ -24,7 +25,7 @@ _OUTPUT = flags.DEFINE_string('output', str(landmark_code.BUNDLED), 'File.npz.',
 def tracks(split, licence=''):
   """Smoothed landmarks [T, 468, 2] of all clips in which the face was always found."""
   chosen = [c for c in cache.clips(_CACHE.value, split) if re.search(licence, c.licence)]
-  found = [landmark_code.smooth(c.landmarks) for c in chosen]
+  found = [smooth(c.landmarks) for c in chosen]
   return [t for t in found if np.isfinite(t).all()]
 
 

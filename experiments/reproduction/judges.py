@@ -16,7 +16,7 @@ from tqdm import tqdm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import quality, sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 from ifmdm_jax.pipeline import cache
 from ifmdm_jax.video import read
 
@@ -30,14 +30,14 @@ EVERY = 50  # frames, for NIQE
 
 def speech_and_opening(clip, encoder):
   """(features [2T, A], opening [T]), or None: no sound, gaps in the face or under two seconds."""
-  points = clip.landmarks
-  if not np.isfinite(points).all() or len(points) < 50:
+  landmarks = clip.landmarks
+  if not np.isfinite(landmarks).all() or len(landmarks) < 50:
     return None
   try:
     heard = encoder.features(*waveform.read(clip.video))
   except errors.InputError:
     return None
-  return heard, face_mesh.mouth_opening(points)
+  return heard, points.mouth_opening(landmarks)
 
 
 def natural_frames(clips):

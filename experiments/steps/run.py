@@ -37,7 +37,7 @@ from tqdm import tqdm
 from ifmdm_jax import errors, release
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
 from ifmdm_jax.pipeline import cache, landmark_code
 from ifmdm_jax.streaming.windows import Plan, Window
 from ifmdm_jax.systems.ifmdm.motion import model
@@ -105,7 +105,7 @@ def load_clips(folder):
   """Per clip with sound and a face throughout: codes, features, opening, waveform, its rate."""
   names = {entry.stem for entry in (pathlib.Path(folder) / 'motion').glob('*.npz')}
   for clip in cache.clips(folder):
-    points = landmark_code.smooth(clip.landmarks)
+    points = smooth(clip.landmarks)
     if clip.name not in names or not np.isfinite(points).all() or len(points) < 50:
       continue
     arrays = np.load(pathlib.Path(folder) / 'motion' / f'{clip.name}.npz')
@@ -114,7 +114,7 @@ def load_clips(folder):
       split=clip.split,
       codes=arrays['codes'],
       features=arrays['features'],
-      opening=face_mesh.mouth_opening(points)[:count],
+      opening=mouth_opening(points)[:count],
       sound=clip.video,
     )
 
@@ -179,7 +179,7 @@ def dream_all(sampler, clips, windows, plan, seed, **options):
 
 def jitter(codes, decode):
   """Mean third difference, over frames, of the points that codes [T, M] move."""
-  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, face_mesh.POINTS, 2)
+  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, POINTS, 2)
   return np.linalg.norm(points, axis=-1).mean()
 
 
@@ -193,7 +193,7 @@ def judge(clips, made, plan, read, ridge, scale, decode):
     at_seam = np.arange(plan.new - 1, len(change), plan.new)
     rows.append(
       dict(
-        mouth_r=sync.best_lag(clip['opening'][:count], landmark_code.smooth(opening))[0],
+        mouth_r=sync.best_lag(clip['opening'][:count], smooth(opening))[0],
         sync_ridge=ridge.score(features, opening),
         shuffled=ridge.chance(features, opening),
         opening_std=opening.std() / (clip['codes'] @ read).std(),

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import cache, lips, sync_windows
+from ifmdm_jax.pipeline import cache, sync_windows
 from ifmdm_jax.training import checkpoints
 
 _WORKDIR = flags.DEFINE_string(
@@ -98,17 +98,18 @@ def ranking(judge, clips):
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
   from ifmdm_jax.audio import waveform
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face import crop
+  from ifmdm_jax.face.mesh import FaceMesh
   from ifmdm_jax.video import read
 
-  sampler, mesh, rows = ifm.load(), faces.FaceMesh(), []
+  sampler, mesh, rows = ifm.load(), FaceMesh(1), []
   known = {clip.name: clip for clip in cache.clips(_CACHE.value)}
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
     sound, rate = waveform.read(known[name].video)
     picture = next(iter(read.frames(known[name].video)))
     made = sampler(picture, sound[: round(_SECONDS.value * rate)], rate, seed=0)
     count = min(len(made), len(crops))
-    drawn = lips.crop(made[:count], mesh.track(made[:count]))
+    drawn = crop.lips(made[:count], mesh.track(made[:count]))
     heard = speech[: count * judge.rate]
     rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
     row = {}

@@ -19,8 +19,8 @@ from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import protocol
 from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE
+from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.pipeline.cache import VIDEO
-from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
@@ -162,7 +162,7 @@ class Folder:
       square = clip.square
     elif abs(height - width) > 0.02 * max(height, width):
       notes.append(f'{width} x {height} pixels are not square: cut around the face')
-      square = faces.crop_square(self.track(frames), frames[0].shape)
+      square = crop_square(self.track(frames), frames[0].shape)
     elif (height, width) != (size, size):
       notes.append(f'{width} x {height} pixels brought to {size} x {size}')
     return Video(protocol.bring(frames, size, square), notes=tuple(notes))

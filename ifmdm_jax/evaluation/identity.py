@@ -12,6 +12,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.frechet import in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import arcface, sface
 
 STRIDE = 10  # frames
@@ -29,8 +30,8 @@ NETWORKS = {'arcface': '', 'sface': '_sface'}  # suffix of the metrics
 def chips(frames, landmarks):
   """Aligned faces [N, 112, 112, 3] of every STRIDE-th frame that shows a face."""
   chosen = [t for t in range(0, len(frames), STRIDE) if np.isfinite(landmarks[t]).all()]
-  made = [arcface.align(frames[t], landmarks[t]) for t in chosen]
-  return np.stack(made) if made else np.zeros((0, arcface.SIDE, arcface.SIDE, 3), np.uint8)
+  made = [crop.chip(frames[t], landmarks[t]) for t in chosen]
+  return np.stack(made) if made else np.zeros((0, crop.CHIP_SIDE, crop.CHIP_SIDE, 3), np.uint8)
 
 
 def unit(x):
@@ -38,8 +39,8 @@ def unit(x):
   return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def similarity(predicted, reference):
-  """Mean cosine of embeddings [N, D] with the first of [M, D]."""
+def mean_cosine(predicted, reference):
+  """Compares embeddings: mean cosine of [N, D] with the first of [M, D]."""
   return float((unit(predicted) @ unit(reference)[0]).mean())
 
 
@@ -99,7 +100,7 @@ class Scorer:
         continue
       predicted, real = ([c[key] for c in seen] for key in (name, f'{name}_reference'))
       persons = [str(c['person']) for c in seen]
-      found[csim] = float(np.mean([similarity(p, r) for p, r in zip(predicted, real)]))
+      found[csim] = float(np.mean([mean_cosine(p, r) for p, r in zip(predicted, real)]))
       one = len(set(persons)) < 2
       found[margin] = (
         Absent('one person only') if one else float(margins(predicted, real, persons).mean())

@@ -22,7 +22,7 @@ import numpy as np
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE, Clip
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.video import read as video
 
 
@@ -158,10 +158,10 @@ def load(protocol, entry, track, hear):
   shape = frames[0].shape[:2]
   square = None
   if protocol.crop == 'face':
-    square = faces.crop_square(track(frames), shape)
+    square = crop_square(track(frames), shape)
   elif shape[0] != shape[1]:
     notes.append(f'{shape[1]} x {shape[0]} pixels are not square: cut around the face')
-    square = faces.crop_square(track(frames), shape)
+    square = crop_square(track(frames), shape)
   if square is None and shape[0] < protocol.size:
     notes.append(f'{shape[0]} pixels enlarged to {protocol.size}')
   frames = bring(frames, protocol.size, square)
@@ -183,7 +183,7 @@ def load(protocol, entry, track, hear):
 def bring(frames, size, square=None):
   """Frames of any one shape to uint8 [T, size, size, 3]: cut first if a square is given."""
   if square is not None:
-    return np.stack([faces.cut(frame, square, size) for frame in frames])
+    return np.stack([cut(frame, square, size) for frame in frames])
   if frames[0].shape[:2] == (size, size):
     return np.stack(list(frames))
   method = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC

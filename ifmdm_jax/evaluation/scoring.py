@@ -21,7 +21,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, diversity, protocol, report, suite
 from ifmdm_jax.evaluation import generators as generators_module
 from ifmdm_jax.evaluation.types import Absent
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 
 UNFORESEEN = 'failed, see errors.log'
 
@@ -139,8 +139,8 @@ class _Work:
       made[kind] = self._try(call)
       if not isinstance(made[kind], Absent):
         seen = made[kind]
-        points = self.track(seen.frames) if seen.landmarks is None else seen.landmarks
-        pairs[kind] = clip.pair(seen.frames, points, seen.notes)
+        landmarks = self.track(seen.frames) if seen.landmarks is None else seen.landmarks
+        pairs[kind] = clip.pair(seen.frames, landmarks, seen.notes)
         self._note(seen.notes, pairs[kind].found, kind)
     for family in suite.FAMILIES:
       self._family(family, pairs.get(family.video, made[family.video]))
@@ -186,8 +186,8 @@ class _Work:
   def _others(self, generator, clip, driven):
     def spread():
       samples = generator.samples(clip, self.seeds)
-      points = np.stack([self.track(sample) for sample in samples])
-      return diversity.score(samples, points, clip.landmarks[0])
+      landmarks = np.stack([self.track(sample) for sample in samples])
+      return diversity.score(samples, landmarks, clip.landmarks[0])
 
     found = self._try(spread)
     for name in diversity.METRICS:
@@ -215,6 +215,6 @@ def _plain(value):
   return value if np.isfinite(value) else {'absent': f'came out as {value}'}
 
 
-def _opening(points):
+def _opening(landmarks):
   """The mouth opening [T] for a plot, None where there is no face."""
-  return [round(float(x), 4) if np.isfinite(x) else None for x in face_mesh.mouth_opening(points)]
+  return [round(float(x), 4) if np.isfinite(x) else None for x in points.mouth_opening(landmarks)]

@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import inspect
+import pathlib
 import types as python_types
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import (
   cost,
-  crops,
   diversity,
   frechet,
   geometry,
@@ -66,6 +66,7 @@ FAMILIES = (
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
 OTHERS = (diversity, cost)  # not of a pair of videos
+USED = ('audio', 'face', 'perception')  # rooms of the package that metrics are made of
 
 
 def metrics():
@@ -94,5 +95,8 @@ def is_set(scorer):
 
 def fingerprint():
   """Changes when any definition of a metric does."""
-  modules = [family.module for family in FAMILIES] + [*OTHERS, geometry, crops]
-  return hashlib.sha256(''.join(map(inspect.getsource, modules)).encode()).hexdigest()
+  modules = [family.module for family in FAMILIES] + [*OTHERS, geometry]
+  sources = [inspect.getsource(module) for module in modules]
+  package = pathlib.Path(__file__).parents[1]
+  sources += [path.read_text() for room in USED for path in sorted((package / room).glob('*.py'))]
+  return hashlib.sha256(''.join(sources).encode()).hexdigest()

@@ -4,7 +4,7 @@
     any/depth/clip.mp4             index.json                 one entry per clip, split and person
     stills/*.jpg (optional)        clips/NAME/frames.npy      uint8 [T, R, R, 3]
     MANIFEST.csv (optional)        clips/NAME/landmarks.npy   float32 [T, 468, 2], fractions
-                                   clips/NAME/matte.frames   if asked for, see `prep.matte`
+                                   clips/NAME/matte.frames   if asked for, see `face.matte`
                                    stills/{frames,landmarks}.npy, matte.frames and index.json
 
 Clips are square, 25 fps, one face. MANIFEST.csv (columns file, split, identity) decides the
@@ -25,10 +25,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.detect import FaceDetector
+from ifmdm_jax.face.matte import PersonMatte
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.pipeline.prep import matte as matting
 
 VIDEO = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}
 
@@ -98,7 +99,7 @@ def build(root, output, size=256, matte=False):
       f'with files like clip.mp4'
     )
   manifest = read_manifest(root)
-  entries, mesh = [], faces.FaceMesh(faces.LOOKS)
+  entries, mesh = [], FaceMesh()
   for video in tqdm(videos, desc='clips', unit='clip'):
     relative = str(video.relative_to(root))
     row = manifest.get(relative, {})
@@ -144,7 +145,7 @@ def _write_mattes(folder):
   path = folder / 'matte.frames'
   if path.exists():
     return
-  find, temporary = matting.PersonMatte(), path.with_suffix('.tmp')
+  find, temporary = PersonMatte(), path.with_suffix('.tmp')
   encoder = codec.Encoder(open(temporary, 'wb'))
   for picture in np.load(folder / 'frames.npy', mmap_mode='r'):
     encoder.add(find(picture))
@@ -161,7 +162,7 @@ def build_stills(root, output, size, matte=False):
   """Brings `output`/stills up to date with `root`/stills, where there is one."""
   root, output = pathlib.Path(root).resolve(), pathlib.Path(output)
   if (root / 'stills').is_dir() and not (output / 'stills' / 'index.json').exists():
-    _write_stills(root, output / 'stills', size, read_manifest(root), faces.FaceMesh(faces.LOOKS))
+    _write_stills(root, output / 'stills', size, read_manifest(root), FaceMesh())
   if matte and (output / 'stills' / 'index.json').exists():
     _write_mattes(output / 'stills')
 
@@ -170,12 +171,12 @@ def _write_stills(root, folder, size, manifest, mesh):
   paths = sorted((root / 'stills').glob('*.jpg'))
   known = root / 'stills' / 'landmarks.npz'
   known = np.load(known) if known.exists() else {}
-  detector, frames, landmarks, entries = faces.FaceDetector(), [], [], []
+  detector, frames, landmarks, entries = FaceDetector(), [], [], []
   for path in tqdm(paths, desc='stills', unit='picture'):
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     extent = np.float32(picture.shape[1::-1])
     if path.name in known:  # of whatever program: where to look
-      guess = known[path.name][: face_mesh.POINTS].astype(np.float32) * extent
+      guess = known[path.name][:POINTS].astype(np.float32) * extent
       points = mesh.landmarks(picture, guess)[0] / extent
     else:
       points = mesh.track([picture], detector)[0] / extent

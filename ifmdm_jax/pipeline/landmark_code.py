@@ -11,22 +11,16 @@ import pathlib
 
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import BROWS, CHIN, EYES, LIPS, RIGID
 
 BLOCKS = (
-  ('pose', face_mesh.RIGID, 6),
-  ('lips', face_mesh.LIPS_INNER + face_mesh.LIPS_OUTER + face_mesh.CHIN, 8),
-  ('lids', face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE, 3),
-  ('brows', face_mesh.BROWS, 3),
+  ('pose', RIGID, 6),
+  ('lips', np.concatenate([LIPS, CHIN]), 8),
+  ('lids', EYES, 3),
+  ('brows', BROWS, 3),
 )
 BLOCK = {'pose': slice(0, 6), 'lips': slice(6, 14), 'lids': slice(14, 17), 'brows': slice(17, 20)}
 BUNDLED = pathlib.Path(__file__).parents[1] / 'weights' / 'landmark_code.npz'
-
-
-def smooth(track):
-  """[1, 2, 1] / 4 over time; ends repeat. [T, ...] -> [T, ...]."""
-  padded = np.concatenate([track[:1], track, track[-1:]])
-  return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import MIRROR, mouth_opening
 from ifmdm_jax.pipeline import cache, loader
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
@@ -96,7 +96,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
       self.clips = [self.clips[i] for i in whole]
       self.landmarks = [landmarks[i] for i in whole]
       self.frames = [c.frames for c in self.clips]
-      self.openings = [face_mesh.mouth_opening(track) for track in self.landmarks]
+      self.openings = [mouth_opening(track) for track in self.landmarks]
       lengths = [len(track) for track in self.landmarks]
     self.stills = cache.stills(folder, split, licence)
     self.targets, self.augment, self.gap, self.size = targets, augment, gap, size
@@ -125,7 +125,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     landmarks = lambda i: self.clips[i].landmarks
     self.landmarks = Lazy(landmarks, count)
     self.frames = Lazy(lambda i: self.clips[i].frames, count)
-    self.openings = Lazy(lambda i: face_mesh.mouth_opening(landmarks(i)), count)
+    self.openings = Lazy(lambda i: mouth_opening(landmarks(i)), count)
     return [len(clip) for clip in self.clips]
 
   def __len__(self):
@@ -191,7 +191,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     index = rng.integers(len(self.landmarks))
     track, opening = self.landmarks[index], self.openings[index]
     some = rng.integers(len(track), size=12)
-    start = some[np.argmin(np.abs(opening[some] - face_mesh.mouth_opening(points)))]
+    start = some[np.argmin(np.abs(opening[some] - mouth_opening(points)))]
     size = lambda p: np.linalg.norm(p[33] - p[263])
     end = rng.choice(some)
     return (track[end] - track[start]) * (size(points) / size(track[start]))
@@ -199,7 +199,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
   def _augment(self, pictures, points, rng):
     matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
     if rng.random() < 0.5:
-      matrix, points = flip(matrix), points[:, face_mesh.MIRROR]
+      matrix, points = flip(matrix), points[:, MIRROR]
     moved = [cv2.LUT(move_picture(p, matrix), table[None]) for p in pictures]
     return np.stack(moved), move_points(points, matrix)
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import crop, points
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.track import Track, follow, sharpness
 from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.pipeline.prep import faces, filters, layouts, process, tracks
+from ifmdm_jax.pipeline.prep import filters, layouts, process
 from tests.pipeline import films
 
 SETTINGS = process.Settings(size=64, limits=filters.Limits(seconds=1.0, sync=0.2))
@@ -56,14 +58,14 @@ def test_people_one_after_another_are_tracks_cut_where_they_change(tmp_path):
 
 def test_people_side_by_side_are_one_track_each(tmp_path):
   left, right = (films.picture(0.3, 128, flip=flip) for flip in (False, True))
-  found = list(tracks.follow([np.concatenate([left, right], 1)] * 15, 5, 100))
+  found = list(follow([np.concatenate([left, right], 1)] * 15, 5, 100))
   assert sorted(t.landmarks[0, 1, 0] < 128 for t in found) == [False, True]
   assert [len(t.landmarks) for t in found] == [15, 15]
 
 
 def test_long_takes_become_pieces_without_a_gap():
   frame = films.picture(0.3, 96)
-  found = list(tracks.follow([frame] * 47, 5, 20))
+  found = list(follow([frame] * 47, 5, 20))
   assert [(t.start, t.stop) for t in found] == [(0, 20), (20, 47 - 7), (40, 47)]
 
 
@@ -73,17 +75,17 @@ def test_stored_landmarks_lie_on_the_stored_frames(tmp_path):
   frames = codec.Frames((folder / '000.frames').read_bytes(), 256)
   with np.load(folder / '000.npz') as file:
     stored = process.unpack(file['landmarks'])
-  seen = faces.FaceMesh().track(list(frames[:3])) / 256
+  seen = FaceMesh(1).track(list(frames[:3])) / 256
   # 64 px pictures: the mesh is good to about a pixel of them.
   assert np.abs(seen - stored[:3]).mean() < 0.02
 
 
 def test_a_square_that_follows_keeps_its_side_and_moves_slowly():
   face = films.picture(0.3, 64)
-  points = faces.FaceMesh().track([face])[0]
+  landmarks = FaceMesh(1).track([face])[0]
   path = np.linspace(0, 200, 100, dtype=np.float32)
-  moving = points + np.stack([path, 0 * path], -1)[:, None]
-  track = tracks.Track(0, 0, (200, 400), moving, None, None)
+  moving = landmarks + np.stack([path, 0 * path], -1)[:, None]
+  track = Track(0, 0, (200, 400), moving, None, None)
   squares = process.squares_of(track, process.Settings(smoothing=0.5))
   assert len(set(squares[:, 2])) == 1 and np.ptp(squares[:, 0]) > 100
   assert np.abs(np.diff(squares[:, 0])).max() <= 4
@@ -92,8 +94,8 @@ def test_a_square_that_follows_keeps_its_side_and_moves_slowly():
 
 
 def test_landmarks_survive_storing():
-  points = np.random.default_rng(0).uniform(-0.4, 1.4, (3, 468, 2)).astype(np.float32)
-  assert np.abs(process.unpack(process.pack(points)) - points).max() < 0.02 / 512
+  landmarks = np.random.default_rng(0).uniform(-0.4, 1.4, (3, 468, 2)).astype(np.float32)
+  assert np.abs(process.unpack(process.pack(landmarks)) - landmarks).max() < 0.02 / 512
 
 
 def stored(frames):
@@ -171,11 +173,11 @@ def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
   (kept,) = result['kept']
   folder = tmp_path / 'videos' / result['key']
   with np.load(folder / '000.npz') as file:
-    points, (x0, y0, side) = process.unpack(file['landmarks'])[0], file['squares'][0]
-  assert points[face_mesh.CHIN_TIP, 1] - points[face_mesh.FOREHEAD, 1] > 0.3  # chin below hairline
-  assert points[faces.RIGHT_EYE, 0] - points[faces.LEFT_EYE, 0] > 0.1
+    landmarks, (x0, y0, side) = process.unpack(file['landmarks'])[0], file['squares'][0]
+  assert landmarks[points.CHIN_TIP, 1] - landmarks[points.FOREHEAD, 1] > 0.3  # chin below hairline
+  assert landmarks[points.RIGHT_LIDS.outer, 0] - landmarks[points.LEFT_LIDS.outer, 0] > 0.1
   shown = np.pad(films.picture(0.0, 160), ((48, 48), (0, 0), (0, 0)), 'edge')
-  wanted = faces.cut(shown, (x0, y0, side), 64).astype(int)
+  wanted = crop.cut(shown, (x0, y0, side), 64).astype(int)
   frames = codec.Frames((folder / '000.frames').read_bytes())
   assert min(np.abs(frame - wanted).mean() for frame in frames[:]) < 8  # two lossy codecs
 
@@ -199,9 +201,9 @@ def test_the_person_is_found_in_every_stored_frame_if_asked_for(tmp_path):
   folder = tmp_path / 'videos' / result['key']
   mattes = codec.Frames((folder / '000.matte').read_bytes())
   with np.load(folder / '000.npz') as file:
-    points = process.unpack(file['landmarks'])
-  assert len(mattes) == len(points) and result['kept'][0]['matte']
-  x, y = (256 * points[0, filters.NOSE]).astype(int)
+    landmarks = process.unpack(file['landmarks'])
+  assert len(mattes) == len(landmarks) and result['kept'][0]['matte']
+  x, y = (256 * landmarks[0, points.NOSE_TIP]).astype(int)
   assert mattes[0][y, x, 0] > 200
 
 
@@ -227,9 +229,9 @@ def test_what_is_done_is_not_done_again_until_settings_change(tmp_path):
 
 def test_blur_is_measured_on_the_face():
   sharp = films.picture(0.3, 192)
-  points = faces.FaceMesh().track([sharp])[0]
+  landmarks = FaceMesh(1).track([sharp])[0]
   smeared = cv2.GaussianBlur(sharp, (0, 0), 3)
-  assert tracks.sharpness(sharp, points) > 2 * tracks.sharpness(smeared, points)
+  assert sharpness(sharp, landmarks) > 2 * sharpness(smeared, landmarks)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +265,6 @@ def test_a_layout_that_does_not_exist_is_told(tmp_path):
 
 
 def test_the_drawn_mouth_is_seen_to_open():
-  mesh = faces.FaceMesh()
-  opening = [face_mesh.mouth_opening(mesh.track([films.picture(o)])[0]) for o in (0.0, 1.0)]
+  mesh = FaceMesh(1)
+  opening = [points.mouth_opening(mesh.track([films.picture(o)])[0]) for o in (0.0, 1.0)]
   assert opening[1] > opening[0] + 0.05

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 
 SAMPLE_RATE, FPS = 16_000, 25
-CHEEKS, NOSE = (234, 454), 4  # of the mesh
+CHEEKS = (points.LEFT_CHEEK, points.RIGHT_CHEEK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Limits:
 
   seconds: float = 1.5  # of a track, at least
   face: float = 64.0  # height of the face in the source, pixels
-  sharpness: float = 2.5  # of the face; see `tracks.sharpness`
+  sharpness: float = 2.5  # of the face; see `face.track.sharpness`
   profile: float = 0.3  # share of frames in which the face is turned away, at most
   outside: float = 0.1  # share of frames in which the face leaves the square, at most
   loudness: float = -50.0  # level of the sound, dB of full scale
@@ -26,7 +26,7 @@ class Limits:
 
 def turned_away(landmarks, least=0.15):
   """Share of frames in which one cheek is nearly hidden behind the nose."""
-  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE]], axis=-1)
+  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [points.NOSE_TIP]], axis=-1)
   return float((sides.min(1) / sides.sum(1) < least).mean())
 
 
@@ -43,14 +43,14 @@ def loudness(waveform):
 
 def talking(landmarks):
   """Deviation of the mouth opening over the track."""
-  return float(face_mesh.mouth_opening(landmarks).std())
+  return float(points.mouth_opening(landmarks).std())
 
 
 def picture_measures(track, fractions):
   """{name: number} of what is seen: `track` in source pixels, `fractions` of the square."""
   return dict(
     seconds=len(track.landmarks) / FPS,
-    face=face_mesh.height(track.landmarks),
+    face=points.height(track.landmarks),
     sharpness=float(np.median(track.sharpness)),
     profile=turned_away(track.landmarks),
     outside=outside(fractions),

@@ -7,7 +7,7 @@ those that stay. What it leaves:
     result.json                      source, its checksum, kept and dropped tracks with numbers
     000.frames                       the frames of track 0, see `pipeline.frames`
     000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
-    000.matte                        if asked for: where the person is, see `prep.matte`
+    000.matte                        if asked for: where the person is, see `face.matte`
     000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
 
 Nothing in memory grows with the film but what result.json will say: frames are a stream, and sound,
@@ -26,9 +26,12 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.face.matte import PersonMatte
+from ifmdm_jax.face.points import smooth
+from ifmdm_jax.face.track import follow
 from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.pipeline.landmark_code import smooth
-from ifmdm_jax.pipeline.prep import faces, filters, matte, tracks
+from ifmdm_jax.pipeline.prep import filters
 
 FPS, SAMPLE_RATE = 25, 16_000
 PER_FRAME = SAMPLE_RATE // FPS
@@ -207,7 +210,7 @@ class _Film:
     limits, self.tracks = self.settings.limits, []
     longest, shortest = round(self.settings.longest * FPS), round(limits.seconds * FPS)
     counted = self._counted(self._frames())
-    for track in tracks.follow(counted, shortest, longest):
+    for track in follow(counted, shortest, longest):
       if track.stop - track.start < FPS // 5:
         continue  # a flicker of the detector is nobody
       squares = squares_of(track, self.settings)
@@ -298,7 +301,7 @@ class _Film:
     if not self.passed:
       return
     size, ends = self.settings.size, max(entry[5] for entry in self.passed)
-    find = matte.PersonMatte() if self.settings.matte else None
+    find = PersonMatte() if self.settings.matte else None
     writers = {}
     waiting = sorted(enumerate(self.passed), key=lambda pair: -pair[1][4])
     for number, frame in enumerate(self._frames(ends)):
@@ -309,7 +312,7 @@ class _Film:
         encoders = [self._encoder(index, kind) for kind in ('frames', 'matte')[: 2 if find else 1]]
         writers[index] = (encoders, squares, entry)
       for index, (encoders, squares, entry) in list(writers.items()):
-        picture = faces.cut(frame, tuple(squares[number - entry[4]]), size)
+        picture = cut(frame, tuple(squares[number - entry[4]]), size)
         encoders[0].add(picture)
         if find:
           encoders[1].add(find(picture))
@@ -374,11 +377,11 @@ class _Length:
 
 
 def squares_of(track, settings):
-  """int32 [T, 3] (x0, y0, side): `faces.crop_square`, standing still or following the head slowly.
+  """int32 [T, 3] (x0, y0, side): `crop_square`, standing still or following the head slowly.
 
   A square that follows keeps its side, and moves by the head's path smoothed over time.
   """
-  x0, y0, side = faces.crop_square(track.landmarks, track.shape, settings.face_fraction)
+  x0, y0, side = crop_square(track.landmarks, track.shape, settings.face_fraction)
   squares = np.tile(np.array([x0, y0, side], np.int32), (len(track.landmarks), 1))
   if settings.smoothing:
     import scipy.ndimage
