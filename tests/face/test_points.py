@@ -17,3 +17,7 @@ def test_a_mirrored_picture_has_the_same_points_under_mirrored_numbers():
   away = np.linalg.norm(mirrored[points.MIRROR] - expected, axis=-1)
   # The mesh wavers; neighbours are no nearer than this.
   assert away.max() < 0.05 * np.linalg.norm(seen[10] - seen[152])
+
+
+def test_smoothing_keeps_constants_and_length():
+  np.testing.assert_allclose(points.smooth(np.full((5, 2), 3.0)), 3.0)

@@ -35,7 +35,3 @@ def test_moving_the_head_as_a_whole_leaves_the_lips_alone(tracks):
   face = tracks[0][:1]
   change = np.abs(code(face + 0.02) - code(face))[0]
   assert change[landmark_code.BLOCK['lips']].max() < 0.3 * change[landmark_code.BLOCK['pose']].max()
-
-
-def test_smoothing_keeps_constants_and_length():
-  np.testing.assert_allclose(landmark_code.smooth(np.full((5, 2), 3.0)), 3.0)
