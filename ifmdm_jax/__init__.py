@@ -16,7 +16,7 @@ __all__ = ['Sampler', 'load', 'video']
 def __getattr__(name):
   # On demand: importing the package costs nothing and needs no video library.
   if name == 'load':
-    return importlib.import_module('ifmdm_jax.release').load
+    return importlib.import_module('ifmdm_jax.bundle').load
   if name == 'Sampler':
     return importlib.import_module('ifmdm_jax.systems.ifmdm.sampler').Sampler
   if name == 'video':

@@ -76,11 +76,11 @@ def generators(words, track):
 
 
 def _generator(word, track):
-  from ifmdm_jax import release
+  from ifmdm_jax import bundle
   from ifmdm_jax.evaluation import generators as kinds
   from ifmdm_jax.pipeline.cache import VIDEO
 
-  folder = release.BUNDLED if word == 'bundled' else pathlib.Path(word)
+  folder = bundle.BUNDLED if word == 'bundled' else pathlib.Path(word)
   if (folder / 'config.json').exists() or (folder / 'checkpoints').is_dir():
     return _weights(folder)
   if folder.is_dir() and any(path.suffix.lower() in VIDEO for path in folder.glob('*')):

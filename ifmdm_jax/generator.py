@@ -1,11 +1,26 @@
-"""The contract between a system and everything that samples, evaluates, benches or streams it."""
+"""The contract between a system and everything that samples, evaluates, benches or streams it.
 
-from collections.abc import Iterator
+A system is a folder of this package's `systems`, with a `System` named SYSTEM in its generate.py,
+or one that an installed package registers:
+
+  [project.entry-points."ifmdm_jax.systems"]
+  mine = "my_package.generate:SYSTEM"
+"""
+
+import dataclasses
+import importlib
+import importlib.metadata
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from ifmdm_jax.clip import Clip
+from ifmdm_jax.errors import InputError
+
+FOLDER = pathlib.Path(__file__).parent / 'systems'
+ENTRY_POINTS = 'ifmdm_jax.systems'  # group
 
 
 class Generator(Protocol):
@@ -52,3 +67,79 @@ class Streams(Protocol):
       seed: of the motion.
     """
     ...
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+  """What a system registers.
+
+  Attributes:
+    load: (bundle.Bundle, **options) -> Generator.
+    trainables: names that `config.model.module` of its training runs may have -> modules.
+    load_run: (workdir, config, params, **options) -> Generator of a training run.
+    pack: ({part: workdir}) -> Bundle of training runs.
+    upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
+      is not of this system.
+  """
+
+  load: Callable
+  trainables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  load_run: Callable | None = None
+  pack: Callable | None = None
+  upgrade: Callable | None = None
+
+
+def names():
+  """Lists the systems that are installed."""
+  own = {path.parent.name for path in FOLDER.glob('*/generate.py')}
+  return sorted(own | set(_installed()))
+
+
+def system(name):
+  """Returns the `System` of a name.
+
+  Raises:
+    InputError: no such system is installed.
+  """
+  if name not in names():
+    raise InputError(
+      f'expected a system of {", ".join(names())}, got {name!r}: install its package'
+    )
+  installed = _installed()
+  if name in installed:
+    return installed[name].load()
+  return importlib.import_module(f'ifmdm_jax.systems.{name}.generate').SYSTEM
+
+
+def _installed():
+  return {each.name: each for each in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def trainable(name):
+  """Returns (system, module) of a training run's `config.model.module`.
+
+  Raises:
+    InputError: no installed system has registered that module.
+  """
+  for each in names():
+    found = system(each)
+    if name in found.trainables:
+      return found, importlib.import_module(found.trainables[name])
+  raise InputError(
+    f'expected a run of one of the systems {", ".join(names())}, got one whose config.model.module '
+    f'is {name!r}: install the package that registers it'
+  )
+
+
+def upgraded(config):
+  """Returns a config.json from before bundles had a format, as one that has.
+
+  Raises:
+    InputError: it is no system's.
+  """
+  for name in names():
+    upgrade = system(name).upgrade
+    found = upgrade(config) if upgrade else None
+    if found is not None:
+      return found
+  raise InputError(f'expected a config.json with a format, got none: not of {", ".join(names())}')

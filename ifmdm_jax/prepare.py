@@ -362,11 +362,11 @@ def main(_):
       f'{sum(summary["dropped"].values())} dropped, see {_OUTPUT.value}/report.html'
     )
   if _AUTOENCODER.value or _CODES.value:
-    from ifmdm_jax import release
+    from ifmdm_jax import bundle
     from ifmdm_jax.audio import features
 
     hear = functools.partial(features_of, name=_AUDIO.value, encoder=features.load(_AUDIO.value))
-    stage_1 = release.trained(_AUTOENCODER.value) if _AUTOENCODER.value else None
+    stage_1 = bundle.trained(_AUTOENCODER.value) if _AUTOENCODER.value else None
     count = encode(_OUTPUT.value, stage_1, hear)
     print(f'{_OUTPUT.value}/motion: codes and features of {count} clips with sound')
 

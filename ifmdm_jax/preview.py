@@ -143,13 +143,13 @@ def _voice(clip, seconds):
 
 
 def _sampler(params, config):
-  from ifmdm_jax import release
+  from ifmdm_jax import bundle
   from ifmdm_jax.audio import features
   from ifmdm_jax.systems.ifmdm import sampler
   from ifmdm_jax.systems.ifmdm.motion import model
 
   return sampler.Sampler(
-    sampler.Stage(*release.trained(config.data.autoencoder)),
+    sampler.Stage(*bundle.trained(config.data.autoencoder)),
     sampler.Stage(model, config.model, params),
     model.frozen(config.model),
     features.load(config.model.audio),

@@ -27,14 +27,14 @@ def sweep(add):
 
 
 def run(config, workdir):
-  from ifmdm_jax import release
+  import ifmdm_jax as ifm
   from ifmdm_jax.pipeline import cache
   from ifmdm_jax.preview import RATE
   from ifmdm_jax.streaming.windows import Plan
   from ifmdm_jax.video import read
 
   del workdir
-  sampler = release.load(config.trained or None)
+  sampler = ifm.load(config.trained or None)
   future = sampler.whole.future
   new = sampler.whole.new - config.known
   plan = Plan(new, future, config.known, sampler.whole.past)

@@ -16,7 +16,7 @@ class Encoder:
   Args:
     target: a path, or a binary file open for writing and seeking.
     size: side of the frames, pixels; even.
-    crf: quality of x264, 18 is hardly told from the original.
+    crf: quality of x264, 18 can hardly be distinguished from the original.
   """
 
   def __init__(self, target, size, crf=18, keyframe=KEYFRAME, preset='veryfast'):

@@ -25,7 +25,7 @@ from tests.pipeline import films
 _MINUTES = flags.DEFINE_multi_float('minutes', [], 'Lengths.', **errors.SHARED)
 _PHONE = flags.DEFINE_bool('phone', False, 'The film of a phone.', **errors.SHARED)
 _WHISPER = flags.DEFINE_bool(
-  'whisper', False, "The judge of sync that `prepare` takes; else the tests' own.", **errors.SHARED
+  'whisper', False, 'Estimate lags as `prepare` does; else as the tests do.', **errors.SHARED
 )
 TALKING = 0.1  # of every minute
 SIDE, FPS = 96, 10  # of the long films

@@ -1,4 +1,4 @@
-"""Does the judge that filters find by how much a voice was moved?
+"""Measures how often the lag estimator of `prepare` finds by how much a voice was moved.
 
   python experiments/data_engine/sync.py --cache runs/cache     # --format folder, with features
 

@@ -12,8 +12,8 @@ images, this is explained cell by cell by what the head did (`geometry.pose_chan
 regression whose sums are shared with the cells around. The answer is added to what the weights say
 already, so that a second round starts from a better drawing. Writes all weights, half precision.
 
-How strong the ridge is a quarter of the people decide, who are held out; then everybody is fitted.
-Prints how much of the squared flow is left: of people fitted to, of those held out, with all.
+The strength of the ridge is chosen on a quarter of the people, who are held out; then all are used.
+Prints the share of the squared flow that is left: people fitted to, people held out, all.
 """
 
 import pathlib
@@ -51,7 +51,7 @@ MIRRORED = np.array([-1, 1, 1, -1, -1, 1])  # shift, scale, roll, nose
 
 
 def weights(path):
-  """Parameters of a run, or of a file that `ifmdm_jax.release` or this script wrote."""
+  """Parameters of a run, or of a file that `ifmdm_jax.bundle` or this script wrote."""
   path = pathlib.Path(path)
   params = checkpoints.read_weights(path) if path.is_file() else checkpoints.load(path)[1]
   return jax.tree.map(jnp.asarray, params)

@@ -3,8 +3,8 @@ r"""Fits the motion code of `lite` to the landmarks of a cache.
   python experiments/release/landmark_code.py --cache runs/cache \
       --licence '^HDTF|^GRID|White House|US Government|UK government'
 
-Only clips of the split `train` whose licence or provenance the pattern finds are looked at; the
-bundled code knows clips under CC BY 4.0 and works of the US Government alone.
+Only clips of the split `train` whose licence or provenance the pattern finds are used; the
+bundled code was fitted to clips under CC BY 4.0 and works of the US Government alone.
 """
 
 import re

@@ -4,8 +4,8 @@
   python experiments/release/train.py --stage autoencoder --minutes 9
   python experiments/release/train.py --stage motion --minutes 9
   python experiments/release/train.py --stage student --minutes 9
-  python -m ifmdm_jax.release --autoencoder runs/autoencoder --motion runs/motion \
-      --student runs/student --output runs/lite
+  python -m ifmdm_jax.bundle --output runs/lite \
+      --parts autoencoder=runs/autoencoder,motion=runs/motion,student=runs/student
 
 The same command goes on where the last piece ended; a piece is a row of `pieces.csv`. `--licence`
 takes only clips and stills whose licence or provenance it finds; `--licence open`, the pattern OPEN

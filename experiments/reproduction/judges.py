@@ -1,9 +1,9 @@
-"""Fits what the metrics compare with: the sync judge and the statistics of NIQE.
+"""Fits the ridge regression of `sync_ridge` and the statistics of NIQE to real people.
 
   python experiments/reproduction/judges.py --cache runs/cache [--output ifmdm_jax/weights]
 
-Writes sync_ridge.npz and niqe_own.npz from the real people of split `train`; nobody of `val` is
-looked at, and no generated frame. Prints how the judge does on the real people of `val`.
+Writes sync_ridge.npz and niqe_own.npz from the real people of split `train`; nobody of `val` and
+no generated frame is used. Prints the score of the real people of `val`.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-"""Puts a finished evaluation into this folder: results.json, results.csv, the table of README.md.
+"""Puts a finished evaluation into this folder: results.json, results.csv, the table of LOG.md.
 
   python experiments/reproduction/table.py --scores out/evaluation
 
@@ -64,12 +64,12 @@ def main(_):
     f'{settings["version"]}, {settings["minutes"]} minutes.'
   )
   table = (folder / 'scores.md').read_text()
-  readme = (HERE / 'README.md').read_text()
-  before, rest = readme.split(BEGIN)
+  log = (HERE / 'LOG.md').read_text()
+  before, rest = log.split(BEGIN)
   after = rest.split(END)[1]
-  temporary = HERE / '.README.md.tmp'
+  temporary = HERE / '.LOG.md.tmp'
   temporary.write_text(f'{before}{BEGIN}\n{facts}\n\n{table}{END}{after}')
-  os.replace(temporary, HERE / 'README.md')
+  os.replace(temporary, HERE / 'LOG.md')
   ours = scores['evaluated']
   print('\n'.join(short(scores, REENACTMENT, [('first frame', 'first_frame'), ('ours', ours)])))
   print()

@@ -34,7 +34,7 @@ import scipy.linalg
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors, release
+from ifmdm_jax import bundle, errors
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import sync
 from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
@@ -82,7 +82,7 @@ PLANS = [
 
 def with_motion(sampler, run):
   """The same sampler with another stage 2."""
-  module, config, params = release.trained(run)
+  module, config, params = bundle.trained(run)
   return Sampler(
     sampler.stages[0],
     Stage(module, config, params),

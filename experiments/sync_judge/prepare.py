@@ -21,7 +21,7 @@ from ifmdm_jax.pipeline import cache
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', 'runs/sync', 'Folder to write.', **errors.SHARED)
 
-ROOM = 1.25  # wider than the judge sees, so that training can move the picture
+ROOM = 1.25  # wider than the network sees, so that training can move the picture
 
 
 def main(_):

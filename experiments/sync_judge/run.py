@@ -1,11 +1,11 @@
-"""How far can the sync judge be trusted? Held-out people, real and generated.
+"""How far can the sync network be trusted? Held-out people, real and generated.
 
   python experiments/sync_judge/run.py --workdir runs/sync_judge --lips runs/sync \
       --cache runs/cache --output experiments/sync_judge
 
 Parts: `length` finds the offset of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
 whole clips; `rank` compares real videos, the bundled generator's and both with another part of the
-voice. With --weights the judge is written, in half precision.
+voice. With --weights the network is written, in half precision.
 """
 
 import json
@@ -22,12 +22,12 @@ from ifmdm_jax.pipeline import cache, sync_windows
 from ifmdm_jax.training import checkpoints
 
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Run of configs/sync_judge.py; default: the bundled judge.', **errors.SHARED
+  'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
 )
 _LIPS = flags.DEFINE_string('lips', 'runs/sync', 'Made by prepare.py.', **errors.SHARED)
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json.', **errors.SHARED)
-_WEIGHTS = flags.DEFINE_string('weights', None, 'Where to write the judge.', **errors.SHARED)
+_WEIGHTS = flags.DEFINE_string('weights', None, 'Where to write the network.', **errors.SHARED)
 _PARTS = flags.DEFINE_multi_enum(
   'parts', ['length', 'moved', 'rank'], ['length', 'moved', 'rank'], 'What to do.', **errors.SHARED
 )

@@ -8,6 +8,7 @@ The time line is the recording's own: feature k is centred on k / 50 s, so that 
 """
 
 import functools
+import os
 import pathlib
 from typing import Protocol
 
@@ -22,6 +23,9 @@ from ifmdm_jax.audio import waveform as waveforms
 RATE = 50  # features per second
 SAMPLES = waveforms.SAMPLE_RATE // RATE  # 320 samples a feature
 FRAMES = 2  # mel frames a feature
+WHISPER = {'whisper_base': whisper.MULTILINGUAL, 'whisper_tiny': whisper.WEIGHTS}
+IMPORTED = ('wav2vec2', 'hubert', 'wavlm')
+NAMES = (*WHISPER, 'mel', *IMPORTED)
 
 
 class AudioEncoder(Protocol):
@@ -44,21 +48,26 @@ def load(name, **options):
   'whisper_base': Whisper-base, 99 languages, 512 wide; bundled weights; layer=2 or layers=(1, 2)
     (concatenated); path= another file.
   'whisper_tiny': the same of Whisper-tiny, English alone, 384 wide.
-  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
-  A folder: wav2vec2, HuBERT or WavLM as `ifmdm_jax.import_weights` left it; layer=, else the one it
+  'wav2vec2', 'hubert', 'wavlm': what is in the folder of that name, here or in the folder of
+    imported weights that the environment variable IFMDM_WEIGHTS names; layer=, else the one that it
     was imported with.
+  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
+  A folder: the same as `ifmdm_jax.import_weights` left it anywhere.
 
   Raises:
     errors.InputError: there is no such encoder.
   """
-  multilingual = functools.partial(Whisper, path=whisper.MULTILINGUAL)
-  encoders = {'whisper_base': multilingual, 'whisper_tiny': Whisper, 'mel': LogMel}
-  if name in encoders:
-    return encoders[name](**options)
+  if name == 'mel':
+    return LogMel(**options)
+  if name in WHISPER:
+    return Whisper(**{'path': WHISPER[name], **options})
+  if name in IMPORTED and not pathlib.Path(name).is_dir():
+    folder = os.environ.get('IFMDM_WEIGHTS', 'weights')
+    name = os.path.join(folder, name)
   if pathlib.Path(name).is_dir():
     return imported(name, **options)
   raise errors.InputError(
-    f'audio encoder {name!r} is neither of {", ".join(encoders)} nor a folder: import wav2vec2, '
+    f'audio encoder {name!r} is neither of {", ".join(NAMES)} nor a folder: import wav2vec2, '
     'hubert or wavlm with python -m ifmdm_jax.import_weights, and name its --output here'
   )
 

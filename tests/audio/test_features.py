@@ -98,3 +98,14 @@ def test_an_unknown_encoder_lists_the_known():
 def test_an_encoder_without_bundled_weights_says_how_to_get_them():
   with pytest.raises(errors.InputError, match='import_weights'):
     features.load('wav2vec2')
+
+
+def test_an_imported_encoder_is_known_by_its_name(tmp_path, monkeypatch):
+  opened = []
+  monkeypatch.setattr(features, 'imported', lambda folder, **options: opened.append(folder))
+  monkeypatch.setenv('IFMDM_WEIGHTS', str(tmp_path))
+  with pytest.raises(errors.InputError, match='import_weights'):
+    features.load('wav2vec2')
+  (tmp_path / 'wav2vec2').mkdir()
+  features.load('wav2vec2')
+  assert opened == [str(tmp_path / 'wav2vec2')]

@@ -5,8 +5,8 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.face import crop
 from ifmdm_jax.evaluation.types import Absent, Pair
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import sync_judge
 
 
@@ -129,6 +129,7 @@ def test_without_weights_the_published_network_is_absent_with_the_reason(monkeyp
 
 def test_published_scores_come_from_imported_weights():
   """Random weights: the path from video to figures, not the figures."""
+
   def tower(x):
     return np.asarray(x, np.float32).reshape(len(x), -1)[:, :8]
 

@@ -1,0 +1,116 @@
+"""IF-MDM as a system: samplers of bundles and of training runs, and bundles of training runs."""
+
+import json
+import pathlib
+
+import flax.traverse_util
+import numpy as np
+
+from ifmdm_jax import bundle, generator
+from ifmdm_jax.audio import features
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.ifmdm import parts
+from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
+
+
+def load(weights, *, teacher=False):
+  """Returns a `Sampler` of a `bundle.Bundle`.
+
+  Args:
+    weights: the bundle.
+    teacher: take the stage 2 that its student learned from: several times slower, and any number of
+      steps and any guidance may be asked of it.
+  """
+  configs = parts.configs_of(weights)
+  second = 'student' if 'student' in configs and not teacher else 'motion'
+  stages = [_stage(configs[name], weights.parts[name].params) for name in ('autoencoder', second)]
+  motion = configs[second]
+  motion.units = str(weights.parts['statistics'].file) if 'statistics' in weights.parts else ''
+  if motion.audio not in features.NAMES:  # a folder that a stranger's file names is not opened
+    raise InputError(
+      f'expected a speech encoder of {", ".join(features.NAMES)}, {weights.name} has {motion.audio}'
+    )
+  return _sampler(*stages, motion, weights.name)
+
+
+def load_run(workdir, config, params, *, teacher=False):
+  """Returns a `Sampler` of a run of stage 2, with the stage 1 that its config names."""
+  if 'autoencoder' not in config.get('data', {}):
+    raise InputError(
+      f'{workdir} names no stage 1 to draw with: expected a run of stage 2, one imported with '
+      '--autoencoder, or a bundle; make one with python -m ifmdm_jax.bundle'
+    )
+  if teacher and 'teacher' in config.model:
+    raise InputError(
+      f'{workdir} is the run of a student: expected a bundle, or the run of its teacher; '
+      f'pass {config.model.teacher}, or leave --teacher out'
+    )
+  first = Stage(*bundle.trained(config.data.autoencoder))
+  second = Stage(generator.trainable(config.model.module)[1], config.model, params)
+  return _sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
+
+
+def pack(runs):
+  """Returns the `bundle.Bundle` of workdirs {'autoencoder', 'motion', and 'student' if any}.
+
+  Weights are in half precision, statistics in single.
+
+  Raises:
+    InputError: a run is missing, or the student sees codes and features otherwise than stage 2.
+  """
+  from ifmdm_jax.training import checkpoints  # Orbax: sampling does without
+
+  if not {'autoencoder', 'motion'} <= set(runs) <= set(parts.OF_PART):
+    raise InputError(f'expected --parts of {", ".join(parts.OF_PART)}, got {", ".join(runs)}')
+  loaded = {name: checkpoints.load(workdir) for name, workdir in runs.items()}
+  units = {name: config.model.get('units') for name, (config, _) in loaded.items()}
+  if 'student' in runs and _bytes(units['student']) != _bytes(units['motion']):
+    raise InputError(
+      f'expected a student in the units of its teacher, {units["motion"]}, got '
+      f'{units["student"]}: pass the stage 2 that it was distilled from'
+    )
+  made = {}
+  for name, (config, params) in loaded.items():
+    kind = parts.KIND_OF.get(config.model.module)
+    if kind not in parts.OF_PART[name]:
+      raise InputError(f'expected a run of {name}, {runs[name]} is one of {config.model.module}')
+    sampler = json.loads(config.sampler.to_json()) if 'sampler' in config else None
+    settings = parts.settings_of(kind, json.loads(config.model.to_json()), sampler)
+    parts.config_of(name, settings)
+    made[name] = bundle.Part(settings, _half(params))
+  if units['motion']:
+    made['statistics'] = bundle.Part({}, bundle.read_arrays(units['motion']))
+  return bundle.Bundle('ifmdm', made)
+
+
+def _stage(config, params):
+  return Stage(generator.trainable(parts.KINDS[config.kind])[1], config, params)
+
+
+def _sampler(autoencoder, motion, advice, name):
+  config = motion.config
+  return Sampler(
+    autoencoder,
+    motion,
+    motion_model.frozen(config),  # a student's module freezes its teacher besides
+    features.load(config.audio),
+    name=name,
+    size=autoencoder.config.get('size', 512),
+    steps=advice.steps,
+    guidance=advice.guidance,
+    stepper=advice.get('stepper', 'ddim'),
+  )
+
+
+def _bytes(path):
+  return pathlib.Path(path).read_bytes() if path else b''
+
+
+def _half(params):
+  flat = flax.traverse_util.flatten_dict(dict(params), sep='/')
+  halves = {path: np.asarray(leaf, np.float16) for path, leaf in flat.items()}
+  return flax.traverse_util.unflatten_dict(halves, sep='/')
+
+
+SYSTEM = generator.System(load, parts.TRAINABLES, load_run, pack, parts.upgrade)
