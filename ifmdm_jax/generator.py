@@ -11,8 +11,8 @@ import dataclasses
 import importlib
 import importlib.metadata
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,53 @@ class Streams(Protocol):
     ...
 
 
+@runtime_checkable
+class Configured(Protocol):
+  """A generator that says how it samples.
+
+  Attributes:
+    defaults: options of every call that says nothing else, a mapping or dataclass; reports quote
+      them.
+  """
+
+  defaults: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+  """One part of a generator, for `ifmdm_jax.bench` to time.
+
+  Attributes:
+    name: of the part.
+    run: does its work once and returns arrays.
+    batch: frames that it draws at once, where that can be chosen; times are per frame then.
+    function: the jitted function behind it, whose arithmetic is counted; None: it is not.
+    arguments, constants: of that function.
+    units: frames, or whatever else times are per, of one call of the function.
+    loops: times that the body of its loop is run: compilers count it once.
+    dtype: of its arithmetic.
+  """
+
+  name: str
+  run: Callable[[], Any]
+  batch: int = 0
+  function: Any = None
+  arguments: tuple = ()
+  constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  units: int = 1
+  loops: int = 1
+  dtype: str = 'float32'
+
+
+@runtime_checkable
+class Probed(Protocol):
+  """A generator that can be timed part by part."""
+
+  def probes(self, batches) -> Sequence[Probe]:
+    """Lists its parts in the order of their work; those that draw once for each of `batches`."""
+    ...
+
+
 @dataclasses.dataclass(frozen=True)
 class System:
   """What a system registers.
@@ -80,6 +127,8 @@ class System:
     pack: ({part: workdir}) -> Bundle of training runs.
     upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
       is not of this system.
+    sizes: that `fresh` knows.
+    fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
   """
 
   load: Callable
@@ -87,6 +136,8 @@ class System:
   load_run: Callable | None = None
   pack: Callable | None = None
   upgrade: Callable | None = None
+  sizes: tuple[str, ...] = ()
+  fresh: Callable | None = None
 
 
 def names():

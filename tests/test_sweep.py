@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import ml_collections
 import pytest
 
-from ifmdm_jax import errors, sweep
+from ifmdm_jax import errors
+from ifmdm_jax.sweeps import definition, launch, table, training
 from ifmdm_jax.training import hosts, loop, program
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -43,14 +44,14 @@ def path(tmp_path):
 
 def test_runs_are_collected_into_a_table_and_a_plot(path, tmp_path):
   pytest.importorskip('matplotlib')
-  found = sweep.Sweep(str(path), ['rate=0.5'])
+  found = definition.Sweep(str(path), ['rate=0.5'])
   assert found.changes == [{'depth': 1}, {'depth': 2}, {'depth': 3}]
   with pytest.raises(errors.InputError, match='--launch local runs them'):
-    sweep.collect(found, tmp_path / 'runs', tmp_path / 'out')
+    table.collect(found, tmp_path / 'runs', tmp_path / 'out')
   for index in (0, 1):
     found.run(index, tmp_path / 'runs' / str(index))
-  table = sweep.collect(found, tmp_path / 'runs', tmp_path / 'out')
-  assert '| 1 | 2 | 0.25 | 2 |' in table and '1 of 3 runs are not done' in table
+  text = table.collect(found, tmp_path / 'runs', tmp_path / 'out')
+  assert '| 1 | 2 | 0.25 | 2 |' in text and '1 of 3 runs are not done' in text
   assert (tmp_path / 'out' / 'plot.png').stat().st_size > 0
   assert (tmp_path / 'out' / 'results.csv').read_text().startswith('run,depth,loss,size,minutes')
 
@@ -58,25 +59,25 @@ def test_runs_are_collected_into_a_table_and_a_plot(path, tmp_path):
 def test_all_runs_are_done_side_by_side_and_only_what_is_left_again(path, tmp_path, monkeypatch):
   monkeypatch.setenv('PYTHONPATH', str(ROOT))
   path.write_text(FILE.replace("'seen').touch()", "'seen').touch(exist_ok=False)"))  # fails twice
-  runs, found = tmp_path / 'runs', sweep.Sweep(str(path))
+  runs, found = tmp_path / 'runs', definition.Sweep(str(path))
   (runs / '1').mkdir(parents=True)
   (runs / '1' / 'seen').touch()
-  assert sweep.launch_local(found, runs, parallel=2) == [1]
+  assert launch.local(found, runs, parallel=2) == [1]
   assert 'FileExistsError' in (runs / '1' / 'output.txt').read_text()
   (runs / '1' / 'seen').unlink()
-  (runs / '0' / sweep.RESULT).write_text('untouched')
-  assert sweep.launch_local(found, runs, parallel=2) == []
-  assert (runs / '0' / sweep.RESULT).read_text() == 'untouched'
-  assert all((runs / str(index) / sweep.RESULT).exists() for index in range(3))
+  (runs / '0' / definition.RESULT).write_text('untouched')
+  assert launch.local(found, runs, parallel=2) == []
+  assert (runs / '0' / definition.RESULT).read_text() == 'untouched'
+  assert all((runs / str(index) / definition.RESULT).exists() for index in range(3))
 
 
-def test_what_does_not_fit_is_told_before_anything_runs(path):
+def test_what_does_not_fit_is_refused_before_anything_runs(path):
   with pytest.raises(errors.InputError, match='depths: width=4 does not fit.*there is no'):
-    sweep.Sweep(str(path), ['width=4'])
+    definition.Sweep(str(path), ['width=4'])
   with pytest.raises(errors.InputError, match='has runs 0 to 2'):
-    sweep.Sweep(str(path)).config(3)
+    definition.Sweep(str(path)).config(3)
   with pytest.raises(errors.InputError, match='there is no configs/sweeps/none.py'):
-    sweep.Sweep('configs/sweeps/none.py')
+    definition.Sweep('configs/sweeps/none.py')
 
 
 def test_slurm_gets_an_array_of_what_is_left(path, tmp_path, monkeypatch):
@@ -85,9 +86,9 @@ def test_slurm_gets_an_array_of_what_is_left(path, tmp_path, monkeypatch):
   fake.write_text('#!/bin/sh\necho Submitted "$@"\n')
   fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
   monkeypatch.setenv('PATH', f'{fake.parent}{os.pathsep}{os.environ["PATH"]}')
-  found = sweep.Sweep(str(path), ['rate=0.2'])
+  found = definition.Sweep(str(path), ['rate=0.2'])
   found.run(1, tmp_path / 'runs' / '1')
-  said = sweep.launch_slurm(found, tmp_path / 'runs', '--gpus=1')
+  said = launch.slurm(found, tmp_path / 'runs', '--gpus=1')
   script = tmp_path / 'runs' / 'array.sh'
   assert said == f'Submitted --gpus=1 {script}'
   assert '#SBATCH --array=0,2\n' in script.read_text()
@@ -103,22 +104,22 @@ def test_of_many_hosts_only_the_first_leaves_the_result(tmp_path, monkeypatch):
   monkeypatch.setattr(loop, 'train', lambda *_: met.append('trained') or SimpleNamespace(step=5))
   monkeypatch.setattr(program, 'keep_compiled', lambda folder: None)
   monkeypatch.setattr(hosts, 'first', lambda: True)
-  assert sweep.train(config, tmp_path) == {'loss': 2.0}
+  assert training.train(config, tmp_path) == {'loss': 2.0}
   monkeypatch.setattr(hosts, 'first', lambda: False)
-  assert sweep.train(config, tmp_path) is None
+  assert training.train(config, tmp_path) is None
   assert met == ['connected', 'trained'] * 2
 
 
 def test_the_last_validation_is_the_result(tmp_path):
   rows = ['5,1,val/loss,2', '10,2,train/loss,9', '10,2,val/loss,1.5', '10,2,val/psnr,20']
   (tmp_path / 'log.csv').write_text('\n'.join(['step,seconds,name,value', *rows]))
-  assert sweep.last_validation(tmp_path) == {'loss': 1.5, 'psnr': 20.0}
+  assert training.last_validation(tmp_path) == {'loss': 1.5, 'psnr': 20.0}
 
 
 @pytest.mark.parametrize('file', SWEEPS, ids=lambda file: file.stem)
 def test_the_sweeps_that_come_along_fit_their_configs(file, monkeypatch):
   monkeypatch.syspath_prepend(str(ROOT))
   for size in ('', ':tiny'):
-    found = sweep.Sweep(f'{file}{size}')
+    found = definition.Sweep(f'{file}{size}')
     assert len(found.changes) >= 3
     assert json.dumps([found.config(i).to_dict() for i in range(len(found.changes))], default=str)

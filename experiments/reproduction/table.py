@@ -1,79 +1,138 @@
-"""Puts a finished evaluation into this folder: results.json, results.csv, the table of LOG.md.
+"""Writes the tables of results into every document that shows one.
 
-  python experiments/reproduction/table.py --scores out/evaluation
+  python experiments/reproduction/table.py --scores out/evaluation     a new evaluation
+  python experiments/reproduction/table.py                             the one that is here
 
-Copies the scores and rewrites what stands between the <!-- table --> marks. Prints the two short
-tables for the front page.
+Copies the scores to results.json and results.csv, then rewrites what stands between the marks
+<!-- results:NAME --> and <!-- /results --> of DOCUMENTS. NAME is one of TABLES; a test holds the
+documents to results.json.
 """
 
 import json
-import os
 import pathlib
+import re
 import shutil
 
 from absl import flags
 
 from ifmdm_jax import errors
+from ifmdm_jax.evaluation import table
 
-_SCORES = flags.DEFINE_string(
-  'scores', 'out/evaluation', "Output of ifmdm_jax.evaluate.", **errors.SHARED
-)  # fmt: skip
+_SCORES = flags.DEFINE_string('scores', None, 'Output of ifmdm_jax.evaluate.', **errors.SHARED)
 HERE = pathlib.Path(__file__).parent
-BEGIN, END = '<!-- table -->', '<!-- /table -->'
-REENACTMENT = (  # title, metric, decimals
-  ('PSNR, full frame, dB', 'reenact_psnr', 2),
-  ('PSNR, face, dB', 'reenact_psnr_face', 2),
-  ('PSNR, mouth box, dB', 'reenact_psnr_mouth', 2),
-  ('LPIPS (Alex, lower is better)', 'reenact_lpips', 3),
-  ('mouth opening found again, r', 'reenact_opening_r', 2),
-  ('mouth opening found again, slope', 'reenact_opening_slope', 2),
-  ('eyelids found again, r', 'reenact_eyelid_r', 2),
+ROOT = HERE.parents[1]
+DOCUMENTS = (
+  ROOT / 'README.md',
+  ROOT / 'ifmdm_jax' / 'weights' / 'lite' / 'MODEL_CARD.md',
+  HERE / 'README.md',
+  HERE / 'LOG.md',
 )
-DRIVEN = (
-  ('`sync_ridge`', 'sync_ridge', 2),
-  ('`sync_ridge`, shuffled voice', 'sync_ridge_shuffled', 2),
-  ('deviation of the mouth opening', 'opening_std', 3),
-  ('deviation of the head, over real', 'head_ratio', 2),
-  ('jitter, over real', 'jitter_ratio', 2),
-  ('flicker of still places, /255', 'flicker', 3),
+MARKS = re.compile(r'(<!-- results:(\w+) -->\n).*?(<!-- /results -->)', re.DOTALL)
+NAMES = {  # rows of results.json
+  'ground_truth': 'real video',
+  'first_frame': 'first frame, repeated',
+  'lite': 'IF-MDM `lite` 0.6',
+}
+METRICS = (  # title, metric, decimals
+  ('reenactment, PSNR, full frame, dB ↑', 'reenact_psnr', 2),
+  ('reenactment, PSNR, face, dB ↑', 'reenact_psnr_face', 2),
+  ('reenactment, PSNR, mouth box, dB ↑', 'reenact_psnr_mouth', 2),
+  ('reenactment, LPIPS (Alex) ↓', 'reenact_lpips', 3),
+  ('reenactment, mouth opening, r ↑', 'reenact_opening_r', 2),
+  ('reenactment, mouth opening, slope → 1', 'reenact_opening_slope', 2),
+  ('reenactment, eyelids, r ↑', 'reenact_eyelid_r', 2),
+  ('`sync_ridge` → real', 'sync_ridge', 2),
+  ('`sync_ridge`, shuffled voice → real', 'sync_ridge_shuffled', 2),
+  ('`lse_d_own` ↓', 'lse_d_own', 3),
+  ('`csim_sface` ↑', 'csim_sface', 3),
+  ('mouth opening, deviation over real → 1', 'opening_ratio', 2),
+  ('head, deviation over real → 1', 'head_ratio', 2),
+  ('jitter, over real → 1', 'jitter_ratio', 2),
+  ('flicker of still places, /255 → real', 'flicker', 3),
 )
+SYSTEMS = (  # title, [(metric, decimals)] of one cell
+  ('PSNR, full / face / mouth, dB ↑',
+   [('reenact_psnr', 2), ('reenact_psnr_face', 2), ('reenact_psnr_mouth', 2)]),
+  ('LPIPS ↓', [('reenact_lpips', 3)]),
+  ('`sync_ridge` → real', [('sync_ridge', 2)]),
+  ('`lse_d_own` ↓', [('lse_d_own', 3)]),
+  ('head motion, over real → 1', [('head_ratio', 2)]),
+)  # fmt: skip
 
 
-def short(scores, metrics, rows):
-  """Lines of a Markdown table: metrics down, (title, row) across."""
-  yield '|  | ' + ' | '.join(title for title, _ in rows) + ' |'
-  yield '| --- |' + ' --- |' * len(rows)
-  for title, metric, digits in metrics:
-    values = [scores['rows'][row][metric]['value'] for _, row in rows]
-    cells = ['–' if value is None else f'{value:.{digits}f}' for value in values]
-    yield f'| {title} | ' + ' | '.join(cells) + ' |'
+def results(folder=HERE):
+  """Reads results.json."""
+  return json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+
+
+def metrics(scores):
+  """Yields a table with metrics down and rows across."""
+  rows = list(scores['rows'])
+  yield from _head(['metric', *(table.TITLES.get(row, row) for row in rows)])
+  yield _line([table.NEEDS, *(scores['needs'][row] for row in rows)])
+  for title, metric, digits in METRICS:
+    yield _line([title, *(_number(scores, row, metric, digits) for row in rows)])
+
+
+def systems(scores):
+  """Yields a table with a system a row."""
+  yield from _head(['', 'needs', *(title for title, _ in SYSTEMS)])
+  for row in scores['rows']:
+    cells = [' / '.join(_number(scores, row, *each) for each in group) for _, group in SYSTEMS]
+    yield _line([NAMES.get(row, row), scores['needs'][row], *cells])
+
+
+def everything(scores):
+  """Yields how it was measured and every metric with its interval."""
+  facts = scores['settings']
+  yield (
+    f'{scores["n"]} clips of `{facts["protocol"]}`, {facts["size"]}. {facts["machine"]}, '
+    f'{facts["version"]}, {facts["minutes"]} minutes.'
+  )
+  yield ''
+  rows = {
+    row: {name: table.Cell(**cell) for name, cell in cells.items()}
+    for row, cells in scores['rows'].items()
+  }
+  yield from table.markdown(table.Table(rows, scores['needs'], {}, scores['evaluated'], facts))
+
+
+TABLES = {'metrics': metrics, 'systems': systems, 'all': everything}
+
+
+def rewritten(text, scores):
+  """Returns a document with the tables of these scores between its marks."""
+  return MARKS.sub(lambda m: m[1] + '\n'.join(TABLES[m[2]](scores)) + '\n' + m[3], text)
+
+
+def _head(titles):
+  yield _line(titles)
+  yield '|' + ' --- |' * len(titles)
+
+
+def _line(cells):
+  return '| ' + ' | '.join(cells) + ' |'
+
+
+def _number(scores, row, metric, digits):
+  value = scores['rows'][row][metric]['value']
+  return '–' if value is None else f'{value:.{digits}f}'
 
 
 def main(_):
-  folder = pathlib.Path(_SCORES.value)
-  if not (folder / 'scores.json').exists():
-    raise errors.InputError(
-      f'expected scores.json in {folder}, there is none: run python -m ifmdm_jax.evaluate first'
-    )
-  for ending in ('json', 'csv'):
-    shutil.copyfile(folder / f'scores.{ending}', HERE / f'results.{ending}')
-  scores = json.loads((folder / 'scores.json').read_text())
-  settings = scores['settings']
-  facts = (
-    f'{scores["n"]} clips of `{settings["protocol"]}`, {settings["size"]}. {settings["machine"]}, '
-    f'{settings["version"]}, {settings["minutes"]} minutes.'
-  )
-  table = (folder / 'scores.md').read_text()
-  log = (HERE / 'LOG.md').read_text()
-  before, rest = log.split(BEGIN)
-  after = rest.split(END)[1]
-  temporary = HERE / '.LOG.md.tmp'
-  temporary.write_text(f'{before}{BEGIN}\n{facts}\n\n{table}{END}{after}')
-  os.replace(temporary, HERE / 'LOG.md')
-  ours = scores['evaluated']
-  print('\n'.join(short(scores, REENACTMENT, [('first frame', 'first_frame'), ('ours', ours)])))
-  print()
-  print('\n'.join(short(scores, DRIVEN, [('real video', 'ground_truth'), ('ours', ours)])))
+  if _SCORES.value:
+    folder = pathlib.Path(_SCORES.value)
+    if not (folder / 'scores.json').exists():
+      raise errors.InputError(
+        f'expected scores.json in {folder}, there is none: run python -m ifmdm_jax.evaluate first'
+      )
+    for ending in ('json', 'csv'):
+      shutil.copyfile(folder / f'scores.{ending}', HERE / f'results.{ending}')
+  for path in DOCUMENTS:
+    text = path.read_text(encoding='utf-8')
+    temporary = path.with_name(f'.{path.name}.tmp')
+    temporary.write_text(rewritten(text, results()), encoding='utf-8')
+    temporary.replace(path)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,8 @@ import numpy as np
 
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
-from ifmdm_jax.face import align, crop, points
+from ifmdm_jax.face import align, crop
+from ifmdm_jax.face.points import EXPRESSIVE, RIGID
 
 METRICS = {
   'diversity_face': Metric('truth', '/255', 'deviation over seeds in the face box at 1-4 s', 2),
@@ -17,7 +18,7 @@ METRICS = {
 
 
 def score(samples, landmarks, portrait_landmarks):
-  """METRICS of one clip.
+  """Measures METRICS of one clip.
 
   Args:
     samples: uint8 [K, N, R, R, 3], K samples at N instants.
@@ -42,7 +43,7 @@ def score(samples, landmarks, portrait_landmarks):
 
 
 def regions(landmarks, side):
-  """Masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
+  """Draws masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
   face, torso = np.zeros((2, side, side), bool)
   rows, columns = crop.face_box(landmarks, side)
   face[rows, columns] = True
@@ -52,9 +53,9 @@ def regions(landmarks, side):
 
 
 def _from_the_head(landmarks, portrait):
-  """Expressive points in mm after each head is brought onto the portrait's, [K, N, P, 2]."""
+  """Brings each head onto the portrait's; its expressive points in mm, [K, N, P, 2]."""
   move = align.similarity(
-    landmarks[..., points.RIGID, :],
-    np.broadcast_to(portrait[points.RIGID], (*landmarks.shape[:2], len(points.RIGID), 2)),
+    landmarks[..., RIGID, :],
+    np.broadcast_to(portrait[RIGID], (*landmarks.shape[:2], len(RIGID), 2)),
   )
-  return geometry.to_mm(move(landmarks[..., points.EXPRESSIVE, :]), portrait[None])
+  return geometry.to_mm(move(landmarks[..., EXPRESSIVE, :]), portrait[None])

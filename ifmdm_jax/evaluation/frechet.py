@@ -12,7 +12,7 @@ weights are nobody's to ship; without them VGG-16 stands in, and its name stands
 import jax
 import numpy as np
 
-from ifmdm_jax.errors import InputError
+from ifmdm_jax.evaluation.networks import PairedFeatures, available, in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.perception import i3d, inception, vgg
 
@@ -38,7 +38,7 @@ METRICS = {
 
 
 def distance(x, y):
-  """Fréchet distance of features [N, D] and [M, D], in float64; N and M at least 2.
+  """Measures the Fréchet distance of features [N, D] and [M, D], in float64; N and M at least 2.
 
   The trace of (C_1 C_2)^(1/2) is the sum of the singular values of A_1 A_2^T for any A with
   A^T A = C. No matrix root is taken, so that nothing goes wrong where N < D.
@@ -59,7 +59,7 @@ def _factor(x):
 
 
 def kernel_distance(x, y, seed=0):
-  """KID: squared maximum mean discrepancy under (x y / D + 1)^3, without bias.
+  """Measures KID: squared maximum mean discrepancy under (x y / D + 1)^3, without bias.
 
   Mean over 100 random subsets of 1000; sets that are no larger are used whole, once.
   """
@@ -87,21 +87,16 @@ class Scorer:
 
   def __init__(self, networks, absent):
     self.networks, self.absent = networks, absent  # {name: frames -> features}, {name: Absent}
-    self._seen = {}  # of references, which every row of the table shares
+    self._paired = PairedFeatures(self._features)
 
   def describe(self, pair):
-    if pair.name not in self._seen:
-      self._seen[pair.name] = self._features(pair.reference)
-    same = pair.predicted is pair.reference
-    predicted = self._seen[pair.name] if same else self._features(pair.predicted)
-    reference = {f'{name}_reference': value for name, value in self._seen[pair.name].items()}
-    return {**predicted, **reference}
+    return self._paired(pair)
 
-  def _features(self, frames):
+  def _features(self, frames, landmarks):
     return {name: network(frames) for name, network in self.networks.items()}
 
   def score(self, clips):
-    found = {}
+    values = {}
     for metric, network, measure in (
       ('fid', 'inception', distance),
       ('kid', 'inception', kernel_distance),
@@ -110,35 +105,21 @@ class Scorer:
       ('fvd', 'i3d', distance),
     ):
       if network in self.absent:
-        found[metric] = self.absent[network]
+        values[metric] = self.absent[network]
         continue
       x, y = (
         np.concatenate([clip[f'{network}{which}'] for clip in clips])
         for which in ('', '_reference')
       )
       few = min(len(x), len(y)) < 2
-      found[metric] = Absent('fewer than two samples of a set') if few else measure(x, y)
-    return found
+      values[metric] = Absent('fewer than two samples of a set') if few else measure(x, y)
+    return values
 
 
 def load(weights=None):
-  """The scorer with every network that can be had.
-
-  Args:
-    weights: folder of imported networks; see `perception.weights.read`.
-
-  Raises:
-    InputError: not one network can be had.
-  """
-  networks, absent = {}, {}
-  for name, make in (('inception', _inception), ('vgg16', _vgg16), ('i3d', _i3d)):
-    try:
-      networks[name] = make(weights)
-    except InputError as error:
-      absent[name] = Absent(str(error))
-  if not networks:
-    raise InputError('; '.join(reason.reason for reason in absent.values()))
-  return Scorer(networks, absent)
+  """Loads the scorer with every network that can be had; see `networks.available`."""
+  makers = {'inception': _inception, 'vgg16': _vgg16, 'i3d': _i3d}
+  return Scorer(*available(makers, weights))
 
 
 def _inception(weights):
@@ -179,13 +160,3 @@ def _i3d(weights):
     return np.stack([np.asarray(clip) for clip in clips])
 
   return describe
-
-
-def in_batches(run, x, batch):
-  """run(x) in batches of one size, the last one filled up: every network is compiled once."""
-  made = []
-  for i in range(0, len(x), batch):
-    part = x[i : i + batch]
-    filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
-    made.append(np.asarray(run(filled))[: len(part)])
-  return np.concatenate(made)

@@ -1,29 +1,42 @@
-"""What is evaluated: weights, a folder of videos, and the two rows that every table has.
+"""The rows of a table: the ground truth, the first frame, a folder of videos, any generator.
 
-A generator has a `name`, a `fingerprint` (what its videos depend on besides the clip, for resuming)
-and three methods, each of which may raise InputError to say why there is nothing to score:
+A row has a `name`, `needs` (what it was shown; None where only its maker knows), a `fingerprint`
+(what its videos depend on besides the clip) and three methods, each of which may raise InputError
+to say why there is nothing to score:
 
-  driven(clip, seed)   -> Video   from the clip's first frame and its voice
-  reenact(clip)        -> Video   from the clip's first frame and its own motion
-  samples(clip, seeds) -> uint8 [K, len(INSTANTS), R, R, 3], the driven video at INSTANTS
+  driven(reference, seed)           -> Video   from the clip's first frame and its voice
+  reenact(reference)                -> Video   from the clip's first frame and its own motion
+  samples(reference, seeds, driven) -> uint8 [K, len(INSTANTS), R, R, 3], driven videos at INSTANTS;
+                                       the given one is the first seed's
+
+Only `Bundle` runs code of a system, and it shows that `Clip.restricted(needs)` and nothing else.
 """
 
 import dataclasses
-import hashlib
+import functools
+import itertools
 import pathlib
-import time
+from collections.abc import Callable
 
+import av
 import numpy as np
 
-from ifmdm_jax.clip import Clip
+from ifmdm_jax.clip import FPS, NEEDS
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation import protocol
-from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE
+from ifmdm_jax.evaluation import cost, fingerprint
+from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.generator import Reenacts
 from ifmdm_jax.pipeline.cache import VIDEO
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
+SHOWN = 'needs.txt'  # in a folder of videos: what their program was shown
+
+
+class ContractError(InputError):
+  """A generator is not what `ifmdm_jax.generator` says: no figure of it would mean anything."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +60,15 @@ class GroundTruth:
   """The clip itself: what a perfect generator would score."""
 
   name = fingerprint = 'ground_truth'
+  needs = frozenset({'video'})
 
-  def driven(self, clip, seed):
-    return Video(clip.frames, clip.landmarks)
+  def driven(self, reference, seed):
+    return Video(reference.clip.frames, reference.clip.landmarks)
 
-  def reenact(self, clip):
-    return Video(clip.frames, clip.landmarks)
+  def reenact(self, reference):
+    return self.driven(reference, 0)
 
-  def samples(self, clip, seeds):
+  def samples(self, reference, seeds, driven):
     raise InputError('there is one ground truth only')
 
 
@@ -62,147 +76,208 @@ class FirstFrame:
   """The first frame repeated: what doing nothing scores."""
 
   name = fingerprint = 'first_frame'
+  needs = frozenset({'image'})
 
-  def driven(self, clip, seed):
-    still = lambda array: np.broadcast_to(array[:1], array.shape)
-    return Video(still(clip.frames), still(clip.landmarks))
+  def driven(self, reference, seed):
+    repeat = lambda array: np.broadcast_to(array[:1], array.shape)
+    return Video(repeat(reference.clip.frames), repeat(reference.clip.landmarks))
 
-  def reenact(self, clip):
-    return self.driven(clip, 0)
+  def reenact(self, reference):
+    return self.driven(reference, 0)
 
-  def samples(self, clip, seeds):
-    size = clip.frames.shape[1]
-    return np.broadcast_to(clip.frames[0], (len(seeds), len(INSTANTS), size, size, 3))
+  def samples(self, reference, seeds, driven):
+    picture = reference.clip.frames[0]
+    return np.broadcast_to(picture, (len(seeds), len(INSTANTS), *picture.shape))
 
 
-class Weights:
-  """A `Sampler`; handed in, since metrics know no models."""
+class Bundle:
+  """A generator, shown what it needs of a clip and nothing else; timed meanwhile."""
 
-  def __init__(self, name, sampler, fingerprint):
-    self.name, self.sampler, self.fingerprint = name, sampler, fingerprint
-    self.warm = False
+  def __init__(self, generator, mark=''):
+    """Checks the generator.
 
-  def driven(self, clip, seed):
-    portrait, voice = clip.frames[0], self._voice(clip)
-    if not self.warm:  # compiling is no part of the speed
-      self.sampler.warm(plan=self.sampler.whole)
-      self.warm = True
-    _reset_peak()
-    start, first, blocks = time.monotonic(), None, []
-    for block in self.sampler.frames(portrait, voice, SAMPLE_RATE, seed):
-      first = first or time.monotonic() - start
-      blocks.append(np.asarray(block))
-    seconds, frames = time.monotonic() - start, np.concatenate(blocks)
-    cost = {'speed': len(frames) / seconds, 'first_frame_s': first, 'memory': _peak()}
-    return Video(protocol.bring(frames, clip.frames.shape[1]), cost=cost)
+    Args:
+      generator: a `generator.Generator`.
+      mark: hash of its weights; its code is hashed here.
 
-  def reenact(self, clip):
-    shown = Clip(image=clip.frames[0], frames=clip.frames)
-    frames = np.concatenate(list(self.sampler.reenact(shown)))
-    return Video(protocol.bring(frames, clip.frames.shape[1]))
+    Raises:
+      ContractError: something that a generator has is missing or not of its kind.
+    """
+    self.generator, self.name, self.needs = check(generator), generator.name, generator.needs
+    self.fingerprint = f'{mark} {fingerprint.of_generator(generator)}'
+    self._warm = False
 
-  def samples(self, clip, seeds):
-    if len(clip.frames) < INSTANTS[-1] * FPS:
+  def driven(self, reference, seed):
+    clip = reference.clip.restricted(self.needs)
+    if not self._warm:  # compiling is no part of the speed
+      for _ in self.generator.generate(clip, seed=seed):
+        pass
+      self._warm = True
+    frames, spent = cost.measure(self._blocks(self.generator.generate(clip, seed=seed)))
+    frames, notes = self._fitted(frames, reference)
+    if len(frames) != len(reference.clip.frames):
+      notes.append(_length(len(frames), reference))
+    return Video(frames, notes=tuple(notes), cost=spent)
+
+  def reenact(self, reference):
+    if not isinstance(self.generator, Reenacts):
+      raise InputError(f'{self.name} is not driven by videos')
+    needs = (self.needs - {'voice', 'text'}) | {'image', 'video'}
+    blocks = self.generator.reenact(reference.clip.restricted(needs))
+    frames, notes = self._fitted(np.concatenate(list(self._blocks(blocks))), reference)
+    return Video(frames, notes=tuple(notes))
+
+  def samples(self, reference, seeds, driven):
+    last = INSTANTS[-1] * FPS
+    if len(reference.clip.frames) < last:
       raise InputError(f'the clip is shorter than {INSTANTS[-1]} s')
-    portrait = self.sampler.portrait(clip.frames[0])
-    voice = self._voice(clip)[: INSTANTS[-1] * SAMPLE_RATE]
-    place = np.array(INSTANTS) * FPS - 1
-    result = []
-    for seed in seeds:
-      codes = self.sampler.codes(clip.frames[0], voice, SAMPLE_RATE, seed)[place]
-      drawn = np.concatenate(list(self.sampler.drawn(portrait, codes, 1)))
-      result.append(protocol.bring(drawn, clip.frames.shape[1]))
-    return np.stack(result)
+    clip = reference.clip.restricted(self.needs)
+    videos = [driven.frames]
+    for seed in seeds[1:]:
+      videos.append(self._fitted(self._beginning(clip, seed), reference)[0])
+    chosen = np.array(INSTANTS) * FPS - 1
+    if min(map(len, videos)) < last:
+      raise InputError(f'a sample is shorter than {INSTANTS[-1]} s')
+    return np.stack([video[chosen] for video in videos])
 
-  def _voice(self, clip):
-    if clip.waveform is None:
-      raise InputError('the clip has no sound to drive it')
-    return clip.waveform
+  def _beginning(self, clip, seed):
+    """As many frames as the last of INSTANTS needs; the rest is not drawn."""
+    blocks, drawn = self._blocks(self.generator.generate(clip, seed=seed)), []
+    enough = round(INSTANTS[-1] * self.generator.fps)
+    for block in blocks:
+      drawn.append(block)
+      if sum(map(len, drawn)) >= enough:
+        break
+    blocks.close()
+    return np.concatenate(drawn)
+
+  def _blocks(self, blocks):
+    """Passes on what is frames.
+
+    Raises:
+      ContractError: a block is none.
+    """
+    side, seen = self.generator.size, 0
+    for block in blocks:
+      block = np.asarray(block)
+      if block.dtype != np.uint8 or block.shape[1:] != (side, side, 3):
+        raise ContractError(
+          f'{self.name} yielded {block.dtype} {list(block.shape)}, expected blocks uint8 '
+          f'[t, {side}, {side}, 3]: correct its size or what it yields'
+        )
+      seen += len(block)
+      yield block
+    if not seen:
+      raise ContractError(f'{self.name} yielded no frame, expected as many as the voice lasts')
+
+  def _fitted(self, frames, reference):
+    """Frames at the rate and size of the protocol, and notes of what was done."""
+    notes, rate, size = [], self.generator.fps, reference.clip.frames.shape[1]
+    if rate != FPS:
+      notes.append(f'{rate:g} frames per second brought to {FPS} by their times')
+      times = np.arange(round(len(frames) * FPS / rate)) / FPS
+      frames = frames[np.minimum((times * rate).round().astype(int), len(frames) - 1)]
+    if self.generator.size != size:
+      notes.append(f'{self.generator.size} pixels brought to {size}')
+    return fit(frames, size), notes
 
 
 class Folder:
   """Videos that were made elsewhere: FOLDER/NAME.mp4, and FOLDER/reenact/NAME.mp4 where there.
 
   NAME is the clip's name in the protocol or its file's stem. Any frame rate, size and colour that
-  FFmpeg decodes; what was changed is noted.
+  FFmpeg decodes; what was changed is noted. What their program was shown may stand in needs.txt.
   """
 
-  def __init__(self, folder, track):
-    self.folder, self.track = pathlib.Path(folder), track
+  def __init__(self, folder):
+    self.folder = pathlib.Path(folder)
     self.name = self.folder.resolve().name
-    self.fingerprint = fingerprint(self.folder)
+    self.fingerprint = fingerprint.of_folder(self.folder)
+    stated = self.folder / SHOWN
+    self.needs = _needs(stated) if stated.exists() else None
 
-  def driven(self, clip, seed):
-    return self._read(clip, self.folder)
+  @functools.cached_property
+  def _track(self):
+    return FaceMesh(refinements=1).track
 
-  def reenact(self, clip):
-    return self._read(clip, self.folder / 'reenact')
+  def driven(self, reference, seed):
+    return self._read(reference, self.folder)
 
-  def samples(self, clip, seeds):
+  def reenact(self, reference):
+    return self._read(reference, self.folder / 'reenact')
+
+  def samples(self, reference, seeds, driven):
     raise InputError('a folder holds one sample of each clip')
 
-  def _read(self, clip, folder):
-    names = {clip.name, pathlib.Path(clip.video).stem}
-    found = [
+  def _read(self, reference, folder):
+    clip = reference.clip
+    names = {clip.name, pathlib.Path(reference.video).stem}
+    paths = [
       path
       for path in sorted(folder.glob('*'))
       if path.stem in names and path.suffix.lower() in VIDEO
     ]
-    if not found:
+    if not paths:
       raise InputError(f'no video {clip.name}.mp4 in {folder.name}/')
-    notes, frames = [], list(read.frames(found[0]))
-    rate = frame_rate(found[0])
+    notes, frames = [], list(read.frames(paths[0]))
+    rate = frame_rate(paths[0])
     if abs(rate - FPS) > 0.01:
       notes.append(f'{rate:g} frames per second brought to {FPS} by their times')
     if len(frames) != len(clip.frames):
-      notes.append(f'{len(frames)} frames instead of {len(clip.frames)}: the shorter counts')
+      notes.append(_length(len(frames), reference))
     height, width = frames[0].shape[:2]
     size, square = clip.frames.shape[1], None
-    if (height, width) == clip.shape and clip.square is not None:
-      square = clip.square
+    if (height, width) == reference.shape and reference.square is not None:
+      square = reference.square
     elif abs(height - width) > 0.02 * max(height, width):
       notes.append(f'{width} x {height} pixels are not square: cut around the face')
-      square = crop_square(self.track(frames), frames[0].shape)
+      square = crop_square(self._track(frames), frames[0].shape)
     elif (height, width) != (size, size):
       notes.append(f'{width} x {height} pixels brought to {size} x {size}')
-    return Video(protocol.bring(frames, size, square), notes=tuple(notes))
+    return Video(fit(frames, size, square), notes=tuple(notes))
+
+
+def check(generator):
+  """Returns the generator.
+
+  Raises:
+    ContractError: see `Bundle`.
+  """
+  kinds = dict(name=str, needs=frozenset, size=int, fps=int | float, generate=Callable)
+  for attribute, kind in kinds.items():
+    value = getattr(generator, attribute, None)
+    if not isinstance(value, kind):
+      raise ContractError(
+        f'expected a generator with name, needs, size, fps and generate(clip, seed=), '
+        f'{type(generator).__name__} has {attribute} {value!r}: see ifmdm_jax.generator'
+      )
+  return generator
+
+
+def describe(needs):
+  """What a row was shown, for a table."""
+  if needs is None:
+    return 'not stated'
+  order = {name: place for place, name in enumerate(NEEDS)}
+  return ', '.join(sorted(needs, key=lambda need: order.get(need.split(':')[0], len(order))))
 
 
 def frame_rate(path):
   """Average frames per second that a file states; 25 where it states none."""
-  import av
-
   with av.open(str(path)) as container:
     return float(container.streams.video[0].average_rate or FPS)
 
 
-def fingerprint(folder, pattern='*'):
-  """Hash of the names, sizes and times of the files in a folder, at any depth."""
-  folder = pathlib.Path(folder)
-  files = sorted(path for path in folder.rglob(pattern) if path.is_file())
-  facts = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-  return hashlib.sha256(repr(facts).encode()).hexdigest()
+def _length(count, reference):
+  return f'{count} frames instead of {len(reference.clip.frames)}: the shorter counts'
 
 
-def _reset_peak():
-  """Forgets the highest memory of this process so far (Linux; elsewhere it stays)."""
-  try:
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
-  except OSError:
-    pass
-
-
-def _peak():
-  """Highest memory in MB: of the accelerator if there is one, else of this process."""
-  import jax
-
-  stats = jax.devices()[0].memory_stats() or {}
-  if 'peak_bytes_in_use' in stats:
-    return stats['peak_bytes_in_use'] / 1e6
-  import resource
-
-  try:
-    lines = pathlib.Path('/proc/self/status').read_text().splitlines()
-    return next(float(line.split()[1]) / 1e3 for line in lines if line.startswith('VmHWM'))
-  except (OSError, StopIteration):
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+def _needs(path):
+  words = frozenset(itertools.chain.from_iterable(map(str.split, path.read_text().splitlines())))
+  unknown = sorted(word for word in words if word.split(':')[0] not in NEEDS)
+  if unknown or not words:
+    raise InputError(
+      f'expected words of {", ".join(NEEDS)} in {path}, got {", ".join(unknown) or "none"}: '
+      'write what the program of these videos was shown'
+    )
+  return words

@@ -2,15 +2,15 @@
 
 `csim` is the mean cosine of the generated faces with the first frame of the real video.
 `id_margin` is the cosine with one's own mean embedding less that with the nearest other person of
-the set: a generator that draws one and the same face for all scores 0 or less. ArcFace's weights
-are research only and not shipped; without them SFace stands in, and its name stands in the metric.
+the set: a generator that draws one and the same face for everybody scores 0 or less. ArcFace's
+weights are research only and not shipped; without them SFace stands in, and the metric's name says
+so.
 """
 
 import jax
 import numpy as np
 
-from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation.frechet import in_batches
+from ifmdm_jax.evaluation.networks import PairedFeatures, available, in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import crop
 from ifmdm_jax.perception import arcface, sface
@@ -30,8 +30,10 @@ NETWORKS = {'arcface': '', 'sface': '_sface'}  # suffix of the metrics
 def chips(frames, landmarks):
   """Aligned faces [N, 112, 112, 3] of every STRIDE-th frame that shows a face."""
   chosen = [t for t in range(0, len(frames), STRIDE) if np.isfinite(landmarks[t]).all()]
-  made = [crop.chip(frames[t], landmarks[t]) for t in chosen]
-  return np.stack(made) if made else np.zeros((0, crop.CHIP_SIDE, crop.CHIP_SIDE, 3), np.uint8)
+  aligned = [crop.chip(frames[t], landmarks[t]) for t in chosen]
+  return (
+    np.stack(aligned) if aligned else np.zeros((0, crop.CHIP_SIDE, crop.CHIP_SIDE, 3), np.uint8)
+  )
 
 
 def unit(x):
@@ -39,8 +41,8 @@ def unit(x):
   return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
-def mean_cosine(predicted, reference):
-  """Compares embeddings: mean cosine of [N, D] with the first of [M, D]."""
+def cosine(predicted, reference):
+  """Mean cosine of embeddings [N, D] with the first of [M, D]."""
   return float((unit(predicted) @ unit(reference)[0]).mean())
 
 
@@ -58,12 +60,12 @@ def margins(predicted, references, persons):
   mean = unit(np.stack([
     np.concatenate([r for r, p in zip(references, persons) if p == name]).mean(0) for name in names
   ]))  # fmt: skip
-  found = []
+  values = []
   for embeddings, person in zip(predicted, persons):
     cosines = (unit(embeddings) @ mean.T).mean(0)
     own = names.index(person)
-    found.append(cosines[own] - np.delete(cosines, own).max())
-  return np.array(found)
+    values.append(cosines[own] - np.delete(cosines, own).max())
+  return np.array(values)
 
 
 class Scorer:
@@ -73,56 +75,39 @@ class Scorer:
 
   def __init__(self, networks, absent):
     self.networks, self.absent = networks, absent  # {name: chips -> embeddings}, {name: Absent}
-    self._seen = {}
+    self._paired = PairedFeatures(self._embed)
 
   def describe(self, pair):
-    if pair.name not in self._seen:
-      self._seen[pair.name] = self._embed(pair.reference, pair.reference_landmarks)
-    same = pair.predicted is pair.reference
-    own = self._seen[pair.name] if same else self._embed(pair.predicted, pair.landmarks)
-    reference = {f'{name}_reference': value for name, value in self._seen[pair.name].items()}
-    return {**own, **reference, 'person': np.array(pair.person)}
+    return self._paired(pair) | {'person': np.array(pair.person)}
 
   def _embed(self, frames, landmarks):
     faces = chips(frames, landmarks)
     return {name: network(faces) for name, network in self.networks.items()}
 
   def score(self, clips):
-    found = {}
+    values = {}
     for name, suffix in NETWORKS.items():
       csim, margin = f'csim{suffix}', f'id_margin{suffix}'
       if name in self.absent:
-        found[csim] = found[margin] = self.absent[name]
+        values[csim] = values[margin] = self.absent[name]
         continue
-      seen = [c for c in clips if len(c[name]) and len(c[f'{name}_reference'])]
-      if not seen:
-        found[csim] = found[margin] = Absent('no clip shows a face')
+      known = [c for c in clips if len(c[name]) and len(c[f'{name}_reference'])]
+      if not known:
+        values[csim] = values[margin] = Absent('no clip shows a face')
         continue
-      predicted, real = ([c[key] for c in seen] for key in (name, f'{name}_reference'))
-      persons = [str(c['person']) for c in seen]
-      found[csim] = float(np.mean([mean_cosine(p, r) for p, r in zip(predicted, real)]))
+      predicted, real = ([c[key] for c in known] for key in (name, f'{name}_reference'))
+      persons = [str(c['person']) for c in known]
+      values[csim] = float(np.mean([cosine(p, r) for p, r in zip(predicted, real)]))
       one = len(set(persons)) < 2
-      found[margin] = (
+      values[margin] = (
         Absent('one person only') if one else float(margins(predicted, real, persons).mean())
       )
-    return found
+    return values
 
 
 def load(weights=None):
-  """The scorer with every network that can be had; see `frechet.load`.
-
-  Raises:
-    InputError: neither ArcFace nor SFace can be had.
-  """
-  networks, absent = {}, {}
-  for name, make in (('arcface', _arcface), ('sface', lambda _: sface.SFace())):
-    try:
-      networks[name] = make(weights)
-    except InputError as error:
-      absent[name] = Absent(str(error))
-  if not networks:
-    raise InputError('; '.join(reason.reason for reason in absent.values()))
-  return Scorer(networks, absent)
+  """Loads the scorer with every network that can be had; see `networks.available`."""
+  return Scorer(*available({'arcface': _arcface, 'sface': lambda _: sface.SFace()}, weights))
 
 
 def _arcface(weights, batch=8):

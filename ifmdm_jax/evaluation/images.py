@@ -20,19 +20,19 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def psnr(a, b):
-  """Peak signal-to-noise ratio of uint8 pictures [..., H, W, 3]: dB [...], at most 100."""
+  """Measures peak signal-to-noise ratios of uint8 [..., H, W, 3]: dB [...], at most 100."""
   error = np.square(a.astype(np.float32) - b.astype(np.float32)).mean((-3, -2, -1), np.float64)
   with np.errstate(divide='ignore'):
     return np.minimum(100.0, 10 * np.log10(255.0**2 / error))
 
 
 def l1(a, b):
-  """Mean absolute difference of two uint8 pictures, as if they were in [0, 1]."""
+  """Averages the absolute difference of two uint8 pictures, as if they were in [0, 1]."""
   return cv2.norm(a, b, cv2.NORM_L1) / (255 * a.size)
 
 
 def ssim(a, b):
-  """Structural similarity (Wang et al. 2004) of two pictures, mean over pixels and channels.
+  """Measures structural similarity (Wang et al. 2004), mean over pixels and channels.
 
   Gaussian window 11 x 11 of deviation 1.5, only where it lies inside the picture; K1 = 0.01,
   K2 = 0.03, range 255; population covariance.
@@ -62,26 +62,24 @@ def load(weights=None):
 
 
 class Scorer:
-  """See METRICS; the first frame, which a generator was given, is not counted."""
+  """See METRICS; the first frame, which a generator was shown, is not counted."""
 
   def score(self, pair):
-    made, real = pair.predicted[1:], pair.reference[1:]
-    if not len(made):
+    predicted, real = pair.predicted[1:], pair.reference[1:]
+    if not len(predicted):
       return dict.fromkeys(METRICS, Absent('one frame only'))
-    found, side = pair.reference_found[1:], real.shape[1]
+    has_face, side = pair.reference_has_face[1:], real.shape[1]
     points = pair.reference_landmarks[1:]
     parts = {}
     for name, cut in (('psnr_face', crop.face_box), ('psnr_mouth', crop.mouth_box)):
-      boxes = {t: cut(points[t], side) for t in np.flatnonzero(found)}
-      values = [psnr(made[t][box], real[t][box]) for t, box in boxes.items()]
+      boxes = {t: cut(points[t], side) for t in np.flatnonzero(has_face)}
+      values = [psnr(predicted[t][box], real[t][box]) for t, box in boxes.items()]
       parts[name] = float(np.mean(values)) if values else Absent('no face in the reference')
-    similar = list(zip(made[::EVERY], real[::EVERY]))
+    similar = list(zip(predicted[::EVERY], real[::EVERY]))
     return {
-      'psnr': float(np.mean([psnr(a, b) for a, b in zip(made, real)])),
+      'psnr': float(np.mean([psnr(a, b) for a, b in zip(predicted, real)])),
       **parts,
       'ssim': float(np.mean([ssim(a, b) for a, b in similar])),
       'ssim_y': float(np.mean([ssim(a @ LUMA, b @ LUMA) for a, b in similar])),
-      'l1': float(
-        np.mean([cv2.norm(a, b, cv2.NORM_L1) / a.size / 255 for a, b in zip(made, real)])
-      ),
+      'l1': float(np.mean([l1(a, b) for a, b in zip(predicted, real)])),
     }

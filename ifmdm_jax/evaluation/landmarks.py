@@ -21,22 +21,21 @@ def load(weights=None):
   return Scorer()
 
 
-def lmd(made, real):
-  """Landmark distance of the mouth (Chen et al. 2018), % of eye distance, per frame [T].
+def lmd(predicted, real):
+  """Measures the landmark distance of the mouth (Chen et al. 2018), % of eye distance, [T].
 
   Args:
-    made, real: [T, 468, 2], pixels of the same scale.
+    predicted, real: [T, 468, 2], pixels of the same scale.
   """
-  centred = lambda landmarks: (
-    landmarks[:, points.IBUG_MOUTH] - landmarks[:, points.IBUG_MOUTH].mean(1, keepdims=True)
-  )
-  return _relative(centred(made) - centred(real), real)
+  mouth = lambda landmarks: landmarks[:, points.IBUG_MOUTH]
+  centred = lambda landmarks: mouth(landmarks) - mouth(landmarks).mean(1, keepdims=True)
+  return _relative(centred(predicted) - centred(real), real)
 
 
-def f_lmd(made, real):
-  """The same over all 68 points after a similarity alignment of each frame, [T]."""
-  made, target = made[:, points.IBUG], real[:, points.IBUG]
-  return _relative(align.similarity(made, target)(made) - target, real)
+def f_lmd(predicted, real):
+  """Measures the landmark distance of 68 points after a similarity alignment, %, per frame [T]."""
+  predicted, target = predicted[:, points.IBUG], real[:, points.IBUG]
+  return _relative(align.similarity(predicted, target)(predicted) - target, real)
 
 
 def _relative(difference, real):
@@ -44,7 +43,7 @@ def _relative(difference, real):
 
 
 def slope(x, y):
-  """Of the line y(x) by least squares; 0 if x does not move."""
+  """Fits y(x) by a line, least squares, and returns its slope; 0 if x does not move."""
   x = x - x.mean()
   return float((x * y).sum() / max((x**2).sum(), 1e-12))
 
@@ -53,16 +52,16 @@ class Scorer:
   """Over the frames in which both videos show a face."""
 
   def score(self, pair):
-    both = pair.found & pair.reference_found
+    both = pair.has_face & pair.reference_has_face
     if both.sum() < FEWEST:
       reason = f'a face in both videos in {both.sum()} of {len(both)} frames'
       return dict.fromkeys(METRICS, Absent(reason))
-    made, real = pair.landmarks[both], pair.reference_landmarks[both]
-    opening, real_opening = points.mouth_opening(made), points.mouth_opening(real)
+    predicted, real = pair.landmarks[both], pair.reference_landmarks[both]
+    opening, real_opening = points.mouth_opening(predicted), points.mouth_opening(real)
     return {
-      'lmd': float(lmd(made, real).mean()),
-      'f_lmd': float(f_lmd(made, real).mean()),
+      'lmd': float(lmd(predicted, real).mean()),
+      'f_lmd': float(f_lmd(predicted, real).mean()),
       'opening_r': correlation(opening, real_opening),
       'opening_slope': slope(real_opening, opening),
-      'eyelid_r': correlation(geometry.eye_opening(made), geometry.eye_opening(real)),
+      'eyelid_r': correlation(geometry.eye_opening(predicted), geometry.eye_opening(real)),
     }

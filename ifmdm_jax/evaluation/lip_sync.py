@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation.frechet import in_batches
+from ifmdm_jax.evaluation.networks import in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import crop
 from ifmdm_jax.perception import mfcc, sync_judge, syncnet
@@ -198,7 +198,7 @@ def _unfit(pair):
     return 'no sound'
   if len(pair.predicted) < FEWEST:
     return f'{len(pair.predicted)} frames, {FEWEST} are the fewest'
-  if pair.found.mean() < 0.5:
+  if pair.has_face.mean() < 0.5:
     return 'no face in more than half of the frames'
   return None
 

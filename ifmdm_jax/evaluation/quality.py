@@ -19,7 +19,7 @@ EVERY = 25  # frames
 METRICS = {
   'cpbd': Metric('up', '', f'share of sharp edges, every {EVERY}th frame; ringing inflates it'),
   'niqe_own': Metric(
-    'down', '', f'NIQE with statistics of our own training frames, every {EVERY}th frame', 2
+    'down', '', f'NIQE with statistics of training frames of this project, every {EVERY}th frame', 2
   ),
 }
 PRISTINE = pathlib.Path(__file__).parents[1] / 'weights' / 'niqe_own.npz'
@@ -36,7 +36,7 @@ def load(weights=None):
 
 
 class Scorer:
-  """See METRICS; the first frame, which a generator was given, is not counted."""
+  """See METRICS; the first frame, which a generator was shown, is not counted."""
 
   def __init__(self, mean, covariance):
     self.pristine = mean, covariance
@@ -155,9 +155,9 @@ def niqe(image, mean, covariance):
     image: grey [H, W], 0 to 255, sides of 192 or more.
     mean, covariance: [36], [36, 36] of pristine patches.
   """
-  found = patch_features(image)[0]
-  difference = found.mean(0) - mean
-  pooled = (covariance + np.cov(found.T)) / 2
+  values = patch_features(image)[0]
+  difference = values.mean(0) - mean
+  pooled = (covariance + np.cov(values.T)) / 2
   return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
 
 
@@ -227,12 +227,12 @@ def asymmetric_gaussian(x):
 def fit(frames, sharpest=0.75):
   """Pristine statistics (mean [36], covariance [36, 36]) of uint8 frames.
 
-  Only patches whose sharpness is above `sharpest` times the frame's sharpest one are looked at.
+  Only patches whose sharpness is above `sharpest` times the frame's sharpest one count.
   """
   chosen = []
   for frame in frames:
-    found, sharpness = patch_features(luma(frame))
-    chosen.append(found[sharpness > sharpest * sharpness.max()])
+    features, sharpness = patch_features(luma(frame))
+    chosen.append(features[sharpness > sharpest * sharpness.max()])
   chosen = np.concatenate(chosen)
   if len(chosen) < 2 * chosen.shape[1]:
     raise InputError(f'expected 72 sharp patches or more, found {len(chosen)}: give more frames')

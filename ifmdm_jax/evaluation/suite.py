@@ -1,9 +1,6 @@
 """All families of metrics, in the order of the table."""
 
 import dataclasses
-import hashlib
-import inspect
-import pathlib
 import types as python_types
 
 from ifmdm_jax.errors import InputError
@@ -11,12 +8,11 @@ from ifmdm_jax.evaluation import (
   cost,
   diversity,
   frechet,
-  geometry,
   identity,
   images,
   landmarks,
   lip_sync,
-  motion,
+  movement,
   perceptual,
   quality,
   sync,
@@ -46,7 +42,7 @@ class Family:
 
   @property
   def metrics(self):
-    """{name in the table: Metric}."""
+    """Names its metrics as the table does, {name: Metric}."""
     chosen = self.only or tuple(self.module.METRICS)
     return {self.video + name: self.module.METRICS[name] for name in chosen}
 
@@ -57,7 +53,7 @@ FAMILIES = (
   Family(landmarks, REENACT),
   # What a picture is like as a whole, and next to it how much it moves: a still face is easy.
   Family(frechet),
-  Family(motion),
+  Family(movement),
   Family(quality),
   Family(identity),
   # Sync: never one figure alone.
@@ -66,17 +62,16 @@ FAMILIES = (
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
 OTHERS = (diversity, cost)  # not of a pair of videos
-USED = ('audio', 'face', 'perception')  # rooms of the package that metrics are made of
 
 
 def metrics():
-  """{name: Metric} of the whole table."""
+  """Lists the metrics of the whole table, {name: Metric}."""
   result = {name: metric for family in FAMILIES for name, metric in family.metrics.items()}
   return result | {name: metric for module in OTHERS for name, metric in module.METRICS.items()}
 
 
 def load(weights=None):
-  """{module's name: scorer, or Absent where its networks are missing}."""
+  """Loads a scorer of each family, {module's name: scorer, or Absent: its networks are missing}."""
   scorers = {}
   for family in FAMILIES:
     if family.name in scorers:
@@ -86,17 +81,3 @@ def load(weights=None):
     except (InputError, OSError) as error:
       scorers[family.name] = Absent(str(error))
   return scorers
-
-
-def is_set(scorer):
-  """Whether a scorer compares sets of clips."""
-  return hasattr(scorer, 'describe')
-
-
-def fingerprint():
-  """Changes when any definition of a metric does."""
-  modules = [family.module for family in FAMILIES] + [*OTHERS, geometry]
-  sources = [inspect.getsource(module) for module in modules]
-  package = pathlib.Path(__file__).parents[1]
-  sources += [path.read_text() for room in USED for path in sorted((package / room).glob('*.py'))]
-  return hashlib.sha256(''.join(sources).encode()).hexdigest()

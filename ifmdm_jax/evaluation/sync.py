@@ -85,8 +85,8 @@ class Scorer:
   def score(self, pair):
     if pair.waveform is None:
       return dict.fromkeys(METRICS, Absent('the clip has no sound'))
-    if pair.found.sum() < FEWEST:
-      reason = f'a face in {pair.found.sum()} of {len(pair.found)} frames, expected {FEWEST}'
+    if pair.has_face.sum() < FEWEST:
+      reason = f'a face in {pair.has_face.sum()} of {len(pair.has_face)} frames, expected {FEWEST}'
       return dict.fromkeys(METRICS, Absent(reason))
     opening = points.mouth_opening(pair.landmarks)
     score, lag = best_lag(self.judge.predict(pair.speech), smooth(opening))

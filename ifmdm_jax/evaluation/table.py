@@ -1,6 +1,6 @@
 """From records of clips to one table: means, 95 % intervals over clips, and why figures are absent.
 
-scores.json  the evaluated row flat ("sync_ridge": 0.63), then ci95, n, absent, settings, rows
+scores.json  one row flat ("sync_ridge": 0.63), then needs, ci95, n, absent, settings, rows
 scores.csv   one line per row and clip, then mean and interval of each row
 scores.md    the table as Markdown
 """
@@ -14,11 +14,13 @@ import pathlib
 import numpy as np
 
 from ifmdm_jax.evaluation import suite
-from ifmdm_jax.evaluation.types import Absent
+from ifmdm_jax.evaluation.types import Absent, PerSet, Record
 
 DRAWS = 1000
+ALWAYS = ('ground_truth', 'first_frame')  # rows of every table
 TITLES = {'ground_truth': 'ground truth', 'first_frame': 'first frame'}
 ARROWS = {'up': '↑', 'down': '↓', 'truth': '→ truth'}
+NEEDS = 'what it was shown'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Cell:
 
   Attributes:
     value: the mean over clips or the set's score; None: absent.
-    low, high: 95 % interval over clips, None where it was not made.
-    n: clips that it is made of.
+    low, high: 95 % interval over clips, None where there is none.
+    n: clips that went into it.
     reason: why it is absent.
   """
 
@@ -39,65 +41,79 @@ class Cell:
   reason: str = ''
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """All of an evaluation.
+
+  Attributes:
+    rows: {row: {metric: Cell}}.
+    needs: {row: what it was shown}, in words.
+    records: {row: [Record of each clip]}.
+    main: the row that was asked for; its figures are the flat summary.
+    settings: {name: text} that a reader should know.
+  """
+
+  rows: dict[str, dict[str, Cell]]
+  needs: dict[str, str]
+  records: dict[str, list[Record]]
+  main: str
+  settings: dict[str, str]
+
+
 def bootstrap(count, statistic, draws=DRAWS, seed=0):
-  """95 % interval of a statistic over `count` clips, drawn with replacement.
+  """Draws clips with replacement: the 95 % interval of a statistic over `count` clips.
 
   Args:
-    statistic: indices [count] -> float, NaN if it cannot be had for this draw.
+    statistic: indices [draws, count] -> [draws], NaN where it cannot be had for a draw.
 
   Returns:
     (low, high), or (None, None) with fewer than two clips or draws.
   """
   if count < 2 or draws < 2:
     return None, None
-  rng = np.random.default_rng(seed)
-  found = np.array([statistic(rng.integers(count, size=count)) for _ in range(draws)])
-  found = found[np.isfinite(found)]
-  if len(found) < 2:
+  values = statistic(np.random.default_rng(seed).integers(count, size=(draws, count)))
+  values = values[np.isfinite(values)]
+  if len(values) < 2:
     return None, None
-  low, high = np.percentile(found, [2.5, 97.5])
+  low, high = np.percentile(values, [2.5, 97.5])
   return float(low), float(high)
 
 
 def aggregate(records, scorers, store):
   """{row: {metric: Cell}} of what `scoring.run` returned."""
-  table = {}
+  rows = {}
   for row, clips in records.items():
     cells = {name: _per_clip(name, clips) for name in suite.metrics()}
     for family in suite.FAMILIES:
       scorer = scorers[family.name]
-      if not isinstance(scorer, Absent) and suite.is_set(scorer):
+      if isinstance(scorer, PerSet):
         cells |= _per_set(family, scorer, row, clips, store)
-    table[row] = cells
-  return table
+    rows[row] = cells
+  return rows
 
 
 def _per_clip(name, clips):
-  values = [clip['metrics'].get(name) for clip in clips if 'metrics' in clip]
-  numbers = np.array([value for value in values if isinstance(value, float | int)], float)
+  numbers = np.array([v for v in (clip.number(name) for clip in clips) if v is not None], float)
   if not len(numbers):
-    reasons = [value['absent'] for value in values if value] or [
-      clip['failed'] for clip in clips if 'failed' in clip
-    ]
-    return Cell(
-      None, reason=max(sorted(set(reasons)), key=reasons.count) if reasons else 'no clips'
-    )
-  low, high = bootstrap(len(numbers), lambda chosen: numbers[chosen].mean())
+    values = [clip.metrics[name] for clip in clips if name in clip.metrics]
+    reasons = [value.reason for value in values] or [clip.failed for clip in clips if clip.failed]
+    most = max(sorted(set(reasons)), key=reasons.count, default='no clips')
+    return Cell(None, reason=most)
+  low, high = bootstrap(len(numbers), lambda chosen: numbers[chosen].mean(1))
   return Cell(float(numbers.mean()), low, high, len(numbers))
 
 
 def _per_set(family, scorer, row, clips, store):
-  described = [store.description(row, clip['name'], family.name) for clip in clips
-               if 'metrics' in clip]  # fmt: skip
+  described = [store.description(row, clip.name, family.name) for clip in clips if not clip.failed]
   described = [arrays for arrays in described if arrays is not None]
   if not described:
     return {}
-  whole, cells = scorer.score(described), {}
+  values, cells = scorer.score(described), {}
   count = scorer.draws if len(described) > 1 else 0  # one clip drawn again is no interval
   draws = np.random.default_rng(0).integers(len(described), size=(count, len(described)))
   drawn = [scorer.score([described[i] for i in chosen]) for chosen in draws]
   for name in family.metrics:
-    value = whole[name]
+    value = values[name]
     if isinstance(value, Absent):
       cells[name] = Cell(None, reason=value.reason)
       continue
@@ -107,86 +123,80 @@ def _per_set(family, scorer, row, clips, store):
   return cells
 
 
-def main_row(table):
-  """The evaluated row: the first one that is not there always, else the first."""
-  return next((row for row in table if row not in TITLES), next(iter(table)))
-
-
-def summary(table, records, settings):
+def summary(table):
   """What scores.json holds."""
-  row = main_row(table)
-  cells = table[row]
-  rows = {
-    name: {key: dataclasses.asdict(cell) for key, cell in each.items()}
-    for name, each in table.items()
-  }
-  failed = [clip for clips in records.values() for clip in clips if 'failed' in clip]
+  cells = table.rows[table.main]
+  failed = [clip for clips in table.records.values() for clip in clips if clip.failed]
   return {
     **{name: cell.value for name, cell in cells.items() if cell.value is not None},
-    'evaluated': row,
+    'evaluated': table.main,
+    'needs': table.needs,
     'n': max(cell.n for cell in cells.values()),
     'ci95': {name: [c.low, c.high] for name, c in cells.items() if c.low is not None},
     'absent': {name: cell.reason for name, cell in cells.items() if cell.value is None},
-    'settings': settings,
-    'failed': {clip['name']: clip['failed'] for clip in failed},
+    'settings': table.settings,
+    'failed': {clip.name: clip.failed for clip in failed},
     'notes': {
-      name: {clip['name']: clip['notes'] for clip in clips if clip['notes']}
-      for name, clips in records.items()
+      name: {clip.name: list(clip.notes) for clip in clips if clip.notes}
+      for name, clips in table.records.items()
     },
-    'rows': rows,
+    'rows': {
+      name: {key: dataclasses.asdict(cell) for key, cell in each.items()}
+      for name, each in table.rows.items()
+    },
   }
 
 
-def write(output, table, records, settings):
-  """scores.json, scores.csv and scores.md in the folder `output`."""
+def write(output, table):
+  """Writes scores.json, scores.csv and scores.md into the folder `output`."""
   output = pathlib.Path(output)
-  text = json.dumps(summary(table, records, settings), indent=1, ensure_ascii=False)
+  text = json.dumps(summary(table), indent=1, ensure_ascii=False)
   _replace(output / 'scores.json', text + '\n')
   _replace(output / 'scores.md', '\n'.join(markdown(table)) + '\n')
   temporary = output / '.scores.csv.tmp'
-  with open(temporary, 'w', newline='') as file:
+  with open(temporary, 'w', newline='', encoding='utf-8') as file:
     lines = csv.writer(file)
     names = list(suite.metrics())
     lines.writerow(['row', 'clip', 'person', *names, 'notes'])
-    for row, clips in records.items():
+    for row, clips in table.records.items():
       for clip in clips:
-        values = [_csv(clip.get('metrics', {}).get(name)) for name in names]
-        notes = '; '.join([*clip['notes'], *([clip['failed']] if 'failed' in clip else [])])
-        lines.writerow([row, clip['name'], clip['person'], *values, notes])
+        values = [_csv(clip.number(name)) for name in names]
+        notes = '; '.join([*clip.notes, *filter(None, [clip.failed])])
+        lines.writerow([row, clip.name, clip.person, *values, notes])
       for part, key in (('mean', 'value'), ('95 % from', 'low'), ('95 % to', 'high')):
-        values = [_csv(getattr(table[row][name], key)) for name in names]
+        values = [_csv(getattr(table.rows[row][name], key)) for name in names]
         lines.writerow([row, part, '', *values, ''])
   os.replace(temporary, output / 'scores.csv')
 
 
 def _replace(path, text):
   temporary = path.with_name(f'.{path.name}.tmp')
-  temporary.write_text(text)
+  temporary.write_text(text, encoding='utf-8')
   os.replace(temporary, path)
 
 
 def _csv(value):
-  return f'{value:.6g}' if isinstance(value, float | int) else ''
+  return '' if value is None else f'{value:.6g}'
 
 
 def number(cell, metric):
   """'20.26 [19.1, 21.4]', '–' if absent."""
   if cell.value is None:
     return '–'
-  shown = lambda value: f'{round(value, metric.digits) + 0.0:.{metric.digits}f}'  # no -0.00
+  text = lambda value: f'{round(value, metric.digits) + 0.0:.{metric.digits}f}'  # no -0.00
   if cell.low is None:
-    return shown(cell.value)
-  return f'{shown(cell.value)} [{shown(cell.low)}, {shown(cell.high)}]'
+    return text(cell.value)
+  return f'{text(cell.value)} [{text(cell.low)}, {text(cell.high)}]'
 
 
 def lines(table):
   """[(name with unit and arrow, cell text of each row)] of every metric that any row has."""
   result = []
   for name, metric in suite.metrics().items():
-    if all(cells[name].value is None for cells in table.values()):
+    if all(cells[name].value is None for cells in table.rows.values()):
       continue
     title = f'{name}{f" ({metric.unit})" if metric.unit else ""} {ARROWS[metric.better]}'
-    result.append((title, [number(cells[name], metric) for cells in table.values()]))
+    result.append((title, [number(cells[name], metric) for cells in table.rows.values()]))
   return result
 
 
@@ -194,30 +204,32 @@ def absent(table):
   """{reason: [metrics]} of the metrics that no row has, for a line each."""
   reasons = {}
   for name in suite.metrics():
-    if all(cells[name].value is None for cells in table.values()):
-      reasons.setdefault(table[main_row(table)][name].reason, []).append(name)
+    if all(cells[name].value is None for cells in table.rows.values()):
+      reasons.setdefault(table.rows[table.main][name].reason, []).append(name)
   return reasons
 
 
 def text(table):
-  """For a terminal: columns, then what is absent and why."""
-  head = ['', *(TITLES.get(row, row) for row in table)]
-  body = [head] + [[title, *cells] for title, cells in lines(table)]
+  """The table for a terminal: columns, then what is absent and why."""
+  head = ['', *(TITLES.get(row, row) for row in table.rows)]
+  body = [head, [NEEDS, *table.needs.values()]]
+  body += [[title, *cells] for title, cells in lines(table)]
   widths = [max(len(line[i]) for line in body) for i in range(len(head))]
-  shown = [
+  padded = [
     line[0].ljust(widths[0]) + ''.join('  ' + cell.rjust(width) for cell, width in
                                        zip(line[1:], widths[1:]))
     for line in body
   ]  # fmt: skip
   missing = [f'absent: {", ".join(names)}: {reason}' for reason, names in absent(table).items()]
-  return '\n'.join([*shown, *missing])
+  return '\n'.join([*padded, *missing])
 
 
 def markdown(table):
-  """The same as lines of a Markdown table."""
-  head = ['metric', *(TITLES.get(row, row) for row in table)]
+  """Yields the same as lines of a Markdown table."""
+  head = ['metric', *(TITLES.get(row, row) for row in table.rows)]
   yield '| ' + ' | '.join(head) + ' |'
-  yield '| --- |' + ' --- |' * len(table)
+  yield '| --- |' + ' --- |' * len(table.rows)
+  yield f'| *{NEEDS}* | ' + ' | '.join(table.needs.values()) + ' |'
   for title, cells in lines(table):
     yield f'| `{title.split()[0]}` {" ".join(title.split()[1:])} | ' + ' | '.join(cells) + ' |'
   for reason, names in absent(table).items():

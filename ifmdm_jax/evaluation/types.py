@@ -1,4 +1,4 @@
-"""What the metrics are given and what they answer: one contract for every family.
+"""What metrics are handed and what they answer: one contract for every family.
 
 A family of metrics is one module of this folder with two names:
 
@@ -13,19 +13,24 @@ which are stored, and then scores any choice of clips, so that intervals can res
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-FPS = 25
-SAMPLE_RATE = 16_000
+from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
 
 
 @dataclasses.dataclass(frozen=True)
 class Absent:
-  """Stands for a value that cannot be had; `reason` is one line for the report."""
+  """Stands for a value that cannot be had.
+
+  Attributes:
+    reason: one line for the report.
+    unforeseen: nobody planned for it: the next run tries again.
+  """
 
   reason: str
+  unforeseen: bool = False
 
 
 Value = float | Absent
@@ -49,37 +54,31 @@ class Metric:
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
-  """A real clip as a protocol asks for it: what a generator is given, and what it is held against.
+class Reference:
+  """A real clip of a protocol: what generators are shown some of, and held against.
 
   Attributes:
-    name, person, waveform, speech, notes: see `Pair`.
-    frames: uint8 RGB [T, R, R, 3], 25 per second.
-    landmarks: float32 [T, 468, 2], pixels, NaN where no face was found.
+    clip: its frames uint8 [T, R, R, 3], landmarks in pixels, voice at 16 kHz and Whisper-tiny
+      features (block 2); voice and features are None where there is no sound.
     video: the file.
     shape: (H, W) of its pictures before they were cut and resized.
-    square: (x0, y0, side) that was cut from them, None: the whole (square) picture.
+    square: (x0, y0, side) that was cut from them; None: the whole (square) picture.
   """
 
-  name: str
-  person: str
-  frames: np.ndarray
-  landmarks: np.ndarray
-  waveform: np.ndarray | None = None
-  speech: np.ndarray | None = None
-  notes: tuple[str, ...] = ()
+  clip: Clip
   video: str = ''
   shape: tuple[int, int] = (0, 0)
   square: tuple[int, int, int] | None = None
 
   def pair(self, frames, landmarks, notes=()):
-    """This clip beside a video of it, both as long as the shorter one."""
-    count = min(len(frames), len(self.frames))
-    cut = lambda array, per_frame=1: None if array is None else array[: count * per_frame]
+    """Sets a video beside the clip, both as long as the shorter one."""
+    clip = self.clip
+    count = min(len(frames), len(clip.frames))
+    cut = lambda array, per_frame: None if array is None else array[: count * per_frame]
     return Pair(
-      self.name, self.person, frames[:count], self.frames[:count], landmarks[:count],
-      self.landmarks[:count], cut(self.waveform, SAMPLE_RATE // FPS), cut(self.speech, 2),
-      (*self.notes, *notes),
+      clip.name, clip.person, frames[:count], clip.frames[:count], landmarks[:count],
+      clip.landmarks[:count], cut(clip.waveform, SAMPLE_RATE // FPS), cut(clip.features, 2),
+      (*clip.notes, *notes),
     )  # fmt: skip
 
 
@@ -92,7 +91,7 @@ class Pair:
 
   Attributes:
     name: of the clip, in tables and file names.
-    person: who is shown; two clips of one person share it.
+    person: who is filmed; two clips of one person share it.
     predicted, reference: uint8 RGB [T, R, R, 3].
     landmarks, reference_landmarks: float32 [T, 468, 2], the face mesh of each video in pixels
       (x, y); NaN in frames without a face.
@@ -113,24 +112,56 @@ class Pair:
   fps: int = FPS
 
   @property
-  def found(self):
+  def has_face(self):
     """bool [T]: frames in which the predicted video shows a face."""
     return np.isfinite(self.landmarks).all((1, 2))
 
   @property
-  def reference_found(self):
+  def reference_has_face(self):
     """bool [T]: frames in which the reference shows one."""
     return np.isfinite(self.reference_landmarks).all((1, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """All that is known of one row on one clip.
+
+  Attributes:
+    name, person: of the clip.
+    metrics: {name: value or Absent}; empty where nothing could be scored.
+    series: {'driven', 'reenact_', 'reference': mouth opening [T], None in frames without a face}.
+    notes: what was changed about clip and videos.
+    failed: why nothing could be scored, else ''.
+    unforeseen: something failed that nobody planned for: the next run tries again.
+    generator_error: with what the generator failed, if nobody planned for that, else ''.
+    seconds: that it took.
+  """
+
+  name: str
+  person: str
+  metrics: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+  series: Mapping[str, Sequence[float | None]] = dataclasses.field(default_factory=dict)
+  notes: tuple[str, ...] = ()
+  failed: str = ''
+  unforeseen: bool = False
+  generator_error: str = ''
+  seconds: float = 0.0
+
+  def number(self, name):
+    """The value of a metric, or None where it is absent."""
+    value = self.metrics.get(name)
+    return None if value is None or isinstance(value, Absent) else value
 
 
 class PerClip(Protocol):
   """Scores one clip."""
 
   def score(self, pair: Pair) -> Mapping[str, Value]:
-    """{name: value} for every name in METRICS."""
+    """Returns {name: value} for every name in METRICS."""
     ...
 
 
+@runtime_checkable
 class PerSet(Protocol):
   """Scores a set of clips.
 
@@ -141,9 +172,9 @@ class PerSet(Protocol):
   draws: int
 
   def describe(self, pair: Pair) -> Mapping[str, np.ndarray]:
-    """All that `score` needs of a clip and of its reference: small arrays, kept in a file."""
+    """Returns all that `score` needs of a clip and of its reference: small arrays, stored."""
     ...
 
   def score(self, clips: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, Value]:
-    """{name: value} for every name in METRICS; a clip may be there twice (bootstrap)."""
+    """Returns {name: value} for every name in METRICS; a clip may be there twice (bootstrap)."""
     ...

@@ -1,6 +1,7 @@
 import json
 import pathlib
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ def track(frames):
   return np.zeros((len(frames), 468, 2), np.float32)
 
 
-def hear(waveform, sample_rate):
+def encode_audio(waveform, sample_rate):
   return np.zeros((2 * round(len(waveform) / sample_rate * 25), 4), np.float32)
 
 
@@ -35,8 +36,8 @@ def write(tmp_path):
 
 
 def load(path):
-  asked = protocol.read(path)
-  return protocol.load(asked, asked.clips[0], track, hear)
+  clips = protocol.read(path)
+  return protocol.load(clips, clips.clips[0], track, encode_audio).clip
 
 
 def test_an_excerpt_is_cut_from_pictures_and_sound_alike(write):
@@ -45,7 +46,7 @@ def test_an_excerpt_is_cut_from_pictures_and_sound_alike(write):
   assert whole.frames.shape == (50, 64, 64, 3) and len(whole.waveform) == 2 * 16_000
   np.testing.assert_array_equal(part.frames, whole.frames[10:35])
   np.testing.assert_array_equal(part.waveform, whole.waveform[6400:22400])
-  assert part.speech.shape == (50, 4)
+  assert part.features.shape == (50, 4)
 
 
 def test_a_shorter_file_than_asked_is_noted(write):
@@ -57,7 +58,7 @@ def test_a_file_without_sound_is_still_a_clip(write):
   frames, _, _ = testing.talking_face(5)
   video.write(path.parent / 'clips' / 'a.mp4', frames)
   clip = load(path)
-  assert clip.waveform is None and clip.speech is None and 'no sound' in clip.notes[0]
+  assert clip.waveform is None and clip.features is None and 'no sound' in clip.notes[0]
 
 
 def test_the_hash_tells_a_changed_file(write):
@@ -73,6 +74,27 @@ def test_a_pattern_must_fit_one_file(write):
   assert load(write(clips=[dict(video='clips/*.mp4', **clip)])).name == 'p'
   with pytest.raises(InputError, match='found 0'):
     load(write(clips=[dict(video='clips/b*.mp4', **clip)]))
+
+
+def test_shots_and_text_come_with_a_clip_where_the_protocol_has_them(write):
+  path = write(dict(text='Good morning.', shots='shots/*.png'))
+  with pytest.raises(InputError, match='expected pictures shots'):
+    load(path)
+  (path.parent / 'shots').mkdir()
+  for number in range(3):
+    picture = np.full((70 + number, 70 + number, 3), number, np.uint8)
+    cv2.imwrite(str(path.parent / 'shots' / f'{number}.png'), picture)
+  clip = load(path)
+  assert clip.text == 'Good morning.' and clip.shots[:, 0, 0, 0].tolist() == [0, 1, 2]
+  assert clip.restricted({'shots:2'}).shots.shape == (2, 64, 64, 3)
+
+
+def test_nothing_leads_from_the_portrait_to_the_video_nor_can_the_video_be_changed(write):
+  clip = load(write())
+  np.testing.assert_array_equal(clip.image, clip.frames[0])
+  assert clip.image.base is None
+  with pytest.raises(ValueError, match='read-only'):
+    clip.frames[0] = 0
 
 
 def test_small_clips_are_enlarged_and_it_is_noted(write):
@@ -108,8 +130,8 @@ def test_no_json_is_one_line(tmp_path):
 
 def test_the_protocols_that_ship_are_well_formed_and_name_nobody():
   for path in PROTOCOLS.glob('*.json'):
-    given = json.loads(path.read_text())
-    root = path.parent / given['root']
+    content = json.loads(path.read_text())
+    root = path.parent / content['root']
     if root.is_dir():
       protocol.read(path)
-    assert all(clip['person'] == clip['name'] for clip in given['clips'])
+    assert all(clip['person'] == clip['name'] for clip in content['clips'])

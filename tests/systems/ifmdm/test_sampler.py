@@ -7,6 +7,7 @@ import pytest
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators
+from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.generator import Reenacts, Streams
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 
@@ -169,15 +170,17 @@ def test_the_package_face_is_small():
   assert isinstance(ifm.video, types.ModuleType) and callable(ifm.load) and ifm.Sampler is Sampler
 
 
-def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, voice):
-  clip = types.SimpleNamespace(frames=np.repeat(image[None], 101, axis=0), waveform=voice(4.04))
-  asked = generators.Weights('tiny', sampler, 'one')
-  driven, again = asked.driven(clip, seed=2), asked.reenact(clip)
-  assert driven.frames.shape == again.frames.shape == clip.frames.shape
-  spread = asked.samples(clip, seeds=(2, 3))
-  assert spread.shape == (2, 4, SIDE, SIDE, 3)
-  # One, two, three and four seconds into the video that the same seed gives.
-  np.testing.assert_array_equal(spread[0], driven.frames[[24, 49, 74, 99]])
+def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, voice, monkeypatch):
+  monkeypatch.setattr(generators, 'INSTANTS', (1, 2))
+  frames = np.repeat(image[None], 51, axis=0)
+  reference = Reference(Clip(image=image, frames=frames, waveform=voice(2.04)))
+  row = generators.Bundle(sampler)
+  driven, again = row.driven(reference, seed=2), row.reenact(reference)
+  assert driven.frames.shape == again.frames.shape == frames.shape
+  spread = row.samples(reference, (2, 3), driven)
+  assert spread.shape == (2, 2, SIDE, SIDE, 3)
+  # One and two seconds into the video that the same seed gives.
+  np.testing.assert_array_equal(spread[0], driven.frames[[24, 49]])
 
 
 def test_a_sampler_is_a_generator(sampler, image, voice):

@@ -46,7 +46,7 @@ def load(weights=None):
 
 
 def jitter(points, fps):
-  """Mean norm of the third difference times fps^3; runs of frames with a face only.
+  """Averages the norm of the third difference times fps^3; runs of frames with a face only.
 
   Args:
     points: [T, P, D]; the result has their unit per second cubed.
@@ -59,12 +59,12 @@ def jitter(points, fps):
 
 
 def deviation(points):
-  """Standard deviation over time of points [T, P, D], root of the sum over D, mean over P."""
+  """Measures the deviation over time of points [T, P, D], root of the sum over D, mean over P."""
   return float(np.sqrt(np.nanvar(points, axis=0).sum(-1)).mean())
 
 
 def eye_darkness(frames, points):
-  """How much darker the darkest quarter of the eye is than the skin below it, [T], NaN: no face.
+  """Compares the darkest quarter of the eye with the skin below it, [T]; NaN: no face.
 
   An open eye shows iris and lashes, a closed one its lid. The mesh's own lid points hardly follow a
   blink, and a generator may draw lids without moving them; the picture tells.
@@ -90,21 +90,21 @@ def eye_darkness(frames, points):
 
 
 def blinks(darkness, fps):
-  """Closings per minute of `eye_darkness` [T]; None if the eyes cannot be told from the skin."""
-  seen = darkness[np.isfinite(darkness)]
-  usual = scipy.ndimage.median_filter(seen, AROUND, mode='nearest')
-  if np.median(seen) < 0.15:
+  """Counts closings per minute of `eye_darkness` [T]; None if eyes and skin look the same."""
+  known = darkness[np.isfinite(darkness)]
+  usual = scipy.ndimage.median_filter(known, AROUND, mode='nearest')
+  if np.median(known) < 0.15:
     return None
-  closed = seen < CLOSED * np.maximum(usual, 0.05)
-  return float((np.diff(closed.astype(int), prepend=0) == 1).sum() / len(seen) * fps * 60)
+  closed = known < CLOSED * np.maximum(usual, 0.05)
+  return float((np.diff(closed.astype(int), prepend=0) == 1).sum() / len(known) * fps * 60)
 
 
 def grey(frames):
   return np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
 
 
-def flicker(made, real):
-  """Mean change from frame to frame where `real` does not change, of uint8 [T, H, W, 3] twice.
+def flicker(predicted, real):
+  """Averages the change between frames [T, H, W, 3] where those of `real` do not change.
 
   Returns:
     grey levels, or None if under one per cent of the reference is static.
@@ -115,7 +115,7 @@ def flicker(made, real):
   area = np.sqrt(np.mean([_square(s - shades[0].astype(np.float32)) for s in shades], 0)) < STATIC
   if area.mean() < SMALLEST_AREA:
     return None
-  shades = grey(made)
+  shades = grey(predicted)
   return float(np.mean([cv2.absdiff(a, b)[area].mean() for a, b in zip(shades, shades[1:])]))
 
 
@@ -124,7 +124,7 @@ def _square(x):
 
 
 def measures(points, reference, fps):
-  """All of one video but its flicker; lengths in mm by the reference's scale."""
+  """Measures all of one video but its flicker; lengths in mm by the reference's scale."""
   with warnings.catch_warnings():
     warnings.simplefilter('ignore', RuntimeWarning)  # points that are NaN throughout
     place = geometry.to_mm(points, reference)
@@ -161,15 +161,16 @@ class Scorer:
   def score(self, pair):
     steady = flicker(pair.predicted, pair.reference)
     result = {'flicker': Absent('no static region in the reference') if steady is None else steady}
-    for video, found in (('video', pair.found), ('reference', pair.reference_found)):
-      if found.sum() < FEWEST:
-        reason = f'a face in {found.sum()} of {len(found)} frames of the {video}'
+    for video, has_face in (('video', pair.has_face), ('reference', pair.reference_has_face)):
+      if has_face.sum() < FEWEST:
+        reason = f'a face in {has_face.sum()} of {len(has_face)} frames of the {video}'
         return {name: result.get(name, Absent(reason)) for name in METRICS}
-    made = measures(pair.landmarks, pair.reference_landmarks, pair.fps)
+    predicted = measures(pair.landmarks, pair.reference_landmarks, pair.fps)
     real = measures(pair.reference_landmarks, pair.reference_landmarks, pair.fps)
     for name, measure in RATIOS.items():
-      result[name] = made[measure] / real[measure] if real[measure] > 0 else Absent('0 in truth')
-    result |= made
+      truth = real[measure]
+      result[name] = predicted[measure] / truth if truth > 0 else Absent('0 in truth')
+    result |= predicted
     closings = blinks(eye_darkness(pair.predicted, pair.landmarks), pair.fps)
     result['blinks'] = Absent('eyes as bright as the skin') if closings is None else closings
     missing = Absent('no four frames in a row with a face')

@@ -7,12 +7,11 @@ reenacted side by side with sound, and how far the mouth opens over time.
 import html
 import pathlib
 
-import cv2
 import numpy as np
 
-from ifmdm_jax.evaluation import suite, table
+from ifmdm_jax.evaluation import suite
+from ifmdm_jax.evaluation import table as tables
 
-TILE = 320  # pixels of a video in the grid
 COLOURS = {'reference': '#888', 'driven': '#c2410c', 'reenact_': '#1d4ed8'}
 ROWS = ('#888', '#bbb', '#c2410c', '#1d4ed8', '#15803d', '#7e22ce')
 WORST_BY = ('sync_ridge', 'reenact_psnr_mouth', 'reenact_lpips', 'lmd')
@@ -32,37 +31,21 @@ td.about, th.about { text-align: left } .clip { margin: 2rem 0 } video { width: 
 """
 
 
-def side_by_side(videos):
-  """uint8 [T, R, R, 3] each -> frames [TILE, n TILE, 3] as long as the longest; ends stay."""
-  for t in range(max(map(len, videos))):
-    row = [video[min(t, len(video) - 1)] for video in videos]
-    yield np.concatenate(
-      [cv2.resize(frame, (TILE, TILE), interpolation=cv2.INTER_AREA) for frame in row], axis=1
-    )
-
-
-def write(output, cells, records, settings):
-  """report.html in the folder `output`.
-
-  Args:
-    cells: {row: {metric: table.Cell}}.
-    records: {row: [record of each clip]}, of `scoring.run`.
-    settings: {name: text} that a reader should know.
-  """
-  row = table.main_row(cells)
-  title = f'{row} on {settings["protocol"]}'
+def write(output, table):
+  """Writes report.html into the folder `output`; see `table.Table`."""
+  output, title = pathlib.Path(output), f'{table.main} on {table.settings["protocol"]}'
   parts = [
     f'<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>',
     f'<style>{STYLE}</style><h1>{html.escape(title)}</h1>',
-    _settings(settings),
-    '<h2>Table</h2>', _table(cells),
-    '<h2>Clip by clip</h2>', _key(records), '<div class="dots">', *_dots(records, cells), '</div>',
+    _settings(table.settings),
+    '<h2>Table</h2>', _table(table),
+    '<h2>Clip by clip</h2>', _key(table.records), '<div class="dots">', *_dots(table), '</div>',
     '<h2>Clips, worst first</h2>',
-    *_clips(pathlib.Path(output), records[row], row),
+    *_clips(output, table.records[table.main], table.main),
   ]  # fmt: skip
-  temporary = pathlib.Path(output) / '.report.html.tmp'
-  temporary.write_text('\n'.join(parts))
-  temporary.replace(pathlib.Path(output) / 'report.html')
+  temporary = output / '.report.html.tmp'
+  temporary.write_text('\n'.join(parts), encoding='utf-8')
+  temporary.replace(output / 'report.html')
 
 
 def _settings(settings):
@@ -70,21 +53,22 @@ def _settings(settings):
   return f'<details><summary>How it was measured</summary><dl>{"".join(items)}</dl></details>'
 
 
-def _table(cells):
-  head = ''.join(f'<th>{html.escape(table.TITLES.get(row, row))}</th>' for row in cells)
-  body = []
+def _table(table):
+  head = ''.join(f'<th>{html.escape(tables.TITLES.get(row, row))}</th>' for row in table.rows)
+  columns = ''.join(f'<td>{html.escape(needs)}</td>' for needs in table.needs.values())
+  body = [f'<tr><td>{tables.NEEDS}</td>{columns}<td class="about"></td></tr>']
   for name, metric in suite.metrics().items():
-    if all(row[name].value is None for row in cells.values()):
+    if all(row[name].value is None for row in table.rows.values()):
       continue
-    columns = ''.join(f'<td>{_cell(row[name], metric)}</td>' for row in cells.values())
+    columns = ''.join(f'<td>{_cell(row[name], metric)}</td>' for row in table.rows.values())
     unit = f' {metric.unit}' if metric.unit else ''
     body.append(
-      f'<tr><td>{name}{html.escape(unit)} {table.ARROWS[metric.better]}</td>{columns}'
+      f'<tr><td>{name}{html.escape(unit)} {tables.ARROWS[metric.better]}</td>{columns}'
       f'<td class="about">{html.escape(metric.about)}</td></tr>'
     )
   missing = [
     f'<li>{html.escape(", ".join(names))}: {html.escape(reason)}</li>'
-    for reason, names in table.absent(cells).items()
+    for reason, names in tables.absent(table).items()
   ]
   return (
     f'<table><tr><th>mean [95 % over clips]</th>{head}<th class="about"></th></tr>'
@@ -95,25 +79,24 @@ def _table(cells):
 def _cell(cell, metric):
   if cell.value is None:
     return f'<span title="{html.escape(cell.reason, quote=True)}">–</span>'
-  value, *interval = table.number(cell, metric).split(' ', 1)
+  value, *interval = tables.number(cell, metric).split(' ', 1)
   return value + ''.join(f' <span class="ci">{each}</span>' for each in interval)
 
 
 def _key(records):
   dots = [
-    f'<span><i style="background:{colour}"></i>{html.escape(table.TITLES.get(row, row))}</span>'
+    f'<span><i style="background:{colour}"></i>{html.escape(tables.TITLES.get(row, row))}</span>'
     for row, colour in zip(records, ROWS)
   ]
   return f'<p class="key">{"".join(dots)}</p>'
 
 
-def _dots(records, cells):
-  """One small plot per metric: a line of dots for every row, a bar for the interval."""
+def _dots(table):
+  """Yields one small plot per metric: a line of dots for every row, a bar for the interval."""
   for name, metric in suite.metrics().items():
     rows = {
-      row: [(c['name'], c['metrics'][name]) for c in clips
-            if isinstance(c.get('metrics', {}).get(name), float | int)]
-      for row, clips in records.items()
+      row: [(c.name, c.number(name)) for c in clips if c.number(name) is not None]
+      for row, clips in table.records.items()
     }  # fmt: skip
     values = [value for row in rows.values() for _, value in row]
     if not values:
@@ -122,7 +105,7 @@ def _dots(records, cells):
     x = lambda value, low=low, span=(high - low) or 1: 10 + 230 * (value - low) / span
     marks = []
     for i, (row, points) in enumerate(rows.items()):
-      y, colour, cell = 12 + 16 * i, ROWS[i % len(ROWS)], cells[row][name]
+      y, colour, cell = 12 + 16 * i, ROWS[i % len(ROWS)], table.rows[row][name]
       if cell.low is not None:
         marks.append(
           f'<line x1="{x(cell.low):.1f}" x2="{x(cell.high):.1f}" y1="{y}" y2="{y}" '
@@ -142,19 +125,19 @@ def _dots(records, cells):
     unit = f' {metric.unit}' if metric.unit else ''
     yield (
       f'<figure><svg viewBox="0 0 250 {height + 12}">{"".join(marks)}{ends}</svg><figcaption>'
-      f'{name}{html.escape(unit)} {table.ARROWS[metric.better]}</figcaption></figure>'
+      f'{name}{html.escape(unit)} {tables.ARROWS[metric.better]}</figcaption></figure>'
     )
 
 
 def worst_first(records):
-  """Records of one row by their mean rank over WORST_BY; what failed comes first."""
+  """Sorts records of one row by their mean rank over WORST_BY; what failed comes first."""
   ranks = {id(record): [] for record in records}
   for name in WORST_BY:
-    scored = [r for r in records if isinstance(r.get('metrics', {}).get(name), float | int)]
+    scored = [r for r in records if r.number(name) is not None]
     if not scored:
       continue
     falls = suite.metrics()[name].better == 'down'
-    scored.sort(key=lambda r: r['metrics'][name], reverse=falls)
+    scored.sort(key=lambda r: r.number(name), reverse=falls)
     for rank, record in enumerate(scored):
       ranks[id(record)].append(rank / len(scored))
   return sorted(records, key=lambda r: np.mean(ranks[id(r)]) if ranks[id(r)] else -1.0)
@@ -162,18 +145,18 @@ def worst_first(records):
 
 def _clips(output, records, row):
   for record in worst_first(records):
-    name = html.escape(record['name'])
+    name = html.escape(record.name)
     yield f'<div class="clip" id="{name}"><h3>{name}</h3>'
-    for note in [*record['notes'], *([record['failed']] if 'failed' in record else [])]:
+    for note in [*record.notes, *filter(None, [record.failed])]:
       yield f'<p class="note">{html.escape(note)}</p>'
-    if (output / 'videos' / row / f'{record["name"]}.mp4').exists():
-      kinds = [kind for kind in ('driven', 'reenact_') if kind in record.get('series', {})]
-      shown = ', '.join(['real', *(kind.rstrip('_') for kind in kinds)])
-      source = html.escape(f'videos/{row}/{record["name"]}.mp4', quote=True)
-      yield f'<p>{shown}</p><video controls preload="metadata" src="{source}"></video>'
-    if 'metrics' in record:
+    if (output / 'videos' / row / f'{record.name}.mp4').exists():
+      kinds = [kind for kind in ('driven', 'reenact_') if kind in record.series]
+      titles = ', '.join(['real', *(kind.rstrip('_') for kind in kinds)])
+      source = html.escape(f'videos/{row}/{record.name}.mp4', quote=True)
+      yield f'<p>{titles}</p><video controls preload="metadata" src="{source}"></video>'
+    if record.metrics:
       yield _figures(record)
-      yield _curves(record['series'])
+      yield _curves(record.series)
     yield '</div>'
 
 
@@ -181,14 +164,14 @@ def _figures(record):
   chosen = (*WORST_BY, 'sync_ridge_shuffled', 'opening_ratio', 'head_ratio', 'jitter_ratio')
   metrics, parts = suite.metrics(), []
   for name in chosen:
-    value = record['metrics'].get(name)
-    if isinstance(value, float | int):
+    value = record.number(name)
+    if value is not None:
       parts.append(f'{name} {value:.{metrics[name].digits}f}')
   return f'<p>{" · ".join(parts)}</p>'
 
 
 def _curves(series):
-  """Mouth opening over time, real and made."""
+  """Plots the mouth opening over time, real and generated."""
   known = {kind: points for kind, points in series.items() if kind in COLOURS}
   highest = max((v for points in known.values() for v in points if v is not None), default=0) or 1
   longest = max(map(len, known.values()))

@@ -1,0 +1,1 @@
+"""Sweeps: one config, several values, one table and one plot."""
