@@ -57,7 +57,7 @@ def get_config(size='lite'):
   if size == 'tiny':
     config.model.loss.update(perceptual=0.0, lpips=0.0)  # no VGG, no AlexNet in tests
   config.data = dict(
-    module='ifmdm_jax.pipeline.pairs',
+    module='ifmdm_jax.pipeline.sources.pairs',
     cache='runs/cache',  # made by ifmdm_jax.prepare
     licence='',  # only clips and stills in whose licence this pattern is found
     gap=0,  # frames between source and target at most; 0: any

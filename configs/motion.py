@@ -84,7 +84,7 @@ def get_config(size='paper'):
     audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
   )
   config.data = dict(
-    module='ifmdm_jax.pipeline.motion',
+    module='ifmdm_jax.pipeline.sources.windows',
     cache='runs/cache',
     licence='',  # only clips in whose licence this pattern is found
     frames=config.model.frames + 1,  # frame 0 is the hint

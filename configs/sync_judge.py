@@ -29,7 +29,7 @@ def get_config(size='whisper'):
     shape=0.5,  # weight of the lip points
   )
   config.data = dict(
-    module='ifmdm_jax.pipeline.sync_windows',
+    module='ifmdm_jax.pipeline.sources.lips',
     folder='runs/sync',
     features=AUDIO[size],
     frames=28,  # 24 windows of five

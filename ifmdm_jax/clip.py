@@ -34,6 +34,7 @@ class Clip:
     frames: uint8 RGB [T, R, R, 3], 25 per second; an array, or any sequence of frames that slices
       as one and reads from the disk what it is asked for.
     landmarks: of the face mesh, float32 [T, 468, 2], pixels (x, y); NaN where no face was found.
+    mattes: uint8 [T, S, S, 3] of three equal channels, 255 where the person is; as lazy as frames.
     features: of the speech encoder, float32 [2T, A].
     shots: further pictures of the person, uint8 RGB [K, R, R, 3].
     text: what is to be said.
@@ -48,6 +49,7 @@ class Clip:
   rate: int = SAMPLE_RATE
   frames: Sequence[np.ndarray] | np.ndarray | None = None
   landmarks: np.ndarray | None = None
+  mattes: Sequence[np.ndarray] | np.ndarray | None = None
   features: np.ndarray | None = None
   shots: np.ndarray | None = None
   text: str | None = None

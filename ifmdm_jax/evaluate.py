@@ -36,7 +36,7 @@ import ifmdm_jax as ifm
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import fingerprint, generators, run, table
-from ifmdm_jax.pipeline.cache import VIDEO
+from ifmdm_jax.video.read import SUFFIXES
 
 GENERATE = flags.DEFINE_multi_string(
   'generate',
@@ -64,7 +64,7 @@ def row(word):
   folder = bundle.BUNDLED if word == 'bundled' else pathlib.Path(word)
   if (folder / 'config.json').exists() or (folder / 'checkpoints').is_dir():
     return generators.Bundle(ifm.load(folder), fingerprint.of_folder(folder))
-  if folder.is_dir() and any(path.suffix.lower() in VIDEO for path in folder.glob('*')):
+  if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.glob('*')):
     return generators.Folder(folder)
   raise InputError(
     f'expected --generate ground_truth, first_frame, a folder of weights or one of videos, '

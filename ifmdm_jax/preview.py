@@ -12,8 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache
+from ifmdm_jax.pipeline import records
 
 FPS, RATE = 25, 16_000
 BLOCK = 8  # frames drawn at once
@@ -28,7 +27,7 @@ def videos(params, config):
   seconds = config.preview.seconds
   dreams = 'autoencoder' in config.data
   sampler = _sampler(params, config) if dreams else None
-  for clip in cache.clips(config.data.cache, 'val')[: config.preview.clips]:
+  for clip in records.clips(config.data.cache, 'val')[: config.preview.clips]:
     frames, voice = clip.frames[: round(seconds * FPS)], _voice(clip, seconds)
     frames = frames[: len(voice) * FPS // RATE]
     if dreams:
@@ -132,13 +131,10 @@ def _named(name, codes):
 
 
 def _voice(clip, seconds):
-  from ifmdm_jax.video import read
-
-  try:
-    voice = read.audio(clip.video, RATE)
-  except InputError as error:
-    print(f'note: {clip.name} is shown without its voice: {error}')
-    voice = np.zeros(len(clip.frames) * RATE // FPS, np.float32)
+  voice = clip.waveform
+  if voice is None:
+    print(f'note: {clip.name} has no voice: its preview is silent')
+    voice = np.zeros(clip.num_frames * RATE // FPS, np.float32)
   return voice[: round(seconds * RATE)]
 
 

@@ -6,6 +6,8 @@ names, so no weights are stored. Images there are channels-first; `nhwc` turns t
 
 import functools
 import importlib.util
+import io
+import json
 import os
 import pathlib
 
@@ -161,32 +163,64 @@ def talking_face(num_frames=50, side=64, seed=0, sample_rate=16_000):
   return np.stack(frames), np.stack(landmarks).astype(np.float32), waveform.astype(np.float32)
 
 
-def write_cache(folder, people=4, num_frames=70, side=64, motion_dim=20, audio_width=12):
-  """A cache as `ifmdm_jax.prepare` writes it, of drawn faces; the last person is held out."""
-  import json
+def write_cache(
+  folder, people=4, num_frames=70, side=64, motion_dim=20, audio_width=12, matte=None, noise=False
+):
+  """Writes a set as `ifmdm_jax.prepare` does, of drawn faces; the last person is held out.
 
-  from ifmdm_jax.pipeline import motion
+  Args:
+    folder: of the set.
+    people: clips, of one person each, `clip0` and so on.
+    num_frames: of each.
+    side: of the frames, pixels.
+    motion_dim, audio_width: numbers of a motion code and of a speech feature, which are noise.
+    matte: uint8 [S, S], of all frames.
+    noise: whether the frames are noise, too, and stored without loss.
 
-  folder, entries, codes, features = pathlib.Path(folder), [], [], []
-  (folder / 'motion').mkdir(parents=True)
+  Returns:
+    The folder.
+  """
+  from ifmdm_jax.pipeline import statistics, write  # reading goldens needs no data engine
+
+  folder, faces, codes = pathlib.Path(folder), {}, {}
+  every_code, every_feature = [], []
   for person in range(people):
-    frames, landmarks, _ = talking_face(num_frames, side, person)
-    place = folder / 'clips' / f'clip{person}'
-    place.mkdir(parents=True)
-    np.save(place / 'frames.npy', frames)
-    np.save(place / 'landmarks.npy', landmarks)
+    name, split = f'clip{person}', 'val' if person == people - 1 else 'train'
+    about = dict(name=name, person=f'person{person}', split=split, licence='')
+    faces.setdefault(split, []).append((name, _face(person, num_frames, side, matte, noise, about)))
     rng = np.random.default_rng(person)
-    codes.append(rng.normal(size=(num_frames, motion_dim)).astype(np.float32))
-    features.append(rng.normal(size=(2 * num_frames, audio_width)).astype(np.float32))
-    np.savez(
-      folder / 'motion' / f'clip{person}.npz',
-      codes=codes[-1],
-      mirrored=codes[-1],
-      features=features[-1],
-    )
-    split = 'val' if person == people - 1 else 'train'
-    entries.append(dict(name=f'clip{person}', video='', person=f'person{person}', split=split))
-  (folder / 'index.json').write_text(json.dumps(entries))
-  (folder / 'motion' / 'index.json').write_text(json.dumps(entries))
-  np.savez(folder / 'motion' / 'statistics.npz', **motion.statistics(codes, features, 9))
+    code = rng.normal(size=(num_frames, motion_dim)).astype(np.float32)
+    feature = rng.normal(size=(2 * num_frames, audio_width)).astype(np.float32)
+    every_code.append(code)
+    every_feature.append(feature)
+    about = dict(about, count=num_frames, motion_dim=motion_dim, width=audio_width)
+    arrays = dict(codes=code.tobytes(), mirrored=code.tobytes(), features=feature.tobytes())
+    codes.setdefault(split, []).append((name, dict(arrays, about=json.dumps(about))))
+  write.write('TalkingFaces', folder, faces)
+  write.write('MotionCodes', folder / 'motion', codes)
+  found = statistics.set_statistics(every_code, every_feature, 9)
+  np.savez(folder / 'motion' / 'statistics.npz', **found)
   return folder
+
+
+def _face(person, num_frames, side, matte, noise, about):
+  """Returns a record of `schema.TalkingFaces`."""
+  import soundfile
+
+  from ifmdm_jax.pipeline import frames as codec  # reading goldens needs no data engine
+  from ifmdm_jax.pipeline import landmarks
+
+  frames, points, waveform = talking_face(num_frames, side, person)
+  if noise:
+    frames = np.random.default_rng(0).integers(0, 255, frames.shape, np.uint8)
+  sound, squares = io.BytesIO(), np.tile(np.int32([0, 0, side]), (num_frames, 1))
+  soundfile.write(sound, waveform, 16_000, format='FLAC')
+  about = dict(about, start=0, stop=num_frames, sound=True, matte=matte is not None)
+  return dict(
+    video=codec.encode(frames, codec.LOSSLESS if noise else codec.QUALITY),
+    sound=sound.getvalue(),
+    landmarks=landmarks.pack(points).tobytes(),
+    squares=squares.tobytes(),
+    matte=b'' if matte is None else codec.encode([matte] * num_frames),
+    about=json.dumps(about),
+  )

@@ -19,4 +19,4 @@ jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
-pytest_plugins = ['tests.small_sampler']  # fixtures of a tiny sampler, for the whole tree
+pytest_plugins = ['tests.small_sampler', 'tests.sets']  # fixtures for the whole tree

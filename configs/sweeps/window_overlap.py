@@ -28,10 +28,9 @@ def sweep(add):
 
 def run(config, workdir):
   import ifmdm_jax as ifm
-  from ifmdm_jax.pipeline import cache
-  from ifmdm_jax.preview import RATE
+  from ifmdm_jax.clip import SAMPLE_RATE
+  from ifmdm_jax.pipeline import records
   from ifmdm_jax.streaming.windows import Plan
-  from ifmdm_jax.video import read
 
   del workdir
   sampler = ifm.load(config.trained or None)
@@ -39,9 +38,11 @@ def run(config, workdir):
   new = sampler.whole.new - config.known
   plan = Plan(new, future, config.known, sampler.whole.past)
   seams, rest, spread = [], [], []
-  for clip in cache.clips(config.data.cache, 'val')[: config.preview.clips]:
-    voice = read.audio(clip.video, RATE)[: round(SECONDS * RATE)]
-    codes = sampler.codes(clip.frames[0], voice, RATE, plan=plan)
+  for clip in records.clips(config.data.cache, 'val')[: config.preview.clips]:
+    if clip.waveform is None:
+      continue
+    voice = clip.waveform[: round(SECONDS * SAMPLE_RATE)]
+    codes = sampler.codes(clip.frames[0], voice, SAMPLE_RATE, plan=plan)
     change = np.abs(np.diff(codes, axis=0)).mean(1)
     border = np.arange(1, len(codes)) % new == 0
     seams.append(change[border])

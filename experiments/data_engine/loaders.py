@@ -16,8 +16,9 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.pipeline import cache, motion, pairs, records
-from ifmdm_jax.pipeline.prep import filters, layouts, process
+from ifmdm_jax.pipeline import write
+from ifmdm_jax.pipeline.prep import filters, layouts, process, results
+from ifmdm_jax.pipeline.sources import pairs, windows
 from tests.pipeline import films
 
 _FILM = flags.DEFINE_multi_string('film', [], '512 px, one face, with sound.', **errors.SHARED)
@@ -29,48 +30,33 @@ WINDOW, CODE, CLIPS, LENGTH = 65, 20, 100, 500  # stage 2; frames
 
 
 def write_pictures(folder, paths, copies):
-  """Records of 512 px with mattes, and plain arrays of the same tracks."""
-  settings = process.Settings(matte=True, limits=filters.Limits(sync=-1))
-  examples, entries = [], []
+  """Writes records of 512 px with mattes."""
+  settings = results.Settings(matte=True, limits=filters.Limits(sync=-1))
+  examples = []
   for path in paths:
     source = layouts.Source(str(path), pathlib.Path(path).name, 'somebody', 'train')
-    result = process.process(source, folder, settings, films.LevelJudge())
-    examples += list(records.examples_of(result, folder))[:1]
+    result = process.process(source, folder, settings, films.LevelLag())
+    examples += list(write.examples_of(result, folder))[:1]
   rename = lambda n, text: json.dumps({**json.loads(text), 'name': n}, sort_keys=True)
   many = [(f'{name}_{i}', example) for name, example in examples for i in range(copies)]
   many = [(name, {**example, 'about': rename(name, example['about'])}) for name, example in many]
-  records.write(records.TalkingFaces, folder / 'records', {'train': many})
-  records.write_index(folder)
-  plain = folder / 'plain'
-  for clip in cache.clips(folder)[::copies]:
-    place = plain / 'clips' / clip.name
-    place.mkdir(parents=True)
-    np.save(place / 'frames.npy', clip.frames[:])
-    np.save(place / 'landmarks.npy', clip.landmarks)
-    entries.append(dict(name=clip.name, video='', person='', split='train'))
-  (plain / 'index.json').write_text(json.dumps(entries))
-  return folder, plain
+  write.write('TalkingFaces', folder, {'train': many})
 
 
 def write_codes(folder, width):
-  """Motion codes and features of noise: records, and plain arrays."""
-  rng, names = np.random.default_rng(0), [f'clip{i:03d}' for i in range(CLIPS)]
-  draw = lambda count, size: rng.standard_normal((count, size), np.float32)
-  entry = lambda name: dict(name=name, person=name, split='train', licence='')
-  plain, examples, place = folder / 'plain', [], folder / 'motion'
-  (plain / 'motion').mkdir(parents=True)
-  place.mkdir()
-  for name in names:
+  """Writes motion codes and features of noise."""
+  rng = np.random.default_rng(0)
+  draw = lambda count, size: rng.standard_normal((count, size), np.float32).tobytes()
+  examples = []
+  for name in (f'clip{i:03d}' for i in range(CLIPS)):
     arrays = dict(
       codes=draw(LENGTH, CODE), mirrored=draw(LENGTH, CODE), features=draw(2 * LENGTH, width)
     )
-    np.savez(plain / 'motion' / f'{name}.npz', **arrays)
-    about = json.dumps(dict(entry(name), count=LENGTH, motion_dim=CODE, width=width))
-    examples.append((name, {**{k: v.tobytes() for k, v in arrays.items()}, 'about': about}))
-  records.write(records.MotionCodes, place / 'records', {'train': examples})
-  records.write_index(place)
-  (plain / 'motion' / 'index.json').write_text(json.dumps([entry(name) for name in names]))
-  return folder, plain
+    about = dict(name=name, person=name, split='train', licence='', count=LENGTH)
+    examples.append(
+      (name, {**arrays, 'about': json.dumps({**about, 'motion_dim': CODE, 'width': width})})
+    )
+  write.write('MotionCodes', folder / 'motion', {'train': examples})
 
 
 def speed(loader, batch):
@@ -97,21 +83,20 @@ def main(_):
   print('| --- | --- | --- | --- |')
   common = dict(stills=0.0, size=0, gap=0, blur=0.0)
   with tempfile.TemporaryDirectory() as folder:
-    whole, plain = write_pictures(pathlib.Path(folder), _FILM.value, _COPIES.value)
-    for name, place, more in (
-      ('records, 512 px, one target (paper)', whole, dict(targets=1)),
-      ('the same, backgrounds blurred', whole, dict(targets=1, blur=1.0)),
-      ('records, 256 px, three targets', whole, dict(targets=3, size=256)),
-      ('plain arrays, 512 px, one target', plain, dict(targets=1)),
+    write_pictures(pathlib.Path(folder), _FILM.value, _COPIES.value)
+    for name, more in (
+      ('512 px, one target (paper)', dict(targets=1)),
+      ('the same, backgrounds blurred', dict(targets=1, blur=1.0)),
+      ('256 px, three targets', dict(targets=3, size=256)),
     ):
-      config = ml_collections.ConfigDict({**common, **more, 'cache': str(place)})
+      config = ml_collections.ConfigDict({**common, **more, 'cache': folder})
       row(1, name, pairs.make_loader(config, batch=8, seed=0, split='train'), 8)
   for width, encoder in ((384, 'Whisper-tiny'), (768, 'wav2vec2-base, paper')):
     with tempfile.TemporaryDirectory() as folder:
-      for name, place in zip(('records', 'plain arrays'), write_codes(pathlib.Path(folder), width)):
-        config = ml_collections.ConfigDict(dict(cache=str(place), frames=WINDOW))
-        loader = motion.make_loader(config, batch=32, seed=0, split='train')
-        row(2, f'{name}, {width} numbers a feature ({encoder})', loader, 32)
+      write_codes(pathlib.Path(folder), width)
+      config = ml_collections.ConfigDict(dict(cache=folder, frames=WINDOW))
+      loader = windows.make_loader(config, batch=32, seed=0, split='train')
+      row(2, f'{width} numbers a feature ({encoder})', loader, 32)
 
 
 if __name__ == '__main__':

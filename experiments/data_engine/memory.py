@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors, prepare
-from ifmdm_jax.pipeline.prep import filters, layouts, process
+from ifmdm_jax import errors
+from ifmdm_jax.pipeline.prep import filters, lag, layouts, process, results
 from tests.pipeline import films
 
 _MINUTES = flags.DEFINE_multi_float('minutes', [], 'Lengths.', **errors.SHARED)
@@ -55,7 +55,7 @@ def measure(path, folder, size, make_sync, pipe):
   cv2.setNumThreads(1)  # as the workers of `prepare` do
   judge, before, begin = make_sync(), peak(), time.process_time()
   source = layouts.Source(str(path), path.name, 'somebody', 'train')
-  settings = process.Settings(size=size, limits=filters.Limits(face=32, sync=-1))
+  settings = results.Settings(size=size, limits=filters.Limits(face=32, sync=-1))
   result = process.process(source, folder, settings, judge)
   used = time.process_time() - begin
   squares = [np.load(folder / 'videos' / result['key'] / e['picture'].replace('jpg', 'npz'))
@@ -66,7 +66,7 @@ def measure(path, folder, size, make_sync, pipe):
 
 def main(_):
   context = multiprocessing.get_context('spawn')
-  make_sync = prepare.SyncJudge if _WHISPER.value else films.LevelJudge
+  make_sync = lag.LagEstimator if _WHISPER.value else films.LevelLag
   rows = [(f'{m:g} minutes', lambda path, m=m: long_film(path, m), 64) for m in _MINUTES.value]
   rows += [('3840 x 2160, held upright', phone_film, 512)] if _PHONE.value else []
   print('| film | seconds | before, MB | peak, MB | tracks kept | dropped | CPU, s | square |')

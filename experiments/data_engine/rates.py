@@ -12,10 +12,10 @@ import tempfile
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors, prepare
+from ifmdm_jax import errors
 from ifmdm_jax.audio import waveform
 from ifmdm_jax.face.crop import cut
-from ifmdm_jax.pipeline.prep import layouts, process
+from ifmdm_jax.pipeline.prep import lag, layouts, process, results
 from ifmdm_jax.video import read
 from tests.pipeline import films
 
@@ -47,7 +47,7 @@ def made(folder, name, pictures, sound, times, late=0.0):
 
 
 def main(_):
-  settings, judge = process.Settings(size=SIDE), prepare.SyncJudge()
+  settings, judge = results.Settings(size=SIDE), lag.LagEstimator()
   found = [s for s in layouts.find(_SOURCE.value) if s.split == _SPLIT.value]
   clips = [c for c in map(load, found) if len(c[0]) >= 50]
   long = [c for c in clips if len(c[0]) >= 125][: _CLIPS.value]

@@ -17,7 +17,6 @@ Prints the share of the squared flow that is left: people fitted to, people held
 """
 
 import pathlib
-import re
 
 import cv2
 import jax
@@ -30,7 +29,7 @@ from tqdm import tqdm
 from configs import autoencoder as configs
 from ifmdm_jax import errors
 from ifmdm_jax.face import matte
-from ifmdm_jax.pipeline import cache
+from ifmdm_jax.pipeline import records
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.training import checkpoints
 
@@ -106,13 +105,11 @@ def missed(warped, frame, matte, places, axes):
 
 def collect(params, licence):
   """Of pairs of frames: person [N], pose [N, 6], weight [N, c, c], flow [N, c, c, 2]."""
-  clips = [c for c in cache.clips(_CACHE.value, 'train') if re.search(licence, c.licence)]
-  people = sorted({clip.person for clip in clips})
+  clips = records.clips(_CACHE.value, 'train', licence=licence, sound=False)
+  people = sorted({entry.person for entry in clips.entries})
   rng, rows = np.random.default_rng(0), []
   for clip in tqdm(clips, 'clips', disable=None):
-    points = clip.landmarks
-    if not np.isfinite(points).all():
-      continue
+    points = clip.landmarks / np.float32(clip.frames.side)
     for start in rng.integers(len(points), size=SOURCES):
       some = rng.integers(len(points), size=FRAMES)
       frames = np.asarray(clip.frames[some])

@@ -7,15 +7,13 @@ Only clips of the split `train` whose licence or provenance the pattern finds ar
 bundled code was fitted to clips under CC BY 4.0 and works of the US Government alone.
 """
 
-import re
-
 import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import smooth
-from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.pipeline import landmark_code, records
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _LICENCE = flags.DEFINE_string('licence', '', 'Pattern that has to be found.', **errors.SHARED)
@@ -23,10 +21,9 @@ _OUTPUT = flags.DEFINE_string('output', str(landmark_code.BUNDLED), 'File.npz.',
 
 
 def tracks(split, licence=''):
-  """Smoothed landmarks [T, 468, 2] of all clips in which the face was always found."""
-  chosen = [c for c in cache.clips(_CACHE.value, split) if re.search(licence, c.licence)]
-  found = [smooth(c.landmarks) for c in chosen]
-  return [t for t in found if np.isfinite(t).all()]
+  """Returns smoothed landmarks [T, 468, 2] of all clips, fractions of the side."""
+  clips = records.clips(_CACHE.value, split, licence=licence, sound=False)
+  return [smooth(c.landmarks / np.float32(c.frames.side)) for c in clips]
 
 
 def lost(code, track, side=512):

@@ -27,7 +27,8 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.pipeline import motion
+from ifmdm_jax.pipeline import codes
+from ifmdm_jax.pipeline.statistics import set_statistics
 
 OPEN = '^HDTF|^GRID|White House|US Government|UK government|US Congress|public domain|GAN-generated'
 HERE = pathlib.Path(__file__).parent
@@ -66,10 +67,10 @@ def units(runs, licence, workdir):
     return runs / 'cache' / 'motion' / 'statistics.npz'
   path = workdir / 'statistics.npz'
   if not path.exists():
-    clips = motion.Windows(runs / 'cache', 'train', WINDOW, licence=licence).clips
+    clips = codes.read(runs / 'cache', 'train', licence)
     workdir.mkdir(parents=True, exist_ok=True)
-    read = [(clip['codes'], clip['features']) for clip in clips]
-    np.savez(path, **motion.statistics(*map(list, zip(*read)), WINDOW))
+    read = [(clip.codes, clip.features) for clip in clips]
+    np.savez(path, **set_statistics(*map(list, zip(*read)), WINDOW))
   return path
 
 

@@ -35,10 +35,11 @@ from absl import flags
 from tqdm import tqdm
 
 from ifmdm_jax import bundle, errors
-from ifmdm_jax.audio import features, waveform
+from ifmdm_jax.audio import features
 from ifmdm_jax.evaluation import sync
 from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
-from ifmdm_jax.pipeline import cache, landmark_code
+from ifmdm_jax.pipeline import codes as motion_codes
+from ifmdm_jax.pipeline import landmark_code, records
 from ifmdm_jax.streaming.windows import Plan, Window
 from ifmdm_jax.systems.ifmdm.motion import model
 from ifmdm_jax.systems.ifmdm.sampler import Controls, Sampler, Stage
@@ -103,20 +104,21 @@ def smoothed(sampler, shares):
 
 def load_clips(folder):
   """Per clip with sound and a face throughout: codes, features, opening, waveform, its rate."""
-  names = {entry.stem for entry in (pathlib.Path(folder) / 'motion').glob('*.npz')}
-  for clip in cache.clips(folder):
-    points = smooth(clip.landmarks)
-    if clip.name not in names or not np.isfinite(points).all() or len(points) < 50:
-      continue
-    arrays = np.load(pathlib.Path(folder) / 'motion' / f'{clip.name}.npz')
-    count = len(arrays['codes'])
-    yield dict(
-      split=clip.split,
-      codes=arrays['codes'],
-      features=arrays['features'],
-      opening=mouth_opening(points)[:count],
-      sound=clip.video,
-    )
+  for split in ('train', 'val'):
+    clips, coded = records.clips(folder, split), motion_codes.read(folder, split)
+    places = {entry.name: index for index, entry in enumerate(clips.entries)}
+    for entry, track in zip(coded.entries, coded):
+      if entry.count < 50:
+        continue
+      clip = clips[places[entry.name]]
+      yield dict(
+        split=split,
+        codes=track.codes,
+        features=track.features,
+        opening=mouth_opening(smooth(clip.landmarks))[: entry.count],
+        waveform=clip.waveform,
+        rate=clip.rate,
+      )
 
 
 def fit_opening(clips, strength=1.0):
@@ -216,8 +218,6 @@ def main(_):
   clips = list(load_clips(_CACHE.value))
   train = [c for c in clips if c['split'] == 'train']
   clips = [c for c in clips if c['split'] == 'val'][: _CLIPS.value]
-  for clip in clips:
-    clip['waveform'], clip['rate'] = waveform.read(clip['sound'])
   read = fit_opening(train)
   ridge = sync.RidgeJudge.fit([(c['features'], c['opening']) for c in train])
   with np.load(landmark_code.BUNDLED) as file:

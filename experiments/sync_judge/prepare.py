@@ -2,8 +2,8 @@
 
   python experiments/sync_judge/prepare.py --cache runs/cache --output runs/sync
 
-Writes what `ifmdm_jax.pipeline.sync_windows` reads; clips without sound or with lost faces are left
-out. About a minute for twelve minutes of video.
+Writes what `ifmdm_jax.pipeline.sources.lips` reads; clips without sound are left out.
+About a minute for twelve minutes of video.
 """
 
 import json
@@ -14,9 +14,11 @@ from absl import flags
 from tqdm import tqdm
 
 from ifmdm_jax import errors
+from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.face import crop
 from ifmdm_jax.face.points import LIPS_INNER, LIPS_OUTER
-from ifmdm_jax.pipeline import cache
+from ifmdm_jax.perception.mfcc import mfcc
+from ifmdm_jax.pipeline import records
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', 'runs/sync', 'Folder to write.', **errors.SHARED)
@@ -25,24 +27,17 @@ ROOM = 1.25  # wider than the network sees, so that training can move the pictur
 
 
 def main(_):
-  from ifmdm_jax.audio import features, waveform
-  from ifmdm_jax.perception.mfcc import mfcc
-
   output = pathlib.Path(_OUTPUT.value)
   output.mkdir(parents=True, exist_ok=True)
   encoder, entries = features.load('whisper_tiny', layer=2), []
-  for clip in tqdm(cache.clips(_CACHE.value), unit='clip'):
-    landmarks = clip.landmarks
-    if not np.isfinite(landmarks).all():
+  clips = records.clips(_CACHE.value)
+  for entry, clip in tqdm(zip(clips.entries, clips), total=len(clips), unit='clip'):
+    if clip.waveform is None:
       continue
-    try:
-      sound, rate = waveform.read(clip.video)
-    except errors.InputError:  # silent
-      continue
-    speech = encoder.features(sound, rate)
-    heard = mfcc(waveform.prepare(sound, rate))
-    count = min(len(landmarks), len(speech) // 2, len(heard) // 4)
-    landmarks = landmarks[:count] * clip.frames.shape[1]
+    speech = encoder.features(clip.waveform, clip.rate)
+    cepstrum = mfcc(waveform.prepare(clip.waveform, clip.rate))
+    count = min(entry.count, len(speech) // 2, len(cepstrum) // 4)
+    landmarks = clip.landmarks[:count]
     side = round(crop.LIPS_SIDE * ROOM)
     points = crop.move(
       landmarks[:, [*LIPS_OUTER, *LIPS_INNER]],
@@ -54,9 +49,9 @@ def main(_):
       lips=crop.lips(clip.frames[:count], landmarks, side, ROOM),
       points=points.astype(np.float32),
       whisper_tiny=standard(speech[: 2 * count]),
-      mfcc=standard(heard[: 4 * count]),
+      mfcc=standard(cepstrum[: 4 * count]),
     )
-    entries.append(dict(name=clip.name, person=clip.person, split=clip.split))
+    entries.append(dict(name=clip.name, person=clip.person, split=entry.split))
   (output / 'index.json').write_text(json.dumps(entries))
   print(f'{output}: {len(entries)} clips')
 

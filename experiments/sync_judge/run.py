@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import cache, sync_windows
+from ifmdm_jax.pipeline import records
+from ifmdm_jax.pipeline.sources import lips as lip_windows
 from ifmdm_jax.training import checkpoints
 
 _WORKDIR = flags.DEFINE_string(
@@ -45,7 +46,7 @@ def read_clips(folder, split, features):
   for entry in entries:
     if entry['split'] == split:
       with np.load(pathlib.Path(folder) / f'{entry["name"]}.npz') as file:
-        crops, _ = sync_windows.centre(file['lips'], file['points'])
+        crops, _ = lip_windows.centre(file['lips'], file['points'])
         found.append((entry['name'], crops, file[features].astype(np.float32)))
   return found
 
@@ -97,17 +98,16 @@ def ranking(judge, clips):
   """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
-  from ifmdm_jax.audio import waveform
   from ifmdm_jax.face import crop
   from ifmdm_jax.face.mesh import FaceMesh
-  from ifmdm_jax.video import read
 
   sampler, mesh, rows = ifm.load(), FaceMesh(1), []
-  known = {clip.name: clip for clip in cache.clips(_CACHE.value)}
+  known = records.clips(_CACHE.value)
+  places = {entry.name: index for index, entry in enumerate(known.entries)}
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
-    sound, rate = waveform.read(known[name].video)
-    picture = next(iter(read.frames(known[name].video)))
-    made = sampler(picture, sound[: round(_SECONDS.value * rate)], rate, seed=0)
+    clip = known[places[name]]
+    voice = clip.waveform[: round(_SECONDS.value * clip.rate)]
+    made = sampler(clip.frames[0], voice, clip.rate, seed=0)
     count = min(len(made), len(crops))
     drawn = crop.lips(made[:count], mesh.track(made[:count]))
     heard = speech[: count * judge.rate]

@@ -28,7 +28,6 @@ from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.generator import Reenacts
-from ifmdm_jax.pipeline.cache import VIDEO
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
@@ -215,7 +214,7 @@ class Folder:
     paths = [
       path
       for path in sorted(folder.glob('*'))
-      if path.stem in names and path.suffix.lower() in VIDEO
+      if path.stem in names and path.suffix.lower() in read.SUFFIXES
     ]
     if not paths:
       raise InputError(f'no video {clip.name}.mp4 in {folder.name}/')

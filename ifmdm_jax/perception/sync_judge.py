@@ -153,7 +153,7 @@ def similarities(params, batch, config):
   beside = jnp.stack([voices[:, s : s + count] for s in range(2 * SHIFTS + 1)], axis=2)
   cosines = jnp.einsum('bnd,bnsd->bns', lips, beside)
   others = jnp.einsum('bnd,cnd->bnc', lips, voices[:, SHIFTS : SHIFTS + count])
-  heard = windows(batch['heard'], count, 1).swapaxes(1, 2)  # [B, N, 31]: that voice exists
+  heard = windows(batch['valid'], count, 1).swapaxes(1, 2)  # [B, N, 31]: that voice exists
   return cosines, others, points, jnp.exp(jnp.minimum(log_scale, 4.0)), heard
 
 
@@ -170,7 +170,7 @@ def cross_entropy(logits, known):
 
 
 def loss(params, batch, rng, *, config, step, frozen):
-  """See `ifmdm_jax.training`; batches are those of `pipeline.sync_windows`."""
+  """See `ifmdm_jax.training`; batches are those of `pipeline.sources.lips`."""
   key_noise, key_drop = jax.random.split(rng)
   features = batch['features']
   noise = config.noise * jax.random.normal(key_noise, features.shape)

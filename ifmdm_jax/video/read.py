@@ -13,6 +13,11 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 
 FPS = 25
+SUFFIXES = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}  # of video files, lower case
+
+
+class MissingStream(InputError):
+  """The file can be read, but holds no pictures, or no sound."""
 
 
 def frames(path, fps=FPS, threads=0) -> Iterator[np.ndarray]:
@@ -156,7 +161,7 @@ def _open(path, kind):
   with container:
     streams = getattr(container.streams, kind)
     if not streams:
-      raise InputError(f'expected a file with {kind}, {path} has none: pass another file')
+      raise MissingStream(f'expected a file with {kind}, {path} has none: pass another file')
     if kind == 'video':
       streams[0].thread_type = 'AUTO'
     yield container, streams[0]

@@ -110,8 +110,8 @@ def talking(path, seconds=3.0, fps=25.0, seed=0, late=0.0, sound=True, **options
   return write(path, frames(opening, times, **options), times, waveform if sound else None, late)
 
 
-class LevelJudge:
-  """Sync by the level of the voice: true of these films, and needs no network."""
+class LevelLag:
+  """Estimates lags by the level of the voice: true of these films, and needs no network."""
 
   def __call__(self, waveform, landmarks):
     level = np.sqrt((waveform[: len(landmarks) * 640].reshape(-1, 640) ** 2).mean(1))

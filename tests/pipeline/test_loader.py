@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from configs import autoencoder, motion
-from ifmdm_jax import testing
 from ifmdm_jax.training import program
 from ifmdm_jax.training.data import share_out
 
@@ -12,9 +11,9 @@ BATCH = 4  # over all processes
 
 
 @pytest.fixture(scope='module', params=[autoencoder, motion], ids=['pairs', 'motion'])
-def config(request, tmp_path_factory):
+def config(request, drawn_set):
   config = request.param.get_config('tiny')
-  config.data.cache = str(testing.write_cache(tmp_path_factory.mktemp('cache'), side=16))
+  config.data.cache = str(drawn_set)
   return config
 
 

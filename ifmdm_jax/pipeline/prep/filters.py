@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from ifmdm_jax.face import points
+from ifmdm_jax.clip import FPS
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import LEFT_CHEEK, NOSE_TIP, RIGHT_CHEEK, height, mouth_opening
 
-SAMPLE_RATE, FPS = 16_000, 25
-CHEEKS = (points.LEFT_CHEEK, points.RIGHT_CHEEK)
+CHEEKS = (LEFT_CHEEK, RIGHT_CHEEK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +24,28 @@ class Limits:
   talking: float = 0.006  # deviation of the mouth opening
   sync: float = 0.3  # r of the opening with the one predicted from the voice, at the best shift
 
+  @classmethod
+  def parse(cls, texts):
+    """Reads a list of 'NAME=NUMBER', each of which moves one limit.
+
+    Raises:
+      InputError: no such limit, or no number.
+    """
+    known, moved = [field.name for field in dataclasses.fields(cls)], {}
+    for text in texts:
+      name, _, number = text.partition('=')
+      try:
+        moved[name] = float(number)
+      except ValueError:
+        moved[name] = None
+      if name not in known or moved[name] is None:
+        raise InputError(f'--limit {text}: expected NAME=NUMBER, NAME of {", ".join(known)}')
+    return cls(**moved)
+
 
 def turned_away(landmarks, least=0.15):
   """Share of frames in which one cheek is nearly hidden behind the nose."""
-  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [points.NOSE_TIP]], axis=-1)
+  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE_TIP]], axis=-1)
   return float((sides.min(1) / sides.sum(1) < least).mean())
 
 
@@ -43,14 +62,14 @@ def loudness(waveform):
 
 def talking(landmarks):
   """Deviation of the mouth opening over the track."""
-  return float(points.mouth_opening(landmarks).std())
+  return float(mouth_opening(landmarks).std())
 
 
 def picture_measures(track, fractions):
   """{name: number} of what is seen: `track` in source pixels, `fractions` of the square."""
   return dict(
     seconds=len(track.landmarks) / FPS,
-    face=points.height(track.landmarks),
+    face=height(track.landmarks),
     sharpness=float(np.median(track.sharpness)),
     profile=turned_away(track.landmarks),
     outside=outside(fractions),

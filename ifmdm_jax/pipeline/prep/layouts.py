@@ -1,12 +1,13 @@
 """Which person and which split a file belongs to, by where the public sets put their files."""
 
+import csv
 import dataclasses
 import pathlib
 import re
 import zlib
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import cache
+from ifmdm_jax.video import read
 
 # The person, as the first group, of a path relative to the folder of the set.
 PERSON = {
@@ -20,13 +21,14 @@ LAYOUTS = ('folder', *PERSON)
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A file that may hold talking people."""
+  """A file that may hold people."""
 
   path: str  # where it is
   name: str  # relative to the folder of the set
   person: str
   split: str
-  licence: str = ''
+  licence: str = ''  # or provenance, as the manifest says
+  kind: str = 'film'  # 'clip': ready, not to be cut; 'still': a picture
 
   @property
   def key(self):
@@ -50,11 +52,25 @@ def held_out(person):
   return zlib.crc32(person.encode()) % 20 == 0
 
 
-def find(root, layout='folder'):
-  """The videos under `root` at any depth, in order of their names.
+def read_manifest(root):
+  """Returns {file relative to root: row} of MANIFEST.csv, or {} where there is none."""
+  path = pathlib.Path(root) / 'MANIFEST.csv'
+  if not path.exists():
+    return {}
+  with open(path, newline='') as file:
+    return {row['file']: row for row in csv.DictReader(file)}
+
+
+def find(root, layout='folder', ready=False):
+  """Lists the videos under `root` at any depth, then stills/*.jpg, in order of their names.
 
   MANIFEST.csv (columns file, identity, split, licence_or_provenance; all but the first optional)
   overrules what the path says.
+
+  Args:
+    root: folder.
+    layout: of LAYOUTS.
+    ready: whether the videos are clips that are not to be cut.
 
   Raises:
     InputError: no such folder, no such layout, or no video in it.
@@ -62,24 +78,28 @@ def find(root, layout='folder'):
   root = pathlib.Path(root).resolve()
   if layout not in LAYOUTS:
     raise InputError(f'--layout is {layout!r}, expected one of {", ".join(LAYOUTS)}')
-  paths = sorted(p for p in root.rglob('*') if p.suffix.lower() in cache.VIDEO and p.is_file())
-  if not paths:
+  videos = sorted(p for p in root.rglob('*') if p.suffix.lower() in read.SUFFIXES and p.is_file())
+  if not videos:
     raise InputError(
       f'{root} should hold talking-head videos, found none: pass --source a folder '
       f'with files like clip.mp4'
     )
-  manifest, found = cache.read_manifest(root), []
-  for path in paths:
+  manifest = read_manifest(root)
+
+  def source(path, kind):
     name = path.relative_to(root).as_posix()
     row = manifest.get(name, {})
-    person = row.get('identity') or person_of(name, layout)
-    found.append(
-      Source(
-        path=str(path),
-        name=name,
-        person=person,
-        split=row.get('split') or ('val' if held_out(person) else 'train'),
-        licence=row.get('licence_or_provenance', ''),
-      )
+    person = row.get('identity') or (path.name if kind == 'still' else person_of(name, layout))
+    return Source(
+      path=str(path),
+      name=name,
+      person=person,
+      split=row.get('split') or ('val' if held_out(person) else 'train'),
+      licence=row.get('licence_or_provenance', ''),
+      kind=kind,
     )
-  return found
+
+  stills = sorted((root / 'stills').glob('*.jpg'))
+  return [source(p, 'clip' if ready else 'film') for p in videos] + [
+    source(p, 'still') for p in stills
+  ]

@@ -8,10 +8,10 @@ import json
 import os
 import pathlib
 
+from ifmdm_jax.clip import FPS
 from ifmdm_jax.pipeline.prep import filters
 
-FPS = 25
-SHOWN = 60  # pictures of kept tracks; and of dropped ones per reason a fifth of that
+PICTURES = 60  # pictures of kept tracks; and of dropped ones per reason a fifth of that
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em;
@@ -28,14 +28,16 @@ td, th { padding: 3px 12px 3px 0; text-align: left } td.n { text-align: right }
 def write(output, results, settings):
   """Writes both files from the results of all films; returns the numbers."""
   output, results = pathlib.Path(output), sorted(results, key=lambda r: r['source'])
-  kept = [
+  everything = [
     {**entry, **{k: r[k] for k in ('person', 'split', 'licence')}, 'folder': f'videos/{r["key"]}'}
     for r in results
     for entry in r['kept']
   ]
+  kept = [entry for entry in everything if entry['stop'] - entry['start'] > 1]
   dropped = [entry for r in results for entry in r['dropped']]
   summary = dict(
-    films=len(results),
+    films=sum(r.get('kind') != 'still' for r in results),
+    stills=len(everything) - len(kept),
     hours_of_films=round(sum(r.get('seconds', 0) for r in results) / 3600, 4),
     hours_kept=round(sum(e['stop'] - e['start'] for e in kept) / FPS / 3600, 4),
     tracks_kept=len(kept),
@@ -69,6 +71,7 @@ def _page(output, results, body):
       ('hours of films', _clock(summary['hours_of_films'])),
       ('hours kept', _clock(summary['hours_kept'])),
       ('tracks kept', summary['tracks_kept']),
+      ('stills kept', summary['stills']),
       ('people to train on', summary['people']['train']),
       ('people held out', summary['people']['val']),
     )
@@ -85,12 +88,12 @@ def _page(output, results, body):
     + (f'<table>{reasons}</table>' if reasons else '<p>None was.</p>'),
     '<h2>What was measured</h2><p class=note>Kept in blue, dropped in orange; the line is the '
     'limit. Move the limits with --limit.</p>' + _histograms(body),
-    f'<h2>Kept</h2><p class=note>{min(SHOWN, len(kept))} of {len(kept)}</p>',
-    ''.join(_figure(folders, e, _caption(e)) for e in _spread(kept, SHOWN)),
+    f'<h2>Kept</h2><p class=note>{min(PICTURES, len(kept))} of {len(kept)}</p>',
+    ''.join(_figure(folders, e, _caption(e)) for e in _spread(kept, PICTURES)),
   ]
   for reason in summary['dropped']:
     entries = [e for e in dropped if e['reason'] == reason]
-    some = _spread(entries, SHOWN // 5)
+    some = _spread(entries, PICTURES // 5)
     parts.append(f'<h2>Dropped: {html.escape(reason)}</h2>')
     parts.append(f'<p class=note>{len(some)} of {len(entries)}</p>')
     parts.append(''.join(_figure(folders, e, _why(e)) for e in some))
@@ -132,7 +135,7 @@ def _figure(folders, entry, caption):
 
 
 def _histograms(body):
-  import matplotlib
+  import matplotlib  # a second, and of the extra `train`
 
   matplotlib.use('Agg')
   from matplotlib import pyplot

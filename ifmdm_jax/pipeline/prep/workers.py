@@ -3,26 +3,27 @@
 import concurrent.futures
 import multiprocessing
 import os
-import pathlib
+import signal
 import threading
-import traceback
 
-from ifmdm_jax.pipeline.prep import process
+import cv2
+
+from ifmdm_jax.pipeline.prep import process, results
 
 
-def run(sources, output, settings, make_sync, workers):
+def run(sources, output, settings, make_lag, workers):
   """Yields the result of every film, as they finish.
 
   Args:
     sources: list of `layouts.Source`.
     output, settings: see `process.process`.
-    make_sync: a function that can be pickled, called once in every process; returns `sync`.
+    make_lag: a function that can be pickled, called once in every process; returns
+      `estimate_lag`.
     workers: processes; they start when there is something to do.
   """
   waiting = []
   for source in sources:
-    folder = pathlib.Path(output) / 'videos' / source.key
-    known = process.finished(folder, source, settings)
+    known = results.finished(output, source, settings)
     if known:
       yield known
     else:
@@ -33,7 +34,7 @@ def run(sources, output, settings, make_sync, workers):
     if stop.is_set():
       return None
     if not hasattr(local, 'worker'):
-      local.worker = Worker(output, settings, make_sync)
+      local.worker = Worker(output, settings, make_lag)
       crew.append(local.worker)
     return local.worker(source)
 
@@ -54,12 +55,12 @@ class Worker:
   A film that kills the process, as a broken decoder does, is reported; the next gets a new one.
   """
 
-  def __init__(self, output, settings, make_sync):
-    self.output, self.settings, self.make_sync = output, settings, make_sync
+  def __init__(self, output, settings, make_lag):
+    self.output, self.settings, self.make_lag = output, settings, make_lag
     self.process, self.closed = None, False
 
   def __call__(self, source):
-    """What `process.process` returns; None: `close` was called meanwhile."""
+    """Returns what `process.process` does; None: `close` was called meanwhile."""
     if self.process is None:
       self._start()
     try:
@@ -70,17 +71,17 @@ class Worker:
         return None
       self.process.join()
       status, self.process = self.process.exitcode, None
-      return process.failed(
-        source, self.output, self.settings, 'crashed', status, 'is the status of its process'
+      return results.failed(
+        self.output, source, self.settings, 'crashed', status, 'is the status of its process'
       )
 
   def _start(self):
-    context = multiprocessing.get_context('spawn')
-    self.pipe, theirs = context.Pipe()
-    task = (theirs, self.output, self.settings, self.make_sync)
+    context = multiprocessing.get_context('spawn')  # on all platforms: a fork copies XLA's threads
+    self.pipe, remote = context.Pipe()
+    task = (remote, self.output, self.settings, self.make_lag)
     self.process = context.Process(target=_serve, args=task, daemon=True)
     self.process.start()
-    theirs.close()
+    remote.close()
 
   def close(self):
     self.closed, child = True, self.process
@@ -89,29 +90,14 @@ class Worker:
       child.join()
 
 
-def _serve(pipe, output, settings, make_sync):
-  import signal
-
-  import cv2
-
+def _serve(pipe, output, settings, make_lag):
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
   cv2.setNumThreads(1)
   os.environ.setdefault('OMP_NUM_THREADS', '1')
-  sync = make_sync()
+  estimate_lag = make_lag()
   while True:
     try:
       source = pipe.recv()
     except EOFError:
       return
-    pipe.send(guarded(source, output, settings, sync))
-
-
-def guarded(source, output, settings, sync):
-  """`process.process`, where whatever goes wrong becomes a line of the report."""
-  try:
-    return process.process(source, output, settings, sync)
-  except Exception as error:
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    detail = f'{type(error).__name__}: {error} ({os.path.basename(where.filename)}:{where.lineno})'
-    size = os.path.getsize(source.path)
-    return process.failed(source, output, settings, 'failed', size, f'bytes; {detail}')
+    pipe.send(process.guarded(source, output, settings, estimate_lag))

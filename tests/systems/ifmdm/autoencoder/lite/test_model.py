@@ -7,10 +7,10 @@ import pytest
 
 from configs import autoencoder as configs
 from ifmdm_jax import sample, testing
-from ifmdm_jax.face import points
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.mesh import FaceMesh
-from ifmdm_jax.pipeline import pairs
+from ifmdm_jax.face.points import LOWER_LIP_INNER, MIRROR, UPPER_LIP_INNER
+from ifmdm_jax.pipeline.sources import pairs
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, model
 from ifmdm_jax.video import image
 
@@ -72,27 +72,27 @@ def test_a_portrait_is_read_as_the_landmark_tracker_reads_it(tiny):
   ours = model.find_landmarks(params, square[None])[0]
   mesh = FaceMesh()
   theirs, mirrored = (mesh.track([p])[0] / len(square) for p in (square, square[:, ::-1]))
-  theirs = (theirs + mirrored[points.MIRROR] * [-1, 1] + [1, 0]) / 2
+  theirs = (theirs + mirrored[MIRROR] * [-1, 1] + [1, 0]) / 2
   face = np.linalg.norm(theirs[10] - theirs[152])
   # The sampler looks at a smaller copy; three quarters of a pixel of a face of 256.
   assert np.abs(ours - theirs).mean() < 0.003 * face
 
 
 def test_the_inner_mouth_is_between_the_lips():
-  landmarks = np.zeros((1, 468, 2), np.float32)
+  points = np.zeros((1, 468, 2), np.float32)
   across = np.linspace(0.4, 0.6, 11)
   open_by = 0.04 * np.sin(np.linspace(0, np.pi, 11))
-  landmarks[0, points.UPPER_LIP_INNER] = np.stack([across, 0.6 - open_by], 1)
-  landmarks[0, points.LOWER_LIP_INNER] = np.stack([across, 0.6 + open_by], 1)
-  mouth = np.asarray(geometry.inner_mouth(landmarks, 100))[0, :, :, 0]
+  points[0, UPPER_LIP_INNER] = np.stack([across, 0.6 - open_by], 1)
+  points[0, LOWER_LIP_INNER] = np.stack([across, 0.6 + open_by], 1)
+  mouth = np.asarray(geometry.inner_mouth(points, 100))[0, :, :, 0]
   assert mouth[60, 50] == 1.0 and mouth[60, 30] == mouth[50, 50] == 0.0
-  closed = landmarks.copy()
-  closed[0, points.LOWER_LIP_INNER] = closed[0, points.UPPER_LIP_INNER]
+  closed = points.copy()
+  closed[0, LOWER_LIP_INNER] = closed[0, UPPER_LIP_INNER]
   assert geometry.inner_mouth(closed, 100).max() == 0.0
   # A mouth opened by the lower lip alone: nothing of it is in the source, nothing hangs elsewhere.
-  _, unseen, flow = geometry.anchored_mouth(closed, landmarks, 100)
+  _, unseen, flow = geometry.anchored_mouth(closed, points, 100)
   assert unseen[0, 60, 50, 0] == 1.0 and np.abs(flow).max() < 1e-6
-  _, unseen, _ = geometry.anchored_mouth(landmarks, landmarks, 100)
+  _, unseen, _ = geometry.anchored_mouth(points, points, 100)
   assert unseen[0, 58, 50, 0] == 0.0
 
 
@@ -101,11 +101,11 @@ def test_lips_that_would_pass_each_other_meet():
   ajar[:, 10], ajar[:, 152] = (0.5, 0.2), (0.5, 0.8)  # upright
 
   def with_gap(gap):
-    landmarks = ajar.copy()
+    points = ajar.copy()
     for lip, side in ((geometry.UPPER_PAIRS, -1), (geometry.LOWER_PAIRS, 1)):
-      landmarks[:, lip[0], 1] = 0.6 + side * gap / 2
-      landmarks[:, lip[1], 1] = 0.6 + side * (gap / 2 + 0.03)
-    return landmarks
+      points[:, lip[0], 1] = 0.6 + side * gap / 2
+      points[:, lip[1], 1] = 0.6 + side * (gap / 2 + 0.03)
+    return points
 
   same = lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6)
   same(geometry.uncrossed(with_gap(0.0), with_gap(-0.02)), with_gap(0.0))

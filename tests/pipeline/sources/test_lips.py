@@ -5,7 +5,7 @@ import pytest
 
 from configs import sync_judge as configs
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import sync_windows
+from ifmdm_jax.pipeline.sources import lips
 
 
 @pytest.fixture(scope='module')
@@ -28,7 +28,7 @@ def config(tmp_path_factory):
 
 
 def batch(config, **kwargs):
-  return next(sync_windows.make_loader(config, **{**dict(batch=3, seed=0, split='val'), **kwargs}))
+  return next(lips.make_loader(config, **{**dict(batch=3, seed=0, split='val'), **kwargs}))
 
 
 def test_voice_begins_fifteen_frames_before_the_lips(config):
@@ -36,16 +36,16 @@ def test_voice_begins_fifteen_frames_before_the_lips(config):
   assert found['lips'].shape == (3, 28, 48, 48) and found['features'].shape == (3, 116, 3)
   first = found['lips'][:, 0, 0, 0].astype(int)
   for row, start in zip(found['features'], first):
-    times, heard = row[::2, 0], np.arange(start - 15, start + 43)
-    inside = (heard >= 0) & (heard < 34)
-    np.testing.assert_array_equal(times[inside], heard[inside])
+    times, frames = row[::2, 0], np.arange(start - 15, start + 43)
+    inside = (frames >= 0) & (frames < 34)
+    np.testing.assert_array_equal(times[inside], frames[inside])
     assert not times[~inside].any()
 
 
-def test_heard_tells_which_windows_of_voice_the_clip_holds(config):
+def test_valid_tells_which_windows_of_voice_the_clip_holds(config):
   found = batch(config)
   first = found['lips'][:, 0, 0, 0].astype(int)
-  for row, start in zip(found['heard'], first):
+  for row, start in zip(found['valid'], first):
     begins = start - 15 + np.arange(54)
     np.testing.assert_array_equal(row, (begins >= 0) & (begins + 5 <= 34))
 
@@ -54,7 +54,7 @@ def test_points_are_those_of_the_middle_frame(config):
   found = batch(config)
   middle = found['lips'][:, 2:-2, 0, 0].astype(float)
   edge = 6  # pixels cut from the stored crop
-  np.testing.assert_allclose(found['points'][..., 0] * sync_windows.POINT_UNIT + edge, middle)
+  np.testing.assert_allclose(found['points'][..., 0] * lips.POINT_UNIT + edge, middle)
 
 
 def test_training_moves_pictures_and_validation_does_not(config):
@@ -68,10 +68,10 @@ def test_training_moves_pictures_and_validation_does_not(config):
 def test_mirrored_points_keep_their_names():
   """The left corner of the mouth becomes the right one."""
   points = np.random.default_rng(0).uniform(0, 47, (2, 40, 2))
-  flipped = sync_windows.mirror(points)
+  flipped = lips.mirror(points)
   np.testing.assert_allclose(flipped[:, 0, 0], 47 - points[:, 10, 0])  # corners of the outer ring
   np.testing.assert_allclose(flipped[:, 5], points[:, 5] * (-1, 1) + (47, 0))  # below the middle
-  np.testing.assert_allclose(sync_windows.mirror(flipped), points)
+  np.testing.assert_allclose(lips.mirror(flipped), points)
 
 
 def test_a_missing_folder_is_told_with_the_command_that_makes_it(config, tmp_path):

@@ -5,14 +5,13 @@ import pytest
 from configs import autoencoder as configs
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.pipeline import pairs
+from ifmdm_jax.pipeline.sources import pairs
 
 
 @pytest.fixture(scope='module')
-def config(tmp_path_factory):
+def config(drawn_set):
   config = configs.get_config('tiny').data
-  config.cache = str(testing.write_cache(tmp_path_factory.mktemp('pairs') / 'cache'))
+  config.cache = str(drawn_set)
   return config
 
 
@@ -71,19 +70,11 @@ def test_a_mirrored_face_still_has_its_left_eye_on_the_left(config, monkeypatch)
 
 @pytest.fixture(scope='module')
 def matted(tmp_path_factory):
-  """Drawn faces in front of noise, with mattes of the left half."""
-  folder = testing.write_cache(tmp_path_factory.mktemp('matted') / 'cache')
+  """Frames of noise, with mattes of the left half."""
   left = np.zeros((256, 256), np.uint8)
   left[:, :128] = 255
-  for clip in (folder / 'clips').iterdir():
-    frames = np.load(clip / 'frames.npy')
-    noise = np.random.default_rng(0).integers(0, 255, frames.shape, np.uint8)
-    np.save(clip / 'frames.npy', noise)
-    encoder = codec.Encoder(open(clip / 'matte.frames', 'wb'))
-    for _ in frames:
-      encoder.add(left)
-    encoder.close()
-  return folder
+  folder = tmp_path_factory.mktemp('matted') / 'cache'
+  return testing.write_cache(folder, people=2, num_frames=10, matte=left, noise=True)
 
 
 def test_source_and_targets_lose_the_same_background_and_keep_the_person(matted):
@@ -98,16 +89,6 @@ def test_source_and_targets_lose_the_same_background_and_keep_the_person(matted)
     np.testing.assert_array_equal(was[:, :32], now[:, :32])  # the person
     # 3 taps of sigma 0.44 leave 0.877 of the deviation of noise along each axis.
     assert abs(now[:, 33:].std() / was[:, 33:].std() - 0.877**2) < 0.03
-
-
-def test_blur_is_the_published_one_at_512_pixels():
-  dot = np.zeros((512, 512, 3), np.uint8)
-  dot[200:203, 300:303] = 255
-  got = pairs.blur_background(dot, np.zeros((256, 256), np.uint8)).astype(float)
-  taps = np.exp(-0.5 * (np.arange(-10, 11) / 3.5) ** 2)
-  line = np.convolve(np.repeat([0.0, 1.0, 0.0], [20, 3, 20]), taps / taps.sum(), 'same')
-  wanted = 255 * np.outer(line, line)
-  np.testing.assert_allclose(got[180:223, 280:323, 0], wanted, atol=1.0)  # whole grey levels
 
 
 def test_without_blur_nothing_changes_and_no_mattes_are_needed(config):

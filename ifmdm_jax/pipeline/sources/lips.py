@@ -57,7 +57,7 @@ class Clips(grain.sources.RandomAccessDataSource):
 
   def draw(self, item, rng):
     """lips uint8 [T, 48, 48], points [T - 4, 80] of the middle frames, features of T + 30 frames
-    from 15 frames before, heard [T - 4 + 30]: which windows of voice the clip holds."""
+    from 15 frames before, valid [T - 4 + 30]: which windows of voice the clip holds."""
     clip = self.clips[item]
     count, total = self.frames, len(clip['lips'])
     start = int(rng.integers(total - count + 1))
@@ -69,9 +69,9 @@ class Clips(grain.sources.RandomAccessDataSource):
     before, after = max(0, -begin), max(0, end - total)
     features = np.pad(inside, ((before * rate, after * rate), (0, 0)))
     first = begin + np.arange(count - FRAMES + 1 + 2 * SHIFTS)  # frame where a window begins
-    heard = ((first >= 0) & (first + FRAMES <= total)).astype(np.float32)
+    valid = ((first >= 0) & (first + FRAMES <= total)).astype(np.float32)
     middle = points[FRAMES // 2 : count - FRAMES // 2].reshape(count - FRAMES + 1, -1)
-    return dict(lips=lips, points=np.float32(middle / POINT_UNIT), features=features, heard=heard)
+    return dict(lips=lips, points=np.float32(middle / POINT_UNIT), features=features, valid=valid)
 
   def augment(self, lips, points, rng):
     """The same small move, light and blur for all frames of a window."""

@@ -5,16 +5,14 @@ picture moved as a whole, and another person's expression borrowed through the l
 which there is no picture (`seen` = 0), only the flow that should arise.
 """
 
-import pathlib
-import re
-
 import cv2
 import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face.points import MIRROR, mouth_opening
-from ifmdm_jax.pipeline import cache, loader
+from ifmdm_jax.face.points import MIRROR, eye_distance, mouth_opening
+from ifmdm_jax.pipeline import loader, records
+from ifmdm_jax.pipeline.blur import blur_background
 
 AUGMENT = dict(scale=0.12, turn=0.12, shift=0.05, gain=0.1, offset=10.0)
 STILL_MOTION = dict(scale=0.06, turn=0.12, shift=0.04)
@@ -55,18 +53,9 @@ def recolour(rng, gain, offset, **_):
   return np.clip(levels, 0, 255).astype(np.uint8)
 
 
-def blur_background(picture, matte):
-  """Background out of focus: uint8 [R, R, 3], matte [S, S] of any S, over 127 where a person is.
-
-  The published one: a Gaussian of 3.5 pixels at 512, 21 taps, the edge mirrored; no soft border.
-  """
-  side = picture.shape[0]
-  taps = 2 * round(10 * side / 512) + 1
-  blurred = cv2.GaussianBlur(
-    picture, (taps, taps), 3.5 * side / 512, borderType=cv2.BORDER_REFLECT_101
-  )
-  person = cv2.resize(matte, (side, side), interpolation=cv2.INTER_NEAREST) > 127
-  return np.where(person[..., None], picture, blurred)
+def fractions(clip):
+  """Returns the landmarks of a clip as fractions of the side, float32 [T, 468, 2]."""
+  return clip.landmarks / np.float32(clip.frames.side)
 
 
 class Pairs(grain.sources.RandomAccessDataSource):
@@ -84,49 +73,41 @@ class Pairs(grain.sources.RandomAccessDataSource):
     size=None,
     blur=0.0,
   ):
-    """`gap`: frames that targets are at most away from their source, 0: the whole clip; `size`:
-    side that pictures out of records are brought to; `blur`: share of examples whose background is
-    blurred in source and targets alike, in training and validation; 1 is the published training."""
-    self.clips = [c for c in cache.clips(folder, split, size) if re.search(licence, c.licence)]
-    if cache.is_records(folder):
-      lengths = self._open_records()
-    else:
-      landmarks = [c.landmarks for c in self.clips]
-      whole = [i for i, track in enumerate(landmarks) if np.isfinite(track).all()]
-      self.clips = [self.clips[i] for i in whole]
-      self.landmarks = [landmarks[i] for i in whole]
-      self.frames = [c.frames for c in self.clips]
-      self.openings = [mouth_opening(track) for track in self.landmarks]
-      lengths = [len(track) for track in self.landmarks]
-    self.stills = cache.stills(folder, split, licence)
-    self.targets, self.augment, self.gap, self.size = targets, augment, gap, size
-    self.blur, self.still_mattes = blur, cache.read_mattes(pathlib.Path(folder) / 'stills')
-    if blur and not (all(c.matted for c in self.clips) and (self.still_mattes or not self.stills)):
+    """Opens the clips and stills of a set.
+
+    Args:
+      folder: of the set.
+      split: 'train' or 'val'.
+      targets: K, pictures per source.
+      stills: share of examples made of stills, where there are some.
+      augment: whether place, size and colours are varied.
+      licence: pattern that has to be found in the licence or provenance.
+      gap: frames that targets are at most away from their source; 0: the whole clip.
+      size: side that pictures are brought to, pixels; None: as stored.
+      blur: share of examples whose background is blurred in source and targets alike, in training
+        and validation; 1 is the published training.
+
+    Raises:
+      InputError: there is no such set, or backgrounds are to be blurred without mattes.
+    """
+    which = dict(split=split, size=size, licence=licence, sound=False)
+    self.clips = records.clips(folder, **which)
+    self.stills = records.clips(folder, stills=True, **which)
+    self.targets, self.augment, self.gap, self.blur = targets, augment, gap, blur
+    if blur and not all(e.matte for e in (*self.clips.entries, *self.stills.entries)):
       raise InputError(
         f'expected mattes in {folder} since data.blur is {blur}: make them with python -m '
         f'ifmdm_jax.prepare --source FILMS --output {folder} --matte'
       )
     # Long clips count more, but less than their length: people matter more than minutes.
-    weights = np.sqrt(lengths)
+    weights = np.sqrt([e.count for e in self.clips.entries])
     slots = 1000
     counts = np.ceil(slots * weights / weights.sum()).astype(int)
     self.items = [('clip', i) for i, n in enumerate(counts) for _ in range(n)]
-    if self.stills and stills:
-      chosen = self.stills[2]
+    if len(self.stills) and stills:
       wanted = int(len(self.items) * stills / (1 - stills))
-      copies = -(-len(chosen) // wanted)  # whole rounds of all stills
-      self.items = self.items * copies + [('still', i) for i in chosen]
-
-  def _open_records(self):
-    """The same attributes, read when asked for: a set of records may be larger than the memory."""
-    from ifmdm_jax.pipeline.records import Lazy  # plain arrays need no tensorflow-datasets
-
-    count = len(self.clips)
-    landmarks = lambda i: self.clips[i].landmarks
-    self.landmarks = Lazy(landmarks, count)
-    self.frames = Lazy(lambda i: self.clips[i].frames, count)
-    self.openings = Lazy(lambda i: mouth_opening(landmarks(i)), count)
-    return [len(clip) for clip in self.clips]
+      copies = -(-len(self.stills) // wanted)  # whole rounds of all stills
+      self.items = self.items * copies + [('still', i) for i in range(len(self.stills))]
 
   def __len__(self):
     return len(self.items)
@@ -149,8 +130,9 @@ class Pairs(grain.sources.RandomAccessDataSource):
     )
 
   def _clip(self, index, rng, blur):
-    landmarks = self.landmarks[index]
-    count = len(landmarks)
+    clip = self.clips[index]
+    points = fractions(clip)
+    count = len(points)
     chosen = rng.integers(count, size=1 + self.targets)
     first, stop = 0, count
     if self.gap:
@@ -158,22 +140,20 @@ class Pairs(grain.sources.RandomAccessDataSource):
       chosen[1:] = rng.integers(first, stop, size=self.targets)
     # Half of the examples: one target as far as possible from the source in mouth opening.
     if rng.random() < 0.5:
-      opening = self.openings[index]
+      opening = mouth_opening(points)
       some = rng.integers(first, stop, size=16)
       chosen[1] = some[np.argmax(np.abs(opening[some] - opening[chosen[0]]))]
-    pictures = np.asarray(self.frames[index][chosen])
+    pictures = np.asarray(clip.frames[chosen])
     if blur:
-      mattes = self.clips[index].mattes[chosen][..., 0]
+      mattes = clip.mattes[chosen][..., 0]
       pictures = np.stack([blur_background(p, m) for p, m in zip(pictures, mattes)])
-    return pictures, landmarks[chosen], np.ones(self.targets, np.float32)
+    return pictures, points[chosen], np.ones(self.targets, np.float32)
 
   def _still(self, index, rng, blur):
-    frames, landmarks, _ = self.stills
-    picture, points = frames[index], landmarks[index]
-    if self.size and self.size != picture.shape[0]:
-      picture = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+    still = self.stills[index]
+    picture, points = still.frames[0], fractions(still)[0]
     if blur:
-      picture = blur_background(picture, self.still_mattes[index][..., 0])
+      picture = blur_background(picture, still.mattes[0][..., 0])
     seen = (np.arange(self.targets) < self.targets // 2).astype(np.float32)
     pictures, tracks = [picture], [points]
     for target in range(self.targets):
@@ -187,14 +167,13 @@ class Pairs(grain.sources.RandomAccessDataSource):
     return np.stack(pictures), np.stack(tracks).astype(np.float32), seen
 
   def _borrowed(self, points, rng):
-    """What another face's landmarks did between two moments, in this face's size."""
-    index = rng.integers(len(self.landmarks))
-    track, opening = self.landmarks[index], self.openings[index]
+    """Returns what another face's landmarks did between two moments, in this face's size."""
+    track = fractions(self.clips[rng.integers(len(self.clips))])
+    opening = mouth_opening(track)
     some = rng.integers(len(track), size=12)
     start = some[np.argmin(np.abs(opening[some] - mouth_opening(points)))]
-    size = lambda p: np.linalg.norm(p[33] - p[263])
     end = rng.choice(some)
-    return (track[end] - track[start]) * (size(points) / size(track[start]))
+    return (track[end] - track[start]) * (eye_distance(points) / eye_distance(track[start]))
 
   def _augment(self, pictures, points, rng):
     matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
@@ -208,8 +187,8 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """Endless batches; see `Pairs.draw` for the keys and `loader.endless` for whose rows they are.
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
-  fractions of the side, seen float32 [B, K]. `config.cache` is a folder of plain arrays or of
-  records; optional `config.gap`, `config.size` and `config.blur`: see `Pairs`.
+  fractions of the side, seen float32 [B, K]. `config.cache` is the folder of a set; optional
+  `config.gap`, `config.size` and `config.blur`: see `Pairs`.
   """
   train = split == 'train'
   licence = config.get('licence', '') if train else ''

@@ -1,0 +1,129 @@
+"""Motion codes of a set, with the speech features of the same frames, for stage 2.
+
+output/motion/                     python -m ifmdm_jax.prepare --output output --codes
+  records/motion_codes/1.0.0/        of every clip with a voice, without pixels
+  index.json                         one entry per record, in their order
+  statistics.npz                     means and deviations over the training clips
+"""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import jax
+import numpy as np
+
+from ifmdm_jax.face.points import MIRROR, smooth
+from ifmdm_jax.pipeline import landmark_code, records, statistics
+from ifmdm_jax.pipeline import write as writing
+
+STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
+
+
+@dataclasses.dataclass(frozen=True)
+class CodedClip:
+  """One clip as stage 2 sees it.
+
+  Attributes:
+    codes: of every frame, float32 [T, M].
+    mirrored: of the frames' mirror images, float32 [T, M].
+    features: of the speech, float32 [2T, A].
+  """
+
+  codes: np.ndarray
+  mirrored: np.ndarray
+  features: np.ndarray
+
+
+def write(output, read_codes, encode_audio, window=65):
+  """Writes codes and features of all clips with a voice, and their statistics.
+
+  Args:
+    output: folder of a set.
+    read_codes: (clip, count) -> codes of its first frames and of their mirror images, [count, M]
+      each: `of_landmarks()` or `of_frames(autoencoder)`.
+    encode_audio: clip -> speech features [2T, A], or None.
+    window: frames that stage 2 sees at once, for the statistics.
+
+  Returns:
+    How many clips there are.
+  """
+
+  def make(entry, clip):
+    features = encode_audio(clip)
+    if features is None:
+      return None  # silent clips teach stage 1 only
+    count = min(entry.count, len(features) // 2)
+    codes, mirrored = read_codes(clip, count)
+    arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
+    return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
+
+  folder = pathlib.Path(output) / 'motion'
+  entries = writing.write_arrays('MotionCodes', folder, records.clips(output), make)
+  tracks = read(output, 'train')
+  some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
+  found = statistics.set_statistics([t.codes for t in some], [t.features for t in some], window)
+  np.savez(folder / 'statistics.npz', **found)
+  return len(entries)
+
+
+def of_frames(autoencoder, batch=64):
+  """Returns what reads the codes of a trained stage 1.
+
+  Args:
+    autoencoder: (module, config, params); `module.motion(params, frames, config)`.
+    batch: frames at once.
+  """
+  module, config, params = autoencoder
+  encode = jax.jit(lambda frames: module.motion(params, frames, config))
+
+  def codes_of(frames):
+    padded = np.pad(frames, ((0, -len(frames) % batch), (0, 0), (0, 0), (0, 0)), mode='edge')
+    codes = [np.asarray(encode(padded[i : i + batch])) for i in range(0, len(padded), batch)]
+    return np.concatenate(codes)[: len(frames)]
+
+  def read_codes(clip, count):
+    frames = np.asarray(clip.frames[:count])
+    return codes_of(frames), codes_of(frames[:, :, ::-1])
+
+  return read_codes
+
+
+def of_landmarks():
+  """Returns what reads the codes that are linear in a clip's landmarks, smoothed over time."""
+  code = landmark_code.load()
+
+  def read_codes(clip, count):
+    points = smooth(clip.landmarks / np.float32(clip.frames.side))[:count]
+    mirrored = points[:, MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
+    return code(points), code(mirrored)
+
+  return read_codes
+
+
+def read(output, split, licence=''):
+  """Returns the clips of a split as `records.Records` of `CodedClip`.
+
+  Args:
+    output: folder of the set.
+    split: 'train' or 'val'.
+    licence: pattern that has to be found in a clip's licence or provenance.
+
+  Raises:
+    InputError: there are no codes.
+  """
+  folder = pathlib.Path(output) / 'motion'
+  entries = records.read_index(folder, f'--output {output} --codes, or --autoencoder RUN')
+  chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
+  return records.Records(folder, chosen, _coded)
+
+
+def _coded(entry, record):
+  about = json.loads(record['about'])
+  array = lambda name, width: np.frombuffer(record[name], np.float32).reshape(-1, width)
+  return CodedClip(
+    codes=array('codes', about['motion_dim']),
+    mirrored=array('mirrored', about['motion_dim']),
+    features=array('features', about['width']),
+  )

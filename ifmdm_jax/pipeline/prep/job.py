@@ -1,0 +1,115 @@
+"""What films, ready clips and stills have in common while they are worked on."""
+
+import os
+
+import av
+import numpy as np
+
+from ifmdm_jax.clip import FPS
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import frames as codec
+from ifmdm_jax.video import read
+
+
+class Job:
+  """One source on its way into a folder; subclasses say how in `run`.
+
+  Attributes:
+    kept, dropped: what result.json says of each track.
+    damage: why the file ends early; '': it does not.
+    seconds: of the file.
+    offset: frames by which the voice of the whole file is late; None: not known.
+  """
+
+  def __init__(self, source, folder, settings, estimate_lag):
+    self.source, self.folder, self.settings = source, folder, settings
+    self.estimate_lag = estimate_lag
+    self.kept, self.dropped = [], []
+    self.damage, self.seconds, self.offset = '', 0.0, None
+
+  def run(self):
+    """Fills the folder, `kept` and `dropped`; an InputError makes `give_up` the end."""
+    raise NotImplementedError
+
+  def give_up(self, reason, value, detail):
+    """Keeps nothing of this source."""
+    self.kept, self.offset = [], None
+    self.drop(reason, value, detail)
+
+  def drop(self, reason, value, detail='', *, track=None, limit=None, measures=None):
+    """Notes a track, or the whole file, that is not kept, with the number behind the reason.
+
+    Args:
+      reason: a few words, the same for all that are dropped for it.
+      value: a number.
+      detail: what the number counts.
+      track: has `start`, `stop`, `person` and `picture`, a file.
+      limit: that the number misses.
+      measures: {name: number} of the track.
+    """
+    entry = dict(source=self.source.name, reason=reason, value=_short(value))
+    if limit is not None:
+      entry['limit'] = limit
+    if detail:
+      entry['detail'] = detail
+    if track is not None:
+      name = f'd{len(self.dropped):03d}.jpg'
+      os.replace(track.picture, self.folder / name)
+      entry.update(start=track.start, stop=track.stop, face=track.person, picture=name)
+    if measures is not None:
+      entry['measures'] = rounded(measures)
+    self.dropped.append(entry)
+
+  def keep(self, index, *, face, start, stop, offset_frames, sound, measures):
+    """Notes a track whose files, INDEX.frames and so on, are in the folder."""
+    self.kept.append(
+      dict(
+        source=self.source.name,
+        name=f'{self.source.key}_{index:03d}',
+        face=face,
+        start=start,
+        stop=stop,
+        offset_frames=offset_frames,
+        sound=sound,
+        matte=self.settings.matte,
+        bytes=(self.folder / f'{index:03d}.frames').stat().st_size,
+        picture=f'{index:03d}.jpg',
+        measures=rounded(measures),
+      )
+    )
+
+  def frames(self, until=None):
+    """Yields the frames at 25 fps; a file damaged on the way ends there."""
+    count = 0
+    try:
+      # One thread: there is a process per core, and threads hold frames of 4K each.
+      for count, frame in enumerate(read.frames(self.source.path, threads=1), 1):
+        yield frame
+        if until is not None and count >= until:
+          return
+    except av.error.FFmpegError as error:
+      if not count:
+        raise InputError(
+          f'expected a video, {self.source.name} cannot be decoded ({error.strerror})'
+        ) from error
+      self.damage = f'{error.strerror} after {count / FPS:.2f} s'
+
+  def counted_frames(self):
+    """The same, all of them, adding up `seconds`."""
+    for frame in self.frames():
+      self.seconds += 1 / FPS
+      yield frame
+
+  def encoder(self, index, kind, quality=None):
+    """Opens INDEX.KIND for frames."""
+    quality = self.settings.quality if quality is None else quality
+    return codec.Encoder(open(self.folder / f'{index:03d}.{kind}', 'wb'), quality)
+
+
+def _short(value):
+  return round(float(value), 4) if isinstance(value, float) else value
+
+
+def rounded(measures):
+  """Rounds {name: number} to four decimals; NaN is left out."""
+  return {k: round(float(v), 4) for k, v in measures.items() if not np.isnan(v)}

@@ -1,0 +1,115 @@
+"""Clips that are ready (square, one face in every frame), and stills: clips of one frame.
+
+Nothing is cut or filtered; landmarks are found, or refined from where others say they are.
+"""
+
+import pathlib
+
+import cv2
+import numpy as np
+import soundfile
+
+from ifmdm_jax.clip import SAMPLE_RATE
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.matte import PersonMatte
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import POINTS
+from ifmdm_jax.pipeline import frames as codec
+from ifmdm_jax.pipeline.landmarks import pack
+from ifmdm_jax.pipeline.prep import sound as sounds
+from ifmdm_jax.pipeline.prep import squares
+from ifmdm_jax.pipeline.prep.job import Job
+from ifmdm_jax.pipeline.prep.sound import PER_FRAME
+
+THUMBNAIL = 128  # pixels
+
+
+class ReadyClip(Job):
+  """Stores a whole clip as one track."""
+
+  def run(self):
+    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp')
+    landmarks, side = self._store(self.counted_frames(), self.find, self.settings.quality)
+    if landmarks is None:
+      return
+    if sound is not None:
+      soundfile.write(self.folder / '000.flac', sound[: len(landmarks) * PER_FRAME], SAMPLE_RATE)
+    self._finish(landmarks, side, sound is not None)
+
+  def find(self, frames):
+    """Returns landmarks float32 [T, 468, 2] in pixels of frames, NaN where there is no face."""
+    return FaceMesh().track(frames)
+
+  def _store(self, frames, find, quality):
+    """Writes frames and mattes as they pass by; returns their landmarks and their side."""
+    person = PersonMatte() if self.settings.matte else None
+    pictures = self.encoder(0, 'frames', quality)
+    mattes = self.encoder(0, 'matte') if person else None
+    size, shape = self.settings.size, None
+
+    def stored():
+      nonlocal shape
+      for frame in frames:
+        if shape is None:
+          self._picture(frame)
+        shape = frame.shape[:2]
+        picture = cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA)
+        pictures.add(picture)
+        if person:
+          mattes.add(person(picture))
+        yield frame
+
+    landmarks = find(stored())
+    for encoder in (pictures, mattes):
+      if encoder is not None:
+        encoder.close()
+    missing = ~np.isfinite(landmarks).all((1, 2))
+    if shape[0] != shape[1]:
+      self.drop('not square', shape[1] / shape[0], 'times as wide as high')
+    elif missing.any():
+      self.drop('no face', float(missing.mean()), 'of the frames have no face')
+    else:
+      return landmarks, shape[0]
+    for path in self.folder.glob('000.*'):
+      path.unlink()
+    return None, shape[0]
+
+  def _picture(self, frame):
+    small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(self.folder / '000.jpg'), small[..., ::-1])
+
+  def _finish(self, landmarks, side, sound):
+    places = np.tile(np.array([0, 0, side], np.int32), (len(landmarks), 1))
+    points = pack(squares.in_square(landmarks, places))
+    np.savez(self.folder / '000.npz', landmarks=points, squares=places)
+    self.keep(0, face=0, start=0, stop=len(landmarks), offset_frames=0, sound=sound, measures={})
+
+
+class Still(ReadyClip):
+  """Stores a picture as a clip of one frame, without loss: there are few, and all are read often.
+
+  `landmarks.npz` beside it (an array [468 or 478, 2] per file name, fractions of the side, of
+  whatever program) tells where the face mesh is to begin.
+  """
+
+  def run(self):
+    picture = cv2.imread(self.source.path)
+    if picture is None:
+      raise InputError(f'expected a picture, {self.source.name} cannot be read')
+    picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    landmarks, side = self._store([picture], self.find, codec.LOSSLESS)
+    if landmarks is not None:
+      self._finish(landmarks, side, False)
+
+  def find(self, frames):
+    """Returns landmarks float32 [1, 468, 2] in pixels of one frame, NaN without a face."""
+    (picture,) = frames
+    path = pathlib.Path(self.source.path)
+    known = path.with_name('landmarks.npz')
+    if known.exists():
+      with np.load(known) as file:
+        if path.name in file:
+          guess = file[path.name][:POINTS].astype(np.float32)
+          extent = np.float32(picture.shape[1::-1])
+          return FaceMesh().landmarks(picture, guess * extent)[0][None]
+    return super().find([picture])

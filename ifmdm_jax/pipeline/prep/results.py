@@ -1,0 +1,101 @@
+"""What decides a result, and the folder that is left of one source.
+
+output/videos/KEY/               appears at once and whole, so a killed run goes on from here
+  result.json                      source, its checksum, kept and dropped tracks with numbers
+  000.frames                       the frames of track 0, see `pipeline.frames`
+  000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
+  000.matte                        if asked for: where the person is
+  000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+from ifmdm_jax.pipeline import frames as codec
+from ifmdm_jax.pipeline.prep import filters
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What decides the result; a source is done anew when one of these changes."""
+
+  size: int = 512  # side of the stored frames, pixels
+  face_fraction: float = 0.5  # height of the face as a share of the square
+  smoothing: float = 0.0  # seconds over which the square follows the head; 0: it stands still
+  longest: float = 20.0  # seconds of a track; longer takes become several
+  quality: int = codec.QUALITY  # of the stored frames, see `pipeline.frames`
+  keep_silent: bool = False  # keep tracks without sound, for stage 1
+  correct_sync: bool = True
+  matte: bool = False  # find the person in every frame, for training that blurs the background
+  limits: filters.Limits = filters.Limits()
+
+
+def folder_of(output, source):
+  """Returns the folder of a source in the folder of the whole set."""
+  return pathlib.Path(output) / 'videos' / source.key
+
+
+def describe(source, settings):
+  """Says what a result was made of; another size of file or other settings make it stale."""
+  about = dict(
+    source=source.name,
+    key=source.key,
+    person=source.person,
+    split=source.split,
+    licence=source.licence,
+    settings=dataclasses.asdict(settings),
+    bytes=pathlib.Path(source.path).stat().st_size,
+  )
+  return about if source.kind == 'film' else dict(about, kind=source.kind)
+
+
+def finished(output, source, settings):
+  """Returns the result in the folder of a source if it is of this file and these settings."""
+  path = folder_of(output, source) / 'result.json'
+  if not path.exists():
+    return None
+  result = json.loads(path.read_text())
+  wanted = json.loads(json.dumps(describe(source, settings)))
+  same = result.get('kind', 'film') == source.kind
+  return result if same and all(result.get(k) == v for k, v in wanted.items()) else None
+
+
+def save(folder, result):
+  """Writes result.json of a folder."""
+  (pathlib.Path(folder) / 'result.json').write_text(json.dumps(result, indent=1) + '\n')
+
+
+def failed(output, source, settings, reason, value, detail=''):
+  """Writes the result of a source that gave nothing: why, and the number behind it."""
+  folder = folder_of(output, source)
+  folder.mkdir(parents=True, exist_ok=True)
+  dropped = [dict(source=source.name, reason=reason, value=value, detail=detail)]
+  result = dict(describe(source, settings), kept=[], dropped=dropped)
+  save(folder, result)
+  return result
+
+
+@contextlib.contextmanager
+def fresh_folder(folder):
+  """Yields an empty folder that takes the place of `folder` once all that is in it is written."""
+  folder = pathlib.Path(folder)
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  temporary = pathlib.Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+  try:
+    yield temporary
+    temporary.chmod(0o755)  # mkdtemp lets nobody else in
+    os.replace(temporary, folder)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(output):
+  """Removes what killed runs left half-made."""
+  for folder in (pathlib.Path(output) / 'videos').glob('.*'):
+    shutil.rmtree(folder, ignore_errors=True)

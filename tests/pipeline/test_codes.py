@@ -1,0 +1,79 @@
+"""Motion codes of a set, from frames or from landmarks, as stage 2 reads them."""
+
+import shutil
+
+import ml_collections
+import numpy as np
+import pytest
+
+from configs import autoencoder, motion
+from ifmdm_jax.face.points import smooth
+from ifmdm_jax.pipeline import codes, landmark_code, records
+from ifmdm_jax.pipeline.sources import windows
+from ifmdm_jax.training import loop
+
+pytest.importorskip('tensorflow_datasets')
+
+
+class Mean:
+  """Stands for an autoencoder: some numbers of every frame."""
+
+  def __init__(self, count):
+    self.count = count
+
+  def motion(self, params, frames, config):
+    return frames.reshape(len(frames), -1)[:, : self.count].astype('float32') / 255.0
+
+
+def noise(width):
+  """Stands for a speech encoder."""
+
+  def encode_audio(clip):
+    shape = 2 * clip.num_frames, width
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+  return encode_audio
+
+
+@pytest.fixture(scope='module')
+def coded(film_set, tmp_path_factory):
+  """The set with codes of a stand-in for stage 1, as wide as the tiny config's."""
+  output = shutil.copytree(film_set[0], tmp_path_factory.mktemp('coded') / 'set')
+  assert codes.write(output, codes.of_frames((Mean(20), None, None)), noise(12), window=9) == 3
+  return output
+
+
+def test_codes_and_features_belong_to_the_frames(coded):
+  config = ml_collections.ConfigDict(dict(cache=str(coded), frames=9))
+  batch = next(windows.make_loader(config, batch=2, seed=0, split='train'))
+  assert batch['x'].shape == (2, 8, 20) and batch['y'].shape == (2, 16, 12)
+  (track,), (clip,) = codes.read(coded, 'val'), records.clips(coded, 'val')
+  np.testing.assert_allclose(track.codes, Mean(20).motion(None, clip.frames[:], None), atol=1e-6)
+  flipped = clip.frames[:][:, :, ::-1]
+  np.testing.assert_allclose(track.mirrored, Mean(20).motion(None, flipped, None), atol=1e-6)
+  np.testing.assert_array_equal(track.features, noise(12)(clip))
+  with np.load(coded / 'motion' / 'statistics.npz') as file:
+    assert file['code_mean'].shape == (20,) and file['feature_std'].shape == (12,)
+
+
+def test_codes_of_landmarks_and_their_mirror_images(film_set, tmp_path):
+  output = shutil.copytree(film_set[0], tmp_path / 'set')
+  assert codes.write(output, codes.of_landmarks(), noise(4), window=9) == 3
+  (clip,), (track,) = records.clips(output, 'val'), codes.read(output, 'val')
+  code = landmark_code.load()
+  points = smooth(clip.landmarks / 64)
+  np.testing.assert_allclose(track.codes, code(points), atol=1e-3)
+  head = (
+    track.mirrored[:, landmark_code.BLOCK['pose']] - track.codes[:, landmark_code.BLOCK['pose']]
+  )
+  assert np.abs(head).max() > 0.1  # the picture's mirror image is another one
+
+
+@pytest.mark.parametrize('stage', [autoencoder, motion], ids=['autoencoder', 'motion'])
+def test_both_stages_train_from_records(coded, tmp_path, stage):
+  config = stage.get_config('tiny')
+  config.data.cache = str(coded)
+  config.train.steps = 2
+  config.train.batch = 4
+  loop.train(config, tmp_path)
+  assert any(tmp_path.rglob('*'))
