@@ -35,3 +35,11 @@ def test_moving_the_head_as_a_whole_leaves_the_lips_alone(tracks):
   face = tracks[0][:1]
   change = np.abs(code(face + 0.02) - code(face))[0]
   assert change[landmark_code.BLOCK['lips']].max() < 0.3 * change[landmark_code.BLOCK['pose']].max()
+
+
+def test_values_by_block_stand_at_the_numbers_of_the_block():
+  shares = np.array(landmark_code.per_number(0.5, lips=0.0, brows=1.0))
+  assert (landmark_code.LIPS.start, landmark_code.LIPS.stop) == (6, 14)  # as in released weights
+  brows = shares[landmark_code.BLOCK['brows']]
+  assert (shares[landmark_code.LIPS] == 0).all() and (brows == 1).all()
+  assert (shares == 0.5).sum() == 9 and len(shares) == 20
