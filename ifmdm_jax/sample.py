@@ -29,6 +29,7 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 
 IMAGE = flags.DEFINE_string('image', None, 'The portrait.', **errors.SHARED)
@@ -227,7 +228,7 @@ def sample(
   from ifmdm_jax.face.crop import cut
 
   start = time.monotonic()
-  sampler = ifm.load(checkpoint, teacher=teacher)
+  sampler = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))  # not every system's
   portrait = cut(picture, square)
   if stream:
     from ifmdm_jax.video import read
@@ -235,7 +236,8 @@ def sample(
     blocks = read.mono_blocks(audio, SAMPLE_RATE)
     frames = sampler.stream(portrait, blocks, sample_rate=SAMPLE_RATE, **options)
   else:
-    frames = sampler.frames(portrait, voice, sample_rate=SAMPLE_RATE, **options)
+    clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE)
+    frames = sampler.generate(clip.restricted(sampler.needs), **options)
   finish = _paster(picture, square) if paste_back else lambda frame: frame
   written = _write(
     output,

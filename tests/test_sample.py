@@ -27,9 +27,12 @@ PORTRAIT, SPEECH = FIXTURES / 'portrait.jpg', FIXTURES / 'speech.wav'
 class FakeSampler:
   """Repeats the picture, brighter with the sound; remembers what it was asked."""
 
-  def frames(self, picture, waveform, sample_rate, **options):
-    self.picture, self.waveform, self.options = picture, waveform, options
-    total = round(len(waveform) / sample_rate * 25)
+  needs = frozenset({'image', 'voice'})
+
+  def generate(self, clip, **options):
+    picture = clip.image
+    self.picture, self.waveform, self.options = picture, clip.waveform, options
+    total = clip.num_frames
     for start in range(0, total, 10):
       yield np.repeat(picture[None], min(10, total - start), axis=0)
 
@@ -199,11 +202,11 @@ def test_overwrite_replaces_but_never_an_input(tmp_path, sampler, voice):
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path, sampler, voice):
-  def frames(picture, *_, **__):
-    yield picture[None]
+  def generate(clip, **_):
+    yield clip.image[None]
     raise InputError('expected a, got b: do c')
 
-  sampler.frames = frames
+  sampler.generate = generate
   sound = voice(1)
   with pytest.raises(InputError):
     cli.sample(PORTRAIT, sound, tmp_path / 'o.mp4')
@@ -221,8 +224,9 @@ PROGRAM = """
 import itertools, ifmdm_jax
 from ifmdm_jax import errors, sample
 class Endless:
-  def frames(self, picture, *_, **__):
-    return itertools.repeat(picture[None], ENDS)
+  needs = {'image', 'voice'}
+  def generate(self, clip, **_):
+    return itertools.repeat(clip.image[None], ENDS)
 ifmdm_jax.load = lambda checkpoint=None, teacher=False: Endless()
 errors.run(sample.main)
 """

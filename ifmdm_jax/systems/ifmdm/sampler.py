@@ -127,9 +127,9 @@ class Sampler:
     windows = self._windows(portrait, [waveform], sample_rate, seed, plan, options)
     return np.concatenate(list(windows))
 
-  def generate(self, clip, *, seed=0):
-    """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]."""
-    return self.frames(clip.image, clip.waveform, clip.rate, seed)
+  def generate(self, clip, *, seed=0, **options):
+    """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""
+    return self.frames(clip.image, clip.waveform, clip.rate, seed, **options)
 
   def reenact(self, clip, relative=False):
     """Animates `clip.image` by the motion of `clip.frames`: yields uint8 [n, size, size, 3].
