@@ -13,8 +13,10 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.face import crop, matte, points
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.face import matte
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.read import find_square
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
 from ifmdm_jax.video import image
@@ -34,14 +36,14 @@ def as_tile(picture):
 
 def main(_):
   picture = image.read_image(_IMAGE.value)
-  picture = crop.cut(picture, find_square(picture))
+  picture = cut(picture, find_square(picture))
   voice, rate = waveform.read(_AUDIO.value)
   sampler = ifm.load()
   stage = sampler.stages[0]
   portrait = model.portrait(stage.params, picture, stage.config)
   codes = sampler.codes(picture, voice, rate) - np.asarray(portrait.code)
   moved = portrait.appearance.points + model.moves(stage.params, codes)
-  widest = int(np.argmax(points.mouth_opening(np.asarray(moved))))
+  widest = int(np.argmax(mouth_opening(np.asarray(moved))))
   code = codes[widest : widest + 1]
 
   drawing = model.apply(
