@@ -1,6 +1,12 @@
-"""Films for the tests: the bundled portrait opens its mouth."""
+"""Films for the tests: the bundled portrait opens its mouth; and estimators of their lag.
 
+Workers import this file and nothing else of the tests, so they start fast.
+"""
+
+import multiprocessing
+import os
 import pathlib
+import signal
 import struct
 from fractions import Fraction
 
@@ -8,8 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.landmark_code import smooth
+from ifmdm_jax.face import points
 
 PORTRAIT = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures' / 'portrait.jpg'
 RATE = 16_000
@@ -116,10 +121,27 @@ class LevelLag:
 
   def __call__(self, waveform, landmarks):
     level = np.sqrt((waveform[: len(landmarks) * 640].reshape(-1, 640) ** 2).mean(1))
-    opening = smooth(face_mesh.mouth_opening(landmarks))
+    opening = points.smooth(points.mouth_opening(landmarks))
     scores = {}
     for lag in range(-8, 9):
       a, b = level[max(0, lag) : len(level) + min(0, lag)], opening[max(0, -lag) :]
       scores[lag] = np.corrcoef(a, b[: len(a)])[0, 1]
     lag = max(scores, key=scores.get)
     return lag, scores[lag]
+
+
+class Poisoned:
+  """An estimator that a certain film kills, as a broken decoder would."""
+
+  def __call__(self, waveform, landmarks):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Spawned(LevelLag):
+  """An estimator that only a process of its own, that was spawned, can make."""
+
+  here = 'of the parent'
+
+  def __init__(self):
+    assert multiprocessing.parent_process() is not None
+    assert Spawned.here == 'of the parent', 'the process is a copy of its parent'

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
 import pathlib
 import shutil
@@ -90,42 +89,22 @@ def test_killed_in_the_middle_and_started_again_is_bit_equal(
   assert digest(output) == digest(film_set[0])
 
 
-class Poisoned:
-  """An estimator that a certain film kills, as a broken decoder would."""
-
-  def __call__(self, waveform, landmarks):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @posix
 def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
   with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, Poisoned)
+    write.build(film_folder, tmp_path, settings, films.Poisoned)
   report = json.loads((tmp_path / 'report.json').read_text())
   reasons = {e['source']: (e['reason'], e['value']) for e in report['dropped']}
   assert reasons['film0.mp4'] == ('crashed', -signal.SIGKILL)
   assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 4
 
 
-class Spawned:
-  """An estimator that only a process of its own, that was spawned, can make."""
-
-  here = 'of the parent'
-
-  def __init__(self):
-    assert multiprocessing.parent_process() is not None
-    assert Spawned.here == 'of the parent', 'the process is a copy of its parent'
-
-  def __call__(self, waveform, landmarks):
-    return films.LevelLag()(waveform, landmarks)
-
-
 def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, monkeypatch):
   source = tmp_path / 'films'
   source.mkdir()
   shutil.copy(film_folder / 'film0.mp4', source / 'film.mp4')
-  monkeypatch.setattr(Spawned, 'here', 'changed')  # which a fork would see
-  summary = write.build(source, tmp_path / 'set', settings, Spawned)
+  monkeypatch.setattr(films.Spawned, 'here', 'changed')  # which a fork would see
+  summary = write.build(source, tmp_path / 'set', settings, films.Spawned)
   assert summary['tracks_kept'] == 1
 
 
@@ -133,7 +112,7 @@ def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, 
 def test_on_beam_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
   pytest.importorskip('apache_beam')
   with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, Poisoned, beam=BEAM)
+    write.build(film_folder, tmp_path, settings, films.Poisoned, beam=BEAM)
   report = json.loads((tmp_path / 'report.json').read_text())
   assert [e['reason'] for e in report['dropped']].count('crashed') == 3
 

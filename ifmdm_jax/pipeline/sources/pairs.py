@@ -10,7 +10,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.points import MIRROR, eye_distance, mouth_opening
 from ifmdm_jax.pipeline import loader, records
 from ifmdm_jax.pipeline.blur import blur_background
 
@@ -90,12 +90,17 @@ class Pairs(grain.sources.RandomAccessDataSource):
         and validation; 1 is the published training.
 
     Raises:
-      InputError: there is no such set, or backgrounds are to be blurred without mattes.
+      InputError: no such set, no clip in it, or backgrounds are to be blurred without mattes.
     """
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips = records.clips(folder, **which)
     self.stills = records.clips(folder, stills=True, **which)
     self.targets, self.augment, self.gap, self.blur = targets, augment, gap, blur
+    if not len(self.clips):
+      raise InputError(
+        f'{folder} has no clip of split {split} with a licence like {licence!r}: prepare more '
+        'films, or change data.licence'
+      )
     if blur and not all(e.matte for e in (*self.clips.entries, *self.stills.entries)):
       raise InputError(
         f'expected mattes in {folder} since data.blur is {blur}: make them with python -m '
@@ -143,7 +148,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
       chosen[1:] = rng.integers(first, stop, size=self.targets)
     # Half of the examples: one target as far as possible from the source in mouth opening.
     if rng.random() < 0.5:
-      opening = face_points.mouth_opening(points)
+      opening = mouth_opening(points)
       some = rng.integers(first, stop, size=16)
       chosen[1] = some[np.argmax(np.abs(opening[some] - opening[chosen[0]]))]
     pictures = np.asarray(clip.frames[chosen])
@@ -172,17 +177,16 @@ class Pairs(grain.sources.RandomAccessDataSource):
   def _borrowed(self, points, rng):
     """Returns what another face's landmarks did between two moments, in this face's size."""
     track = fractions(self.clips[rng.integers(len(self.clips))])
-    opening = face_points.mouth_opening(track)
+    opening = mouth_opening(track)
     some = rng.integers(len(track), size=12)
-    start = some[np.argmin(np.abs(opening[some] - face_points.mouth_opening(points)))]
-    size = lambda p: np.linalg.norm(p[33] - p[263])
+    start = some[np.argmin(np.abs(opening[some] - mouth_opening(points)))]
     end = rng.choice(some)
-    return (track[end] - track[start]) * (size(points) / size(track[start]))
+    return (track[end] - track[start]) * (eye_distance(points) / eye_distance(track[start]))
 
   def _augment(self, pictures, points, rng):
     matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
     if rng.random() < 0.5:
-      matrix, points = flip(matrix), points[:, face_points.MIRROR]
+      matrix, points = flip(matrix), points[:, MIRROR]
     moved = [cv2.LUT(move_picture(p, matrix), table[None]) for p in pictures]
     return np.stack(moved), move_points(points, matrix)
 

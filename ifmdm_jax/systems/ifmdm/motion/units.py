@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import bundle
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 
@@ -149,7 +149,7 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0), fixed=False):
       f'expected statistics of the training clips at {path}, found no such file: '
       'prepare the data, or set config.model.units to an empty string'
     )
-  found = {name: np.float32(x) for name, x in bundle.read_arrays(path).items()}
+  found = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
   statistics, expected = {}, plain(motion_dim, audio_width).statistics
   if fixed:
     expected |= dict.fromkeys(FIXED, np.zeros(motion_dim)) | {'opening_bias': np.zeros(1)}
