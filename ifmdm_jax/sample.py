@@ -45,7 +45,7 @@ SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
 TEACHER = boolean('teacher', False, 'The undistilled network: slower, any --steps and --guidance.')
 STEPS = integer('steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1)
 GUIDANCE = real('guidance', None, 'How strictly the motion follows the voice, 1 and more.')
-MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one per direction, some by name.')
+MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one each, some by name.')
 HEAD, MOUTH, EXPRESSION, BROWS = (
   real(name, None, f'How much {what} move: 1 as it is made, 0 not at all, up to 2.')
   for name, what in (('head', 'the head may'), ('mouth', 'the lips'),
@@ -64,9 +64,7 @@ KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS
 
 
 def numbers(name, words):
-  """Reads a flag's words: ['0.1'] -> 0.1; ['0.1', '0'] -> (0.1, 0.0); ['none'] -> None;
-  ['pose_1=0.1'] -> {'pose_1': 0.1}.
-  """
+  """Reads a flag: ['1'] -> 1.0; ['1', '0'] -> (1.0, 0.0); ['pose_1=1'] -> a dict; none -> None."""
   if words == ['none']:
     return None
   try:
