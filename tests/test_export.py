@@ -15,7 +15,7 @@ from ifmdm_jax import export, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.read import find_square
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion

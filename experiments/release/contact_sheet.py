@@ -14,7 +14,7 @@ from absl import flags
 from ifmdm_jax import errors
 from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square  # before the flags: both have --audio
+from ifmdm_jax.read import find_square  # before the flags: both have --audio
 
 _IMAGES = flags.DEFINE_list('images', None, 'Portraits.', required=True, **errors.SHARED)
 _AUDIO = flags.DEFINE_string('audio', 'data/fixtures/speech.wav', 'Speech.', **errors.SHARED)

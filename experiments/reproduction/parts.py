@@ -16,7 +16,7 @@ from ifmdm_jax.audio import waveform
 from ifmdm_jax.face import points as face_points
 from ifmdm_jax.perception import person
 from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.read import find_square
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
 from ifmdm_jax.video import image
@@ -29,7 +29,7 @@ MOST = 0.08  # flow in full colour, fractions of the side
 
 
 def as_tile(picture):
-  """[1, R, R, 3] in [-1, 1] -> uint8 [SIDE, SIDE, 3]."""
+  """Turns a picture [1, R, R, 3] in [-1, 1] into uint8 [SIDE, SIDE, 3]."""
   values = np.clip((np.asarray(picture[0], np.float32) + 1) * 127.5, 0, 255).astype(np.uint8)
   return cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
@@ -63,12 +63,8 @@ def main(_):
     paint,
     result,
   ]
-  rows = [
-    np.clip((np.asarray(x[0], np.float32) + 1) * 127.5, 0, 255).astype(np.uint8) for x in tiles
-  ]
-  rows = [cv2.resize(x, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for x in rows]
   gap = np.full((SIDE, EDGE, 3), 255, np.uint8)
-  strip = np.concatenate([part for tile in rows for part in (tile, gap)][:-1], axis=1)
+  strip = np.concatenate([part for tile in tiles for part in (as_tile(tile), gap)][:-1], axis=1)
   cv2.imwrite(_OUTPUT.value, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 

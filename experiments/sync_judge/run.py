@@ -9,7 +9,6 @@ voice. With --weights the network is written, in half precision.
 """
 
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -20,7 +19,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
 from ifmdm_jax.pipeline import lip_crops, lips, records
 from ifmdm_jax.pipeline.sources import lips as lip_windows
-from ifmdm_jax.training import checkpoints
+from ifmdm_jax.training import checkpoints, weights
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
@@ -140,9 +139,7 @@ def main(_):
     audio = config.model.audio
   if _WEIGHTS.value:
     path = pathlib.Path(_WEIGHTS.value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_weights(path.with_suffix('.new'), params)
-    os.replace(path.with_suffix('.new'), path)
+    weights.write(path, params)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
     params = lip_sync.sync_judge.load(path)  # judged as it ships
   judge = lip_sync.Judge(params, audio)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import autoencoder as configs
-from ifmdm_jax import sample, testing
+from ifmdm_jax import read, testing
 from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.pipeline.sources import pairs
@@ -67,7 +67,7 @@ def test_targets_without_a_picture_teach_no_colour(tiny, batch, gradient):
 def test_a_portrait_is_read_as_the_landmark_tracker_reads_it(tiny):
   config, params = tiny
   picture = image.read_image(FIXTURE)
-  square = faces.cut(picture, sample.find_square(picture))
+  square = faces.cut(picture, read.find_square(picture))
   ours = model.landmarks(params, square[None])[0]
   mesh = faces.FaceMesh(faces.LOOKS)
   theirs, mirrored = (mesh.track([p])[0] / len(square) for p in (square, square[:, ::-1]))
