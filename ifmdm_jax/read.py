@@ -8,7 +8,9 @@ import numpy as np
 from ifmdm_jax.audio import waveform
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.errors import InputError, note
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.face.detect import FaceDetector
+from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.video import image as images
 from ifmdm_jax.video import read
 
@@ -23,7 +25,7 @@ class Picture(NamedTuple):
 
   def portrait(self, size=512):
     """Cuts the square out: uint8 [size, size, 3]."""
-    return faces.cut(self.pixels, self.square, size)
+    return cut(self.pixels, self.square, size)
 
 
 def read_portrait(path, *, face=None, crop='auto', size=512):
@@ -74,7 +76,7 @@ def find_square(pixels, face=None, name='the picture'):
     face: which one, 1 is the largest; None: the largest.
     name: of the picture, in messages.
   """
-  boxes = faces.FaceDetector()(pixels)
+  boxes = FaceDetector()(pixels)
   if not boxes:
     raise InputError(
       f'expected a clearly visible face, {name} shows none that the detector finds: '
@@ -87,8 +89,8 @@ def find_square(pixels, face=None, name='the picture'):
       f'expected --face 1 to {len(boxes)}, got {face}: {name} shows '
       f'{len(boxes)} face{"s" * (len(boxes) > 1)}, the largest first'
     )
-  points, _ = faces.FaceMesh(faces.LOOKS).landmarks(pixels, boxes[(face or 1) - 1])
-  x0, y0, side = faces.crop_square(points, pixels.shape)
+  points, _ = FaceMesh().landmarks(pixels, boxes[(face or 1) - 1])
+  x0, y0, side = crop_square(points, pixels.shape)
   if side < 64:
     raise InputError(
       f'expected a face of 32 pixels or more, {name} has one of {side // 2}: use a larger picture'

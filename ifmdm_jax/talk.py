@@ -12,8 +12,9 @@ import ifmdm_jax as ifm
 from ifmdm_jax import read
 from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import Paster
 from ifmdm_jax.generator import Streams
-from ifmdm_jax.video import Writer, paste, provenance
+from ifmdm_jax.video import Writer, provenance
 from ifmdm_jax.video import read as films
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
@@ -75,7 +76,7 @@ def make(
     blocks = generator.stream(portrait, sound, SAMPLE_RATE, seed, **options)
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
-  paster = paste.Paster(picture.pixels, picture.square) if paste_back else None
+  paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
   written = _write(output, blocks, paster, audio, round(count / SAMPLE_RATE * FPS), tags)
   return Result(output, written, time.monotonic() - start)

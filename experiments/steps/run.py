@@ -37,7 +37,7 @@ from tqdm import tqdm
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.audio import features
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
 from ifmdm_jax.pipeline import codes as motion_codes
 from ifmdm_jax.pipeline import landmark_code, records
 from ifmdm_jax.streaming.windows import Plan, Window
@@ -116,7 +116,7 @@ def load_clips(folder):
         split=split,
         codes=track.codes,
         features=track.features,
-        opening=face_mesh.mouth_opening(landmark_code.smooth(clip.landmarks))[: entry.count],
+        opening=mouth_opening(smooth(clip.landmarks))[: entry.count],
         waveform=clip.waveform,
         rate=clip.rate,
       )
@@ -182,7 +182,7 @@ def sample_all(sampler, clips, windows, plan, seed, solver):
 
 def jitter(codes, decode):
   """Mean third difference, over frames, of the points that codes [T, M] move."""
-  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, face_mesh.POINTS, 2)
+  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, POINTS, 2)
   return np.linalg.norm(points, axis=-1).mean()
 
 
@@ -196,7 +196,7 @@ def judge(clips, made, plan, read, ridge, scale, decode):
     at_seam = np.arange(plan.new - 1, len(change), plan.new)
     rows.append(
       dict(
-        mouth_r=sync.best_lag(clip['opening'][:count], landmark_code.smooth(opening))[0],
+        mouth_r=sync.best_lag(clip['opening'][:count], smooth(opening))[0],
         sync_ridge=ridge.score(features, opening),
         shuffled=ridge.chance(features, opening),
         opening_std=opening.std() / (clip['codes'] @ read).std(),

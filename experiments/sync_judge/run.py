@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import lip_crops, lips, records
+from ifmdm_jax.pipeline import lip_crops, records
 from ifmdm_jax.pipeline.sources import lips as lip_windows
 from ifmdm_jax.training import checkpoints, weights
 
@@ -93,9 +93,10 @@ def ranking(judge, clips):
   """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face import crop
+  from ifmdm_jax.face.mesh import FaceMesh
 
-  sampler, mesh, rows = ifm.load(), faces.FaceMesh(), []
+  sampler, mesh, rows = ifm.load(), FaceMesh(1), []
   known = records.clips(_CACHE.value)
   places = {entry.name: index for index, entry in enumerate(known.entries)}
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
@@ -103,7 +104,7 @@ def ranking(judge, clips):
     voice = clip.waveform[: round(_SECONDS.value * clip.rate)]
     made = sampler(clip.frames[0], voice, clip.rate, seed=0)
     count = min(len(made), len(crops))
-    drawn = lips.crop(made[:count], mesh.track(made[:count]))
+    drawn = crop.lips(made[:count], mesh.track(made[:count]))
     heard = speech[: count * judge.rate]
     rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
     row = {}

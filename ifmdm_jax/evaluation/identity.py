@@ -12,6 +12,7 @@ import numpy as np
 
 from ifmdm_jax.evaluation.networks import PairedFeatures, available, in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import arcface, sface
 
 STRIDE = 10  # frames
@@ -29,8 +30,10 @@ NETWORKS = {'arcface': '', 'sface': '_sface'}  # suffix of the metrics
 def chips(frames, landmarks):
   """Aligned faces [N, 112, 112, 3] of every STRIDE-th frame that shows a face."""
   chosen = [t for t in range(0, len(frames), STRIDE) if np.isfinite(landmarks[t]).all()]
-  aligned = [arcface.align(frames[t], landmarks[t]) for t in chosen]
-  return np.stack(aligned) if aligned else np.zeros((0, arcface.SIDE, arcface.SIDE, 3), np.uint8)
+  aligned = [crop.chip(frames[t], landmarks[t]) for t in chosen]
+  return (
+    np.stack(aligned) if aligned else np.zeros((0, crop.CHIP_SIDE, crop.CHIP_SIDE, 3), np.uint8)
+  )
 
 
 def unit(x):

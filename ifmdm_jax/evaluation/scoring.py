@@ -20,7 +20,7 @@ from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite
 from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth
 from ifmdm_jax.evaluation.store import Store
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import mouth_opening
 
 TILE = 320  # pixels of a video beside others
 
@@ -238,4 +238,4 @@ def _plain(value):
 
 def _opening(points):
   """The mouth opening [T] for a plot, None where there is no face."""
-  return [round(float(x), 4) if np.isfinite(x) else None for x in face_mesh.mouth_opening(points)]
+  return [round(float(x), 4) if np.isfinite(x) else None for x in mouth_opening(points)]

@@ -12,14 +12,15 @@ import pathlib
 import numpy as np
 
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face import crop
+from ifmdm_jax.face.points import LIPS_INNER, LIPS_OUTER
 from ifmdm_jax.perception.mfcc import COEFFICIENTS, mfcc
-from ifmdm_jax.pipeline import lips, records
+from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline import write as writing
 
 ROOM = 1.25  # wider than what the network sees, so that training can move the picture
-SIDE = round(lips.SIDE * ROOM)  # pixels
-POINTS = face_points.LIPS_OUTER + face_points.LIPS_INNER
+SIDE = round(crop.LIPS_SIDE * ROOM)  # pixels
+POINTS = [*LIPS_OUTER, *LIPS_INNER]
 WIDTHS = {'whisper_tiny': 384, 'mfcc': COEFFICIENTS}  # of a speech feature
 
 
@@ -51,10 +52,10 @@ def write(output, encode_audio):
     cepstrum = mfcc(waveform.prepare(clip.waveform, clip.rate))
     count = min(entry.count, len(speech) // 2, len(cepstrum) // 4)
     landmarks = clip.landmarks[:count]
-    where = lips.matrices(landmarks, SIDE, ROOM)
+    where = crop.lips_matrices(landmarks, SIDE, ROOM)
     arrays = dict(
-      lips=lips.crop(clip.frames[:count], landmarks, SIDE, ROOM),
-      points=lips.place(landmarks[:, POINTS], where).astype(np.float32),
+      lips=crop.lips(clip.frames[:count], landmarks, SIDE, ROOM),
+      points=crop.move(landmarks[:, POINTS], where).astype(np.float32),
       whisper_tiny=standardised(speech[: 2 * count]),
       mfcc=standardised(cepstrum[: 4 * count]),
     )

@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception.mfcc import mfcc
-from ifmdm_jax.pipeline import lip_crops, lips, records
+from ifmdm_jax.pipeline import lip_crops, records
 
 pytest.importorskip('tensorflow_datasets')
 
@@ -28,7 +29,7 @@ def test_lips_points_and_voice_belong_to_the_frames(lip_set):
   count = len(made.lips)
   assert clip.num_frames - 2 <= count <= clip.num_frames  # MFCC end a little before the voice
   assert made.points.shape == (count, 40, 2) and made.features.shape == (4 * count, 13)
-  crops = lips.crop(clip.frames[:count], clip.landmarks[:count], 60, 1.25)
+  crops = crop.lips(clip.frames[:count], clip.landmarks[:count], 60, 1.25)
   np.testing.assert_array_equal(made.lips, crops)
   assert (made.points > 0).all() and (made.points < 60).all()
   wanted = lip_crops.standardised(mfcc(clip.waveform)[: 4 * count])

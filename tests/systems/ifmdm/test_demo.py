@@ -19,7 +19,7 @@ import pytest
 
 import ifmdm_jax as ifm
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face.crop import cut
 from ifmdm_jax.video.image import read_image
 
 FIXTURES = pathlib.Path(__file__).parents[3] / 'data' / 'fixtures'
@@ -38,7 +38,7 @@ def bundled():
 
 @pytest.fixture(scope='module')
 def image(before):
-  return faces.cut(read_image(FIXTURES / 'portrait.jpg'), before['square'])
+  return cut(read_image(FIXTURES / 'portrait.jpg'), before['square'])
 
 
 def test_frames_are_the_same_within_one_of_255(before, bundled, image):
