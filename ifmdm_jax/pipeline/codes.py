@@ -14,7 +14,7 @@ import re
 import jax
 import numpy as np
 
-from ifmdm_jax.face.points import MIRROR, smooth
+from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
@@ -64,9 +64,10 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
     count = min(entry.count, len(features) // 2)
     codes, mirrored = read_codes(clip, count)
     arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
-    arrays['opening'] = face_points.mouth_opening(clip.landmarks[:count])
+    arrays['opening'] = mouth_opening(clip.landmarks[:count])
     altered = alter(clip, count) if alter and entry.split == 'train' else ([], [])
     arrays['altered'], arrays['quiet'] = altered
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
 
   folder = pathlib.Path(output) / 'motion'
