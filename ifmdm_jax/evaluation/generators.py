@@ -254,7 +254,7 @@ def check(generator):
 
 
 def describe(needs):
-  """What a row was shown, for a table."""
+  """Says what a row was shown, for a table."""
   if needs is None:
     return 'not stated'
   order = {name: place for place, name in enumerate(NEEDS)}
@@ -262,7 +262,7 @@ def describe(needs):
 
 
 def frame_rate(path):
-  """Average frames per second that a file states; 25 where it states none."""
+  """Reads the average frames per second that a file states; 25 where it states none."""
   with av.open(str(path)) as container:
     return float(container.streams.video[0].average_rate or FPS)
 

@@ -79,7 +79,7 @@ def with_baselines(rows):
 
 
 def settings(clips, records, weights, rows):
-  """What has to be known to make the table again, {name: text}."""
+  """Lists what has to be known to make the table again, {name: text}."""
   bundles = [row.generator for row in rows if isinstance(row, generators.Bundle)]
   spent = sum(record.seconds for each in records.values() for record in each)
   scored = {row: sum(not record.failed for record in each) for row, each in records.items()}

@@ -155,7 +155,7 @@ class PerSetDescription:
 
 
 def _try(tools, call, *arguments):
-  """The call's result, or Absent with its reason: one family or video must not end a run."""
+  """Returns the call's result, or Absent: one family or video must not end a run."""
   try:
     return call(*arguments)
   except ContractError:
@@ -220,7 +220,7 @@ def _write_video(store, row, clip, pairs):
 
 
 def side_by_side(videos):
-  """uint8 [T, R, R, 3] each -> frames [TILE, n TILE, 3] as long as the longest; ends stay."""
+  """Yields frames [TILE, n TILE, 3] of videos uint8 [T, R, R, 3]; the last frames stay."""
   for t in range(max(map(len, videos))):
     row = [frames[min(t, len(frames) - 1)] for frames in videos]
     yield np.concatenate(
