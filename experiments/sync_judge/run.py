@@ -3,7 +3,7 @@
   python experiments/sync_judge/run.py --workdir runs/sync_judge --lips runs/sync \
       --cache runs/cache --output experiments/sync_judge
 
-Parts: `length` finds the offset of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
+Parts: `length` finds the lag of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
 whole clips; `rank` compares real videos, the bundled generator's and both with another part of the
 voice. With --weights the network is written, in half precision.
 """
@@ -47,7 +47,7 @@ def read_clips(folder, split, features):
 
 
 def by_length(judge, clips):
-  """{seconds: share of pieces whose offset is found within a frame; how many pieces and clips}.
+  """{seconds: share of pieces whose lag is found within a frame; how many pieces and clips}.
 
   Pieces start every fifth frame, wherever all shifts of the voice exist; means within a clip, then
   over clips.
@@ -76,15 +76,15 @@ def by_length(judge, clips):
 
 
 def by_shift(judge, clips):
-  """Voices moved by whole frames: {frames: [offset found less the own one, of each clip]}."""
+  """Voices late by whole frames: {frames: [lag found less the own one, of each clip]}."""
   rows = {str(shift): [] for shift in (0, 3, 6, -3, -6)}
   for _, crops, speech in clips:
     seen = judge.lips(crops[10:-10])
     found = {}
     for shift in rows:
-      # The voice of `shift` frames later stands at the pictures: it comes too early by as much.
-      later = speech[(10 + int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
-      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(later)))[2]
+      # The voice of `shift` frames earlier stands at the pictures: it is late by as much.
+      late = speech[(10 - int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
+      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(late))).lag
       rows[shift].append(found[shift] - found['0'])
   return rows
 
@@ -110,15 +110,15 @@ def ranking(judge, clips):
     row = {}
     for video, pictures in (('real', crops[:count]), ('ours', drawn)):
       for voice, features in (('', heard), ('_shuffled', rolled)):
-        lse_c, lse_d, offset = judge.scores(pictures, features)
-        row[video + voice] = dict(lse_c=lse_c, lse_d=lse_d, offset=offset)
+        scores = judge.scores(pictures, features)
+        row[video + voice] = dict(lse_c=scores.confidence, lse_d=scores.distance, lag=scores.lag)
     rows.append(row)
     print(json.dumps(row), flush=True)
   return rows
 
 
 def plot(rows, path):
-  """Share of offsets found against length."""
+  """Share of lags found against length."""
   import matplotlib
 
   matplotlib.use('agg')
@@ -128,7 +128,7 @@ def plot(rows, path):
   seconds = [float(s) for s in rows]
   axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync judge')
   axes.axhline(100 * 3 / 31, color='grey', linestyle=':', label='chance')
-  axes.set(xlabel='seconds of lips', ylabel='offset found within a frame, %', ylim=(0, 103))
+  axes.set(xlabel='seconds of lips', ylabel='lag found within a frame, %', ylim=(0, 103))
   axes.legend(frameon=False)
   figure.savefig(path, dpi=110)
 
@@ -143,7 +143,7 @@ def main(_):
     weights.write(path, params)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
     params = lip_sync.sync_judge.load(path)  # judged as it ships
-  judge = lip_sync.Judge(params, audio)
+  judge = lip_sync.Bundled(params, audio)
   clips = read_clips(_CACHE.value, 'val', audio)
   measures = {'length': by_length, 'moved': by_shift, 'rank': ranking}
   for part in _PARTS.value:
