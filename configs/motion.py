@@ -82,6 +82,8 @@ def get_config(size='paper'):
     untold=(LIPS.start, LIPS.stop),  # with units: the lips, whose mean and deviation are not told
     # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
     smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
+    # Share of the noise that sampling starts from, one per direction; (): all of it.
+    chance=(),
     audio={'paper': 'wav2vec2', 'lite': 'whisper_base', 'tiny': 'whisper_tiny'}[size],
   )
   config.data = dict(

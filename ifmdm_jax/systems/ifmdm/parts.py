@@ -91,6 +91,7 @@ class Motion:
   fixed: bool = False
   untold: tuple = (0, 0)
   smoothing: tuple = ()
+  chance: tuple = ()
   audio: str = 'whisper_tiny'
   stepper: str = 'ddim'
 
