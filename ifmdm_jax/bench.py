@@ -37,7 +37,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from ifmdm_jax import errors
+from ifmdm_jax import compile_cache, errors
 from ifmdm_jax.errors import InputError
 
 _SIZES = flags.DEFINE_list('sizes', ['lite'], 'lite, paper, paper_refine, tiny.', **errors.SHARED)
@@ -409,10 +409,7 @@ def main(_):
       raise InputError(f'expected --sizes of {", ".join(SIZES)}, got {size!r}')
   if not all(word.isdigit() and int(word) > 0 for word in _BATCHES.value):
     raise InputError(f'expected --batches like 1,8, got {",".join(_BATCHES.value)}')
-  if _COMPILE_CACHE.value:
-    from ifmdm_jax.streaming import programs
-
-    programs.keep(_COMPILE_CACHE.value)
+  compile_cache.keep(_COMPILE_CACHE.value)
   if _FIRST_FRAME.value:
     first_frame(_SIZES.value[0], _DTYPE.value)
     return

@@ -12,7 +12,7 @@ as it was recorded. Same seed, same video.
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
   hours of sound, in memory that does not grow   --stream
-  the next start in seconds                      --compile_cache ~/.cache/ifmdm_jax
+  compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
 
 The result is marked as synthetic in its metadata. Animate only faces you may animate.
 Bad input ends in one line, exit status 2 and no file.
@@ -28,8 +28,9 @@ import cv2
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors
+from ifmdm_jax import compile_cache, errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.generator import Compiles
 
 IMAGE = flags.DEFINE_string('image', None, 'The portrait.', **errors.SHARED)
 AUDIO = flags.DEFINE_string(
@@ -87,7 +88,10 @@ STREAM = flags.DEFINE_bool(
   'stream', False, 'Hear the sound as a live one, block by block: bounded memory.', **errors.SHARED
 )
 COMPILE_CACHE = flags.DEFINE_string(
-  'compile_cache', None, 'Folder that keeps compiled programs for the next start.', **errors.SHARED
+  'compile_cache',
+  None,
+  "Folder that keeps compiled programs for the next start, or none; default: in the user's cache.",
+  **errors.SHARED,
 )
 OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an existing output.', **errors.SHARED)
 
@@ -223,9 +227,13 @@ def sample(
 
   import ifmdm_jax as ifm
   from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.streaming import programs
 
-  start = time.monotonic()
   sampler = ifm.load(checkpoint, teacher=teacher)
+  if isinstance(sampler, Compiles):
+    total = round(count / SAMPLE_RATE * FPS)
+    programs.wait(sampler.compile_ahead(total, streaming=stream, **options))
+  start = time.monotonic()  # of the work: a program is compiled once
   portrait = faces.cut(picture, square)
   if stream:
     from ifmdm_jax.video import read
@@ -306,10 +314,7 @@ def main(_):
       raise InputError(
         f'expected --image, --audio and --output, got no --{required.name}: --help shows an example'
       )
-  if COMPILE_CACHE.value:
-    from ifmdm_jax.streaming import programs
-
-    programs.keep(COMPILE_CACHE.value)
+  compile_cache.keep(COMPILE_CACHE.value)
   options = {
     'seed': SEED.value,
     'steps': STEPS.value,
