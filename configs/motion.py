@@ -11,6 +11,8 @@ cores, with Whisper-tiny features of 108 clips. `paper` has not been trained her
 
 import ml_collections
 
+from ifmdm_jax.pipeline.landmark_code import LIPS, per_number
+
 SIZES = {
   'paper': dict(width=512, depth=6, heads=8, audio_width=768),
   'lite': dict(width=160, depth=4, heads=4, audio_width=384),
@@ -75,12 +77,12 @@ def get_config(size='paper'):
     timesteps=1000,
     statistics=('mean', 'std'),  # of a window, that the model is told
     # One number per motion direction, the lips count more; (): all the same.
-    dim_weights=(1,) * 6 + (2,) * 8 + (1,) * 6 if size == 'lite' else (),
+    dim_weights=per_number(1, lips=2) if size == 'lite' else (),
     units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
     relative=20,  # with units: as many leading directions are counted from the hint
-    untold=(6, 14),  # with units: the lips, whose mean and deviation are not told
+    untold=(LIPS.start, LIPS.stop),  # with units: the lips, whose mean and deviation are not told
     # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
-    smoothing=(0.5,) * 6 + (0.0,) * 8 + (0.5,) * 6 if size == 'lite' else (),
+    smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
     audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
   )
   config.data = dict(

@@ -135,6 +135,30 @@ class Probed(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Exported:
+  """A generator as pure functions of arrays.
+
+  Attributes:
+    weights: arrays by name.
+    functions: {name: (function of (weights, ...), examples of its other arguments)}.
+    meta: what a server has to know, as JSON can say it.
+  """
+
+  weights: Mapping[str, np.ndarray]
+  functions: Mapping[str, tuple[Callable, list]]
+  meta: Mapping
+
+
+@runtime_checkable
+class Exports(Protocol):
+  """A generator that `ifmdm_jax.export` can write."""
+
+  def exported(self, plan) -> Exported:
+    """Returns its functions for windows of a `streaming.windows.Plan`."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
 class System:
   """What a system registers.
 
@@ -147,6 +171,8 @@ class System:
       is not of this system.
     sizes: that `fresh` knows.
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
+    preview: (params, config) -> Generator of a run that is training, by its whole config.
+    histograms: (params, batch, config) -> {name: numbers} of a run that is training.
   """
 
   load: Callable
@@ -156,6 +182,8 @@ class System:
   upgrade: Callable | None = None
   sizes: tuple[str, ...] = ()
   fresh: Callable | None = None
+  preview: Callable | None = None
+  histograms: Callable | None = None
 
 
 def names():

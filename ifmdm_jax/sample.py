@@ -232,7 +232,8 @@ def sample(
   sampler = ifm.load(checkpoint, teacher=teacher)
   if isinstance(sampler, Compiles):
     total = round(count / SAMPLE_RATE * FPS)
-    programs.wait(sampler.compile_ahead(total, streaming=stream, **options))
+    motion = {name: value for name, value in options.items() if name != 'seed'}
+    programs.wait(sampler.compile_ahead(total, streaming=stream, **motion))
   start = time.monotonic()  # of the work: a program is compiled once
   portrait = faces.cut(picture, square)
   if stream:

@@ -12,6 +12,7 @@ from ifmdm_jax import testing
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
 from ifmdm_jax.systems.ifmdm.motion import units
+from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 RATE, SIDE = 16_000, 64
@@ -56,7 +57,7 @@ def sampler():
     units.Units(statistics, direction < 20, ~lips, octaves=True),
     Loudness(),
     size=SIDE,
-    steps=3,
+    options=Options(Solver(3)),
   )
 
 

@@ -12,8 +12,10 @@ import pytest
 import ifmdm_jax as ifm
 from configs import autoencoder, distill, motion
 from ifmdm_jax import bundle, generator, testing
+from ifmdm_jax.diffusion.schedule import Trailing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import generate
+from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
 from ifmdm_jax.training import checkpoints
 
 
@@ -51,14 +53,14 @@ def former(config, prefix='ifmdm_jax.'):
 
 def test_the_bundled_weights_sample_with_the_student_unless_the_teacher_is_asked_for():
   quick = ifm.load()
-  assert quick.defaults == dict(steps=4, guidance=1.0, stepper='ddim')
-  assert quick.checked(steps=2)['steps'] == 'trailing2'
+  assert quick.defaults == Options(Solver(4, 1.0, 'ddim'))
+  assert quick.options(steps=2).solver.steps == Trailing(2)
   for options in (dict(steps=10), dict(guidance=2.0)):
     with pytest.raises(InputError, match=r'expected 1, 2, 4 steps and guidance 1 .* --teacher'):
-      quick.checked(**options)
+      quick.options(**options)
   teacher = ifm.load(teacher=True)
-  assert teacher.defaults['guidance'] > 1
-  assert teacher.checked(steps=25, guidance=2.0)['guidance'] == 2.0
+  assert teacher.defaults.solver.guidance > 1
+  assert teacher.options(steps=25, guidance=2.0).solver.guidance == 2.0
 
 
 def test_releases_from_before_bundles_had_a_format_still_load(config, folder):

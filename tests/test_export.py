@@ -19,6 +19,7 @@ from ifmdm_jax.sample import find_square
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
+from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 from ifmdm_jax.video.image import read_image
 
@@ -56,7 +57,7 @@ def sampler():
     motion.frozen(second),
     features.load('whisper_tiny'),
     size=SIDE,
-    steps=2,
+    options=Options(Solver(2)),
   )
 
 

@@ -41,7 +41,7 @@ MAY_IMPORT = {
 
 KNOW_NO_SYSTEM = ('bench', 'preview', 'evaluate', 'export', 'training', 'pipeline', 'streaming',
                   'evaluation', 'face', 'nn', 'diffusion')  # fmt: skip
-SYSTEMS = re.compile(r'if-?mdm(?!_jax)|difftalk|few_?shot|vlogger', re.IGNORECASE)
+SYSTEMS = re.compile(r'if-?mdm(?!_jax|_weights|_goldens)|difftalk|few_?shot|vlogger', re.IGNORECASE)
 
 # Of one operating system alone; allowed where the same function asks whether they are there.
 FOREIGN = re.compile(

@@ -6,7 +6,7 @@
 """
 
 from configs import motion
-from ifmdm_jax import preview
+from ifmdm_jax.systems.ifmdm import preview
 
 
 def get_config(size='paper'):
@@ -23,4 +23,4 @@ def sweep(add):
 
 def run(config, workdir):
   del workdir
-  return preview.judge(config.trained, config)
+  return preview.code_errors(config.trained, config)

@@ -34,9 +34,9 @@ def run(config, workdir):
 
   del workdir
   sampler = ifm.load(config.trained or None)
-  future = sampler.whole.future
-  new = sampler.whole.new - config.known
-  plan = Plan(new, future, config.known, sampler.whole.past)
+  future = sampler.offline.future
+  new = sampler.offline.new - config.known
+  plan = Plan(new, future, config.known, sampler.offline.past)
   seams, rest, spread = [], [], []
   for clip in records.clips(config.data.cache, 'val')[: config.preview.clips]:
     if clip.waveform is None:

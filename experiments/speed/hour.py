@@ -31,7 +31,7 @@ COMMANDS = {
     '-c',
     'import ifmdm_jax\n'
     'from ifmdm_jax import bench, errors, sample\n'
-    "ifmdm_jax.load = lambda checkpoint: bench.make_sampler('tiny')\n"
+    "ifmdm_jax.load = lambda *_, **__: bench.maker('tiny')()\n"
     'errors.run(sample.main)',
   ],
 }

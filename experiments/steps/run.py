@@ -42,7 +42,8 @@ from ifmdm_jax.pipeline import codes as motion_codes
 from ifmdm_jax.pipeline import landmark_code, records
 from ifmdm_jax.streaming.windows import Plan, Window
 from ifmdm_jax.systems.ifmdm.motion import model
-from ifmdm_jax.systems.ifmdm.sampler import Controls, Sampler, Stage
+from ifmdm_jax.systems.ifmdm.motion_stream import Controls, State
+from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'With motion codes.', **errors.SHARED)
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **errors.SHARED)
@@ -89,7 +90,7 @@ def with_motion(sampler, run):
     Stage(module, config, params),
     model.frozen(config),
     features.load(config.audio),
-    **sampler.defaults,
+    options=sampler.defaults,
   )
 
 
@@ -97,9 +98,9 @@ def smoothed(sampler, shares):
   """The same sampler with other shares (head and face, lips) of `motion.model.settle`."""
   stage_1, motion, units = sampler.stages
   config = motion.config.copy_and_resolve_references()
-  config.smoothing = (shares[0],) * 6 + (shares[1],) * 8 + (shares[0],) * 6
+  config.smoothing = landmark_code.per_number(shares[0], lips=shares[1])
   stage_2 = Stage(motion.module, config, motion.params)
-  return Sampler(stage_1, stage_2, units, features.load(config.audio), **sampler.defaults)
+  return Sampler(stage_1, stage_2, units, features.load(config.audio), options=sampler.defaults)
 
 
 def load_clips(folder):
@@ -153,22 +154,22 @@ def listen(sampler, clips, plan):
       windows.append(listener.take())
     per_clip.append(windows)
   longest = max(map(len, per_clip))
-  over = per_clip[0][0]._replace(count=0)  # a clip that has ended dreams on, unseen
+  over = per_clip[0][0]._replace(count=0)  # a clip that has ended goes on, unseen
   rows = [[w[i] if i < len(w) else over for w in per_clip] for i in range(longest)]
   return [Window(*map(np.stack, zip(*row))) for row in rows]
 
 
-def dream_all(sampler, clips, windows, plan, seed, **options):
+def sample_all(sampler, clips, windows, plan, seed, solver):
   """Codes of every clip, all clips side by side; and CPU seconds per second of video."""
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
-  controls = Controls(np.uint32(1000 * seed + np.arange(len(clips))), rest, std)
-  before, made = np.repeat(rest, 1 + plan.known, axis=1), [[] for _ in clips]
-  began = None
-  for index, window in enumerate(windows):
-    indices = np.full(len(clips), index, np.uint32)
-    codes, before = sampler.dream(
-      window.y, window.mask, before, indices, controls, new=plan.new, **options
+  seeds = np.uint32(1000 * seed + np.arange(len(clips)))
+  controls = Controls(seeds, rest, std, np.ones((len(clips), 2), bool))
+  state = State(np.repeat(rest, 1 + plan.known, axis=1), np.zeros(len(clips), np.uint32))
+  made, began = [[] for _ in clips], None
+  for window in windows:
+    codes, state = sampler.advance(
+      window.y, window.valid, state, controls, new=plan.new, solver=solver
     )
     codes = np.asarray(codes)
     for row, (own, count) in enumerate(zip(made, window.count)):
@@ -236,11 +237,12 @@ def main(_):
     if plan not in heard:
       heard[plan] = listen(sampler, clips, plan)
     windows = heard[plan]
-    chosen = sampler.checked(**options)
+    solver = sampler.options(**options).solver
     for seed in range(_SEEDS.value):
-      made, spent = dream_all(sampler, clips, windows, plan, seed, **chosen)
+      made, spent = sample_all(sampler, clips, windows, plan, seed, solver)
       found.append(dict(judge(clips, made, plan, read, ridge, scale, decode), ms=1000 * spent))
     mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
+    chosen = dict(steps=str(solver.steps), guidance=solver.guidance, stepper=solver.stepper)
     rows.append(dict(model=name, **dataclasses.asdict(plan), **chosen, **mean))
     tell(rows)
 

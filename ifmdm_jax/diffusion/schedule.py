@@ -78,44 +78,88 @@ def linear(steps=1000, first=1e-4, last=0.02):
   return Schedule(betas=np.linspace(first, last, steps), timesteps=np.arange(steps))
 
 
-def spaced(total, spacing):
-  """Which of `total` steps to keep, increasing.
+@dataclasses.dataclass(frozen=True)
+class Spacing:
+  """Which steps of a full schedule are kept; its subclasses say how. `str` is 'trailing4'."""
+
+  count: int  # N
+
+  def kept(self, total):
+    """Returns N of `total` steps, increasing."""
+    raise NotImplementedError
+
+  def __str__(self):
+    return f'{type(self).__name__.lower()}{self.count}'
+
+
+class Trailing(Spacing):
+  """N equal strides counted down from the last step (4 of 1000: 249, 499, 749, 999).
+
+  Sampling starts at noise and spends no evaluation on a signal that is clean already (Lin et al.
+  2023, "Common diffusion noise schedules and sample steps are flawed", section 3.3).
+  """
+
+  def kept(self, total):
+    return np.round(total * np.arange(1, self.count + 1) / self.count).astype(int) - 1
+
+
+class Even(Spacing):
+  """N steps over the whole range, both ends included."""
+
+  def kept(self, total):
+    if self.count == 1:  # noise to signal in one step: told that it sees noise
+      return np.asarray([total - 1])
+    stride = (total - 1) / (self.count - 1)
+    kept, position = [], 0.0
+    for _ in range(self.count):  # accumulated in floating point, half to even, as the original
+      kept.append(round(position))
+      position += stride
+    return np.asarray(kept)
+
+
+class DDIM(Spacing):
+  """Every s-th step from 0, with the smallest s that gives N (25 of 1000: 0, 40, .., 960)."""
+
+  def kept(self, total):
+    for stride in range(1, total + 1):
+      if len(range(0, total, stride)) == self.count:
+        return np.arange(0, total, stride)
+    raise InputError(
+      f'no whole stride takes {self.count} of {total} steps: choose another N, or even{self.count}'
+    )
+
+
+SPACINGS = {'trailing': Trailing, 'even': Even, 'ddim': DDIM}
+
+
+def spacing(steps):
+  """Reads a spacing as configs and flags write it: N or 'trailingN', 'evenN', 'ddimN'.
+
+  Raises:
+    InputError: it is none of them.
+  """
+  if isinstance(steps, Spacing):
+    return steps
+  found = re.fullmatch('(ddim|trailing|even|)([0-9]+)', str(steps))
+  if not found:
+    raise InputError(f"spacing is {steps!r}, expected N, 'trailingN', 'evenN' or 'ddimN'")
+  return SPACINGS[found[1] or 'trailing'](int(found[2]))
+
+
+def spaced(total, steps):
+  """Returns which of `total` steps to keep, increasing.
 
   Args:
     total: number of steps of the full schedule.
-    spacing: 'N' or 'evenN' spreads N steps over the whole range, both ends included; 'ddimN' takes
-      every s-th from 0 with the smallest s that gives N (25 of 1000: 0, 40, .., 960); 'trailingN'
-      counts N equal strides down from the last (4 of 1000: 249, 499, 749, 999), so that sampling
-      starts at noise and spends no evaluation on a signal that is clean already (Lin et al. 2023,
-      "Common diffusion noise schedules and sample steps are flawed", section 3.3).
+    steps: a `Spacing`, or how configs write one; a plain number is trailing.
 
   Raises:
-    InputError: if N is not within 1..total, or no whole stride gives N steps.
+    InputError: it is no spacing, or N is not within 1..total, or no whole stride gives N steps.
   """
-  spacing = str(spacing)
-  kind, digits = re.match('(ddim|trailing|even|)([0-9]*)', spacing).groups()
-  count = int(digits) if spacing == kind + digits and digits else 0
-  if not 1 <= count <= total:
-    raise InputError(
-      f"spacing is {spacing!r}, expected 'N', 'evenN', 'ddimN' or 'trailingN', N from 1 to {total}"
-    )
-  if kind == 'trailing':
-    return np.round(total * np.arange(1, count + 1) / count).astype(int) - 1
-  if kind == 'ddim':
-    for stride in range(1, total + 1):
-      if len(range(0, total, stride)) == count:
-        return np.arange(0, total, stride)
-    raise InputError(
-      f'no whole stride takes {count} of {total} steps: choose another N, or pass {digits!r}'
-    )
-  if count == 1:  # noise to signal in one step: told that it sees noise
-    return np.asarray([total - 1])
-  stride = (total - 1) / (count - 1)
-  kept, position = [], 0.0
-  for _ in range(count):  # accumulated in floating point, half to even, as the original rounds
-    kept.append(round(position))
-    position += stride
-  return np.asarray(kept)
+  found = spacing(steps)
+  if not 1 <= found.count <= total:
+    raise InputError(f'spacing is {str(found)!r}, expected 1 to {total} steps')
+  return found.kept(total)
 
 
 def at(table, t, like):

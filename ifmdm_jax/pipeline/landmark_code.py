@@ -1,4 +1,4 @@
-"""Landmarks to twenty numbers and back: the motion code of `lite`.
+"""Turns landmarks into twenty numbers and back: the motion code that needs no autoencoder.
 
 The numbers come in four blocks, each the principal directions of what the blocks before left
 over, so that they can be steered apart: pose, then lips, lids and brows relative to the head.
@@ -7,6 +7,7 @@ constant, which relative codes cancel. The way back loses 0.3 pixels of 512 (exp
 """
 
 import dataclasses
+import itertools
 import pathlib
 
 import numpy as np
@@ -19,12 +20,19 @@ BLOCKS = (
   ('lids', face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE, 3),
   ('brows', face_mesh.BROWS, 3),
 )
-BLOCK = {'pose': slice(0, 6), 'lips': slice(6, 14), 'lids': slice(14, 17), 'brows': slice(17, 20)}
+_ENDS = list(itertools.accumulate(count for _, _, count in BLOCKS))
+BLOCK = {name: slice(end - count, end) for (name, _, count), end in zip(BLOCKS, _ENDS)}
+LIPS = BLOCK['lips']
 BUNDLED = pathlib.Path(__file__).parents[1] / 'weights' / 'landmark_code.npz'
 
 
+def per_number(value, **blocks):
+  """Lists a value for each number of the code: `value`, or what `blocks` say of a block."""
+  return tuple(blocks.get(name, value) for name, _, count in BLOCKS for _ in range(count))
+
+
 def smooth(track):
-  """[1, 2, 1] / 4 over time; ends repeat. [T, ...] -> [T, ...]."""
+  """Smooths [T, ...] by [1, 2, 1] / 4 over time; ends repeat."""
   padded = np.concatenate([track[:1], track, track[-1:]])
   return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
 
@@ -38,22 +46,23 @@ class LandmarkCode:
   decode: np.ndarray  # [20, 936]: how landmarks move with a difference of codes
 
   def __call__(self, landmarks):
-    """[..., 468, 2] fractions of the side -> [..., 20]."""
+    """Encodes [..., 468, 2], fractions of the side, to [..., 20]."""
     flat = landmarks.reshape(*landmarks.shape[:-2], -1)
     return (flat @ self.encode - self.bias).astype(np.float32)
 
   def save(self, path):
+    """Writes the three arrays to an NPZ file."""
     np.savez(path, **dataclasses.asdict(self))
 
 
 def load(path=BUNDLED):
-  """The code that the bundled weights speak, or another one that `save` wrote."""
+  """Reads the code of the bundled weights, or another one that `save` wrote."""
   with np.load(path) as file:
     return LandmarkCode(**file)
 
 
 def fit(tracks):
-  """The code of a list of landmark tracks, each [T, 468, 2] of one clip.
+  """Fits a code to a list of landmark tracks, each [T, 468, 2] of one clip.
 
   Clips weigh by the root of their length, so that one long take does not rule.
   """
@@ -70,7 +79,7 @@ def fit(tracks):
     directions = np.linalg.svd(weight[:, None] * left[:, here], full_matrices=False)[2][:count]
     block = np.zeros((468 * 2, count))
     block[here] = directions.T
-    block = block - encode @ (decode @ block)  # what earlier blocks explain is not looked at
+    block = block - encode @ (decode @ block)  # what earlier blocks explain is left out
     maps.append(block)
     encode = np.concatenate(maps, axis=1)
     codes = motion @ encode

@@ -1,18 +1,43 @@
 """Endless batches of what a source draws, the same for any number of processes."""
 
 import functools
+from typing import Any, Protocol
 
 import grain
+import numpy as np
 
 from ifmdm_jax.training.data import own_rows
 
 
-def endless(source, *, batch, seed, process_index=0, process_count=1, threads=1, ahead=2):
-  """Iterator over this process's rows, {name: [batch, ...]}; positions are saved and set.
+class Source(Protocol):
+  """What examples are drawn from; grain wants it to be a `RandomAccessDataSource`, too."""
 
-  `source[i]` is an item and `source.draw(item, rng)` an example of it. Global batch i has rows
-  i B .. (i + 1) B - 1 of one endless order whatever the number of processes, and what is random in
-  a row depends on the seed and its place there. `ahead`: batches that `threads` read in advance.
+  def __len__(self) -> int:
+    """Counts the items."""
+    ...
+
+  def __getitem__(self, index: int) -> Any:
+    """Returns item `index`: small, it says which clip, and is not the clip itself."""
+    ...
+
+  def draw(self, item: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Makes an example of an item; all that is random comes from `rng`."""
+    ...
+
+
+def endless(source: Source, *, batch, seed, process_index=0, process_count=1, threads=1, ahead=2):
+  """Iterates over this process's rows, {name: [batch, ...]}; positions are saved and set.
+
+  Global batch i has rows i B .. (i + 1) B - 1 of one endless order whatever the number of
+  processes, and what is random in a row depends on the seed and its place there.
+
+  Args:
+    source: see `Source`.
+    batch: rows of this process.
+    seed: of order and examples.
+    process_index, process_count: which rows are this process's.
+    threads: that read.
+    ahead: batches that they read in advance.
   """
   dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
   dataset = dataset.random_map(functools.partial(_draw, source))

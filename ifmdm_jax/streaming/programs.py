@@ -15,7 +15,7 @@ from tqdm import tqdm
 from ifmdm_jax import compile_cache
 
 COMPILERS = 4  # programs compiled at once, at most: each is one core's work
-PATIENCE = 2.0  # seconds until a log is told what the time goes to
+PATIENCE = 5.0  # seconds until a log is told what the time goes to
 
 _pool = concurrent.futures.ThreadPoolExecutor(COMPILERS, 'compile')
 

@@ -1,86 +1,130 @@
 """Many voices at once on one device: streams join and leave without compiling anything.
 
-Motion of all slots is made in one batch of fixed size; frames of all of them are drawn in mixed
+Motion of all slots is sampled in one batch of fixed size; frames of all of them are drawn in mixed
 blocks of fixed size. An empty slot costs its share of the motion network and no drawing.
 """
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.streaming.windows import Listener
-from ifmdm_jax.systems.ifmdm.sampler import Controls
+from ifmdm_jax.streaming.windows import Listener, Plan
+
+
+@runtime_checkable
+class Streamable(Protocol):
+  """What a generator offers to be run for many voices: pure functions of pytrees.
+
+  Portraits, states and controls are pytrees of arrays; the first axis of the latter two, and of
+  codes and speech features, is the voice.
+
+  Attributes:
+    block: frames drawn by one call.
+    streaming: plan for voices that are still arriving.
+  """
+
+  block: int
+  streaming: Plan
+
+  def options(self, **options):
+    """Checks what a caller asks for and fills in defaults."""
+
+  def portrait(self, image):
+    """Encodes a picture uint8 [H, H, 3] -> a pytree."""
+
+  def listener(self, plan, sample_rate) -> Listener:
+    """Listens to a voice that begins."""
+
+  def start(self, portrait, plan, options, seed=0):
+    """Returns (state, controls) of a voice that begins; the first axis is 1."""
+
+  def constants(self, options):
+    """Returns those of the options that `advance` is compiled for, by name."""
+
+  def advance(self, y, valid, state, controls, *, new, **constants):
+    """Samples the next window: (codes [B, new, ...], state)."""
+
+  def draw_mixed(self, portraits, who, codes, size):
+    """Draws codes [n, ...] of portraits [N, ...] by number, who [n]: uint8 [n, R, R, 3]."""
+
+  def ahead(self, calls):
+    """Yields the results of calls in order, see `device.Pool`."""
 
 
 @dataclasses.dataclass
 class _Stream:
   listener: Listener
-  index: int = 0  # windows so far
   codes: Any = None  # [n, M] of the window being drawn
 
 
 class Slots:
-  """Up to `count` live streams of a `Sampler`.
+  """Up to `count` live streams of a `Streamable`.
 
     slots = Slots(sampler, 8)
     who = slots.join(image, seed=3)
-    slots.hear(who, block)                      # whenever sound arrives
+    slots.add(who, block)                       # whenever sound arrives
     for who, frames in slots.step(): show(who, frames)
     slots.end(who)                              # the voice is over; the slot frees itself
-    slots.leave(who)                            # or at once, dropping what was not shown
+    slots.leave(who)                            # or at once, dropping what was not emitted
 
   Fair: in each step a stream gets one window at most, however much sound it has brought, and frame
   k of every stream is drawn before frame k + `block` of any.
   """
 
   def __init__(self, sampler, count, plan=None, sample_rate=16_000, **options):
-    """`options`: steps, guidance, stepper of `Sampler.stream`; the same for all streams."""
-    self.sampler, self.count, self.plan = sampler, count, plan or sampler.live
-    self.sample_rate, self.options = sample_rate, sampler.checked(**options)
+    """Makes room; `options` are of all streams, see the sampler."""
+    self.sampler, self.count, self.plan = sampler, count, plan or sampler.streaming
+    self.sample_rate, self.options = sample_rate, options
+    self._constants = sampler.constants(sampler.options(**options))
     self.block = min(sampler.block, self.plan.new)
     self._streams: dict[int, _Stream] = {}
-    self._portraits = self._controls = self._before = None
+    self._portraits = self._state = self._controls = None
 
   @property
   def free(self):
     """Number of streams that can still join."""
     return self.count - len(self._streams)
 
-  def join(self, image, seed=0, motion_mean=0.0, motion_std=1.0):
-    """A new stream with a portrait uint8 [H, H, 3]; returns its number, 0 .. count - 1.
+  def join(self, image, seed=0, **options):
+    """Begins a stream with a portrait uint8 [H, H, 3]; returns its number, 0 .. count - 1.
+
+    Args:
+      image: the portrait.
+      seed: of the motion.
+      options: of this stream alone, those that no program is compiled for.
 
     Raises:
-      InputError: all slots are taken.
+      InputError: all slots are taken, or an option has to be the same for all streams.
     """
     if not self.free:
       raise InputError(f'expected a free slot, all {self.count} are taken: wait until one leaves')
+    options = self.sampler.options(**{**self.options, **options})
+    if self.sampler.constants(options) != self._constants:
+      names = ', '.join(self._constants)
+      raise InputError(f'expected the {names} of all streams, got another: pass it to Slots')
     who = next(i for i in range(self.count) if i not in self._streams)
     portrait = self.sampler.portrait(image)
-    controls = self.sampler.controls(portrait, seed, motion_mean, motion_std)
-    before = self.sampler.before(portrait, self.plan)
+    begun = self.sampler.start(portrait, self.plan, options, seed)
     if self._portraits is None:
-      room = lambda x: np.zeros((self.count, *x.shape[1:]), x.dtype)
+      empty = lambda x: np.zeros((self.count, *x.shape[1:]), x.dtype)
       self._portraits = jax.tree.map(lambda x: jnp.zeros((self.count, *x.shape), x.dtype), portrait)
-      self._controls, self._before = jax.tree.map(room, controls), room(before)
+      self._state, self._controls = jax.tree.map(empty, begun)
     self._portraits = _place(self._portraits, portrait, who)
-    self._controls, self._before = map(np.array, self._controls), np.array(self._before)
-    self._controls = Controls(*self._controls)
-    for all_of_them, own in zip((*self._controls, self._before), (*controls, before)):
-      all_of_them[who] = own[0]
+    self._state, self._controls = _with_rows((self._state, self._controls), begun, [who], [0])
     self._streams[who] = _Stream(self.sampler.listener(self.plan, self.sample_rate))
     return who
 
-  def hear(self, who, block):
-    """Sound of a stream: a waveform [l] or [l, C] of any length."""
+  def add(self, who, block):
+    """Takes sound of a stream: a waveform [l] or [l, C] of any length."""
     self._stream(who).listener.add(block)
 
   def end(self, who):
-    """The voice of a stream is over: what is left is still shown, then the slot is free."""
+    """Ends the voice of a stream: what is left is still drawn, then the slot is free."""
     self._stream(who).listener.close()
 
   def leave(self, who):
@@ -89,13 +133,13 @@ class Slots:
     del self._streams[who]
 
   def step(self):
-    """One window for every stream that has heard enough: yields (who, uint8 frames [n, R, R, 3]).
+    """Yields (who, uint8 frames [n, R, R, 3]): one window of every stream that has the sound.
 
     Several pieces for one stream come in order; pieces of all streams are interleaved.
     """
     ready = {who: s for who, s in self._streams.items() if s.listener.ready()}
     if ready:
-      codes = self._dream(ready)
+      codes = self._sample(ready)
       yield from self._draw_all(codes)
     for who, stream in list(self._streams.items()):
       if stream.listener.ended():
@@ -108,23 +152,20 @@ class Slots:
       )
     return self._streams[who]
 
-  def _dream(self, ready):
+  def _sample(self, ready):
     """{who: codes [n, M]} of the streams that have a window."""
     windows = {who: stream.listener.take() for who, stream in ready.items()}
     first = next(iter(windows.values()))
     y = np.zeros((self.count, *first.y.shape), first.y.dtype)
-    mask = np.ones((self.count, *first.mask.shape), first.mask.dtype)
-    index = np.zeros(self.count, np.uint32)
+    valid = np.ones((self.count, *first.valid.shape), first.valid.dtype)
     for who, window in windows.items():
-      y[who], mask[who], index[who] = window.y, window.mask, ready[who].index
-      ready[who].index += 1
-    codes, before = self.sampler.dream(
-      y, mask, self._before, index, self._controls, new=self.plan.new, **self.options
+      y[who], valid[who] = window.y, window.valid
+    codes, state = self.sampler.advance(
+      y, valid, self._state, self._controls, new=self.plan.new, **self._constants
     )
-    codes, before = np.asarray(codes), np.asarray(before)
-    chosen = list(windows)
-    self._before = self._before.copy()
-    self._before[chosen] = before[chosen]
+    rows = list(windows)  # the others have not moved on
+    self._state = _with_rows(self._state, state, rows, rows)
+    codes = np.asarray(codes)
     return {who: codes[who, : window.count] for who, window in windows.items()}
 
   def _draw_all(self, codes):
@@ -144,6 +185,17 @@ class Slots:
         yield one, frames[who == one]
 
 
+def _with_rows(everybody, others, to_rows, from_rows):
+  """A copy of a pytree [N, ...] with some rows taken from another."""
+
+  def one(rows, others):
+    rows = np.array(rows)
+    rows[to_rows] = np.asarray(others)[from_rows]
+    return rows
+
+  return jax.tree.map(one, everybody, others)
+
+
 @functools.partial(jax.jit, donate_argnums=0)
 def _place(portraits, portrait, who):
-  return jax.tree.map(lambda all_of_them, own: all_of_them.at[who].set(own), portraits, portrait)
+  return jax.tree.map(lambda everybody, own: everybody.at[who].set(own), portraits, portrait)

@@ -1,4 +1,4 @@
-"""How a voice of any length is cut into windows, the same from a file and from a microphone.
+"""Cuts a voice of any length into windows, the same from a file and from a microphone.
 
 Everything that is computed depends on the plan alone, never on the sizes of the blocks in which
 sound arrives, so that streamed frames equal offline frames.
@@ -24,10 +24,10 @@ class Plan:
     new: what a window adds.
     known: motion made before, at the start of the window, which it goes on with. Short windows
       without it forget where the head was going, and the network was trained on long ones.
-    future: sound that must be there beyond it. Motion is made for it as well and thrown away, so
-      that no frame which is shown stands at the edge of what has been heard. A stream is
-      new + future frames behind its voice.
-    past: sound that is heard again, for the speech encoder's sake; `known` or more.
+    future: sound that must be there beyond it. Motion is sampled for it as well and thrown away, so
+      that no emitted frame stands at the edge of the sound. A stream is new + future frames behind
+      its voice.
+    past: sound that is encoded again, for the speech encoder's sake; `known` or more.
   """
 
   new: int
@@ -42,11 +42,36 @@ class Plan:
 
 
 class Window(NamedTuple):
-  """What the motion network is told about the sound of a window."""
+  """The sound of a window, as the motion network sees it."""
 
   y: np.ndarray  # float32 [2T, A], speech features
-  mask: np.ndarray  # float32 [T], 0 for frames before the voice began
-  count: int  # frames to show
+  valid: np.ndarray  # float32 [T], 0 for frames before the voice began
+  count: int  # frames to emit
+
+
+def places(plan, done, count, xp=np):
+  """Where the features of a window lie among those of its sound.
+
+  The sound is the last `plan.past` frames before the window's new ones, or fewer where the voice
+  has just begun, then those. Frames before the voice take its first feature, frames after it the
+  last.
+
+  Args:
+    plan: `Plan`.
+    done: frames emitted before.
+    count: features of the sound.
+    xp: NumPy, or its namesake of JAX where `done` and `count` are traced.
+
+  Returns:
+    int [2T], which feature each half frame of the window takes, and bool [T], the valid frames.
+  """
+  known, past = xp.minimum(plan.known, done), xp.minimum(plan.past, done)
+  # At odd rates the last frame can round away: at least one is there.
+  first = xp.minimum(FEATURES_PER_FRAME * (past - known), count - FEATURES_PER_FRAME)
+  half_frames = xp.arange(FEATURES_PER_FRAME * plan.length, dtype=np.int32)
+  which = half_frames + FEATURES_PER_FRAME * (past - plan.known)
+  valid = xp.arange(plan.length, dtype=np.int32) >= plan.known - known
+  return xp.clip(which, first, count - 1), valid
 
 
 class Listener:
@@ -64,19 +89,19 @@ class Listener:
   def __init__(self, encoder, plan, sample_rate):
     self.encoder, self.plan, self.sample_rate = encoder, plan, sample_rate
     self.done = 0
-    self._heard, self._start = [], 0  # blocks, and the index of their first sample
+    self._blocks, self._start = [], 0  # blocks, and the index of their first sample
     self._total, self._closed = 0, False
 
   def add(self, block):
     """A waveform [l] or [l, C] of any length, with the same C every time."""
     block = np.asarray(block)
-    if self._heard and block.shape[1:] != self._heard[0].shape[1:]:
+    if self._blocks and block.shape[1:] != self._blocks[0].shape[1:]:
       raise InputError(
-        f'expected blocks {("l", *self._heard[0].shape[1:])} as before, got {block.shape}: '
+        f'expected blocks {("l", *self._blocks[0].shape[1:])} as before, got {block.shape}: '
         'keep the number of channels'
       )
     if len(block):
-      self._heard.append(block)
+      self._blocks.append(block)
       self._total += len(block)
 
   def close(self):
@@ -93,36 +118,29 @@ class Listener:
     return self._closed and not self.ready()
 
   def take(self):
-    """The next `Window`. After the end of the voice the last feature is repeated."""
+    """Returns the next `Window`. After the end of the voice the last feature is repeated."""
     plan, first = self.plan, self.done
-    start = max(0, first - plan.past)  # of what is heard, in frames
+    start = max(0, first - plan.past)  # of the sound, in frames
     end = first + plan.new + plan.future
     sound = self._between(self._sample(start), self._sample(end))
     features = self.encoder.features(sound, self.sample_rate)
-    known = min(plan.known, first)
-    # At odd rates the last frame can round away: at least one is there.
-    skipped = min(FEATURES_PER_FRAME * (first - known - start), len(features) - FEATURES_PER_FRAME)
-    y = features[skipped:]
-    before = FEATURES_PER_FRAME * (plan.known - known)
-    after = FEATURES_PER_FRAME * plan.length - before - len(y)
-    y = np.pad(y, ((before, max(0, after)), (0, 0)), mode='edge')[: len(y) + before + after]
+    which, valid = places(plan, first, len(features))
     count = plan.new
     if self._closed:
       count = min(count, waveforms.num_frames(self._total, self.sample_rate) - first)
     self.done += count
     self._forget(self._sample(max(0, self.done - plan.past)))
-    mask = np.arange(plan.length) >= plan.known - known
-    return Window(y, mask.astype(np.float32), count)
+    return Window(features[which], valid.astype(np.float32), count)
 
   def _sample(self, frame):
     return round(frame * self.sample_rate / FPS)
 
   def _between(self, start, end):
-    whole = self._heard[0] if len(self._heard) == 1 else np.concatenate(self._heard)
-    self._heard = [whole]  # joined once, not once a window
+    whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
+    self._blocks = [whole]  # joined once, not once a window
     return whole[start - self._start : end - self._start]
 
   def _forget(self, sample):
     # Whole blocks and views: a long array that was given at once is not copied window by window.
-    whole = self._heard[0][sample - self._start :]
-    self._heard, self._start = [whole], sample
+    whole = self._blocks[0][sample - self._start :]
+    self._blocks, self._start = [whole], sample

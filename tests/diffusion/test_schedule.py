@@ -30,14 +30,13 @@ def test_tables_equal_the_original(name):
   'tag', ['even25', 'even50', 'even250', 'ddim10', 'ddim25', 'ddim50', 'ddim100', 'ddim250']
 )
 def test_kept_steps_equal_the_original(tag):
-  kept = schedules.spaced(1000, tag.removeprefix('even'))
+  kept = schedules.spaced(1000, tag)
   np.testing.assert_array_equal(kept, testing.golden('diffusion')[f'steps_{tag}'])
 
 
-@pytest.mark.parametrize('spacing', ['25', '250', 'ddim25'])
-def test_merged_betas_equal_the_original(spacing):
-  tag = spacing if spacing.startswith('ddim') else f'even{spacing}'
-  kept = schedules.linear().keep(schedules.spaced(1000, spacing))
+@pytest.mark.parametrize('tag', ['even25', 'even250', 'ddim25'])
+def test_merged_betas_equal_the_original(tag):
+  kept = schedules.linear().keep(schedules.spaced(1000, tag))
   n = len(kept)
   run = 'ddpm_even250' if tag == 'even250' else f'ddim_{tag}'
   golden = testing.golden('diffusion')[f'traj/{run}/betas']
@@ -66,8 +65,17 @@ def test_impossible_spacing_is_refused_in_one_line(spacing):
   assert '\n' not in str(error.value)
 
 
-@pytest.mark.parametrize('spacing', ['1', 'ddim1', '1000', 'ddim1000'])
+def test_a_spacing_is_a_value_and_a_plain_number_is_trailing():
+  assert schedules.spacing(4) == schedules.spacing('4') == schedules.Trailing(4)
+  assert (
+    schedules.Trailing(4) != schedules.Even(4) and len({schedules.Even(4), schedules.Even(4)}) == 1
+  )
+  for word in ('trailing4', 'even25', 'ddim25'):
+    assert str(schedules.spacing(word)) == word
+
+
+@pytest.mark.parametrize('spacing', ['even1', 'ddim1', 'trailing1', '1000', 'ddim1000', 'even1000'])
 def test_extreme_spacings_work(spacing):
   kept = schedules.linear().keep(schedules.spaced(1000, spacing))
-  assert len(kept) == int(spacing.removeprefix('ddim'))
+  assert len(kept) == schedules.spacing(spacing).count
   assert np.isfinite(kept.posterior_log_variance).all()

@@ -1,6 +1,12 @@
-"""Films for the tests: the bundled portrait opens its mouth."""
+"""Films for the tests: the bundled portrait opens its mouth; and estimators of their lag.
 
+Workers import this file and nothing else of the tests, so they start fast.
+"""
+
+import multiprocessing
+import os
 import pathlib
+import signal
 import struct
 from fractions import Fraction
 
@@ -123,3 +129,20 @@ class LevelLag:
       scores[lag] = np.corrcoef(a, b[: len(a)])[0, 1]
     lag = max(scores, key=scores.get)
     return lag, scores[lag]
+
+
+class Poisoned:
+  """An estimator that a certain film kills, as a broken decoder would."""
+
+  def __call__(self, waveform, landmarks):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Spawned(LevelLag):
+  """An estimator that only a process of its own, that was spawned, can make."""
+
+  here = 'of the parent'
+
+  def __init__(self):
+    assert multiprocessing.parent_process() is not None
+    assert Spawned.here == 'of the parent', 'the process is a copy of its parent'

@@ -39,3 +39,11 @@ def test_moving_the_head_as_a_whole_leaves_the_lips_alone(tracks):
 
 def test_smoothing_keeps_constants_and_length():
   np.testing.assert_allclose(landmark_code.smooth(np.full((5, 2), 3.0)), 3.0)
+
+
+def test_values_by_block_stand_at_the_numbers_of_the_block():
+  shares = np.array(landmark_code.per_number(0.5, lips=0.0, brows=1.0))
+  assert (landmark_code.LIPS.start, landmark_code.LIPS.stop) == (6, 14)  # as in released weights
+  brows = shares[landmark_code.BLOCK['brows']]
+  assert (shares[landmark_code.LIPS] == 0).all() and (brows == 1).all()
+  assert (shares == 0.5).sum() == 9 and len(shares) == 20

@@ -89,28 +89,30 @@ def test_killed_in_the_middle_and_started_again_is_bit_equal(
   assert digest(output) == digest(film_set[0])
 
 
-class Poisoned:
-  """An estimator that a certain film kills, as a broken decoder would."""
-
-  def __call__(self, waveform, landmarks):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @posix
 def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
   with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, Poisoned)
+    write.build(film_folder, tmp_path, settings, films.Poisoned)
   report = json.loads((tmp_path / 'report.json').read_text())
   reasons = {e['source']: (e['reason'], e['value']) for e in report['dropped']}
   assert reasons['film0.mp4'] == ('crashed', -signal.SIGKILL)
   assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 4
 
 
+def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, monkeypatch):
+  source = tmp_path / 'films'
+  source.mkdir()
+  shutil.copy(film_folder / 'film0.mp4', source / 'film.mp4')
+  monkeypatch.setattr(films.Spawned, 'here', 'changed')  # which a fork would see
+  summary = write.build(source, tmp_path / 'set', settings, films.Spawned)
+  assert summary['tracks_kept'] == 1
+
+
 @posix
 def test_on_beam_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
   pytest.importorskip('apache_beam')
   with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, Poisoned, beam=BEAM)
+    write.build(film_folder, tmp_path, settings, films.Poisoned, beam=BEAM)
   report = json.loads((tmp_path / 'report.json').read_text())
   assert [e['reason'] for e in report['dropped']].count('crashed') == 3
 

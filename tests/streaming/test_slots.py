@@ -16,7 +16,7 @@ def run(slots, voices):
   made, log = {who: [] for who in voices}, []
   for start in range(0, max(map(len, voices.values())), 1600):
     for who, sound in voices.items():
-      slots.hear(who, sound[start : start + 1600])
+      slots.add(who, sound[start : start + 1600])
     for who, frames in slots.step():
       made[who].append(frames)
     log.append({who: sum(map(len, frames)) for who, frames in made.items()})
@@ -41,7 +41,7 @@ def test_a_stream_does_not_depend_on_its_neighbours(sampler, image, voice):
   first, second = beside
   np.testing.assert_array_equal(together[second], alone[who])  # another slot, the same frames
   assert len(together[first]) == round(0.7 * 25)
-  single = sampler(image, voice(1.0), seed=4, plan=sampler.live)
+  single = sampler(image, voice(1.0), seed=4, plan=sampler.streaming)
   # A batch of three sums in another order than one of one.
   assert np.abs(together[second].astype(int) - single).mean() < 1
 
@@ -51,13 +51,13 @@ def test_streams_join_and_leave_without_compiling(sampler, image, voice, compila
   run(slots, {slots.join(image): voice(0.5)})
   with compilations() as count:
     stays = slots.join(image)
-    slots.hear(stays, voice(0.6))
+    slots.add(stays, voice(0.6))
     leaves = slots.join(other(image, 2), seed=7, motion_std=0.0)
     list(slots.step())
     slots.leave(leaves)
     late = slots.join(other(image, 3))
     assert late == leaves
-    slots.hear(late, voice(0.6))
+    slots.add(late, voice(0.6))
     list(slots.step())
   assert count() == 0
 
@@ -65,7 +65,7 @@ def test_streams_join_and_leave_without_compiling(sampler, image, voice, compila
 def test_all_get_the_same_share_whoever_has_most_to_say(sampler, image, voice):
   slots = Slots(sampler, 3)
   greedy, *others = [slots.join(other(image, seed)) for seed in range(3)]
-  slots.hear(greedy, voice(5.0))  # much more than is due
+  slots.add(greedy, voice(5.0))  # much more than is due
   _, log = run(slots, {who: voice(1.5, who) for who in (greedy, *others)})
   plan = slots.plan
   for step, counts in enumerate(log, 1):
@@ -76,10 +76,10 @@ def test_all_get_the_same_share_whoever_has_most_to_say(sampler, image, voice):
 
 
 def test_frames_of_all_are_interleaved(sampler, image, voice):
-  slots = Slots(sampler, 2, plan=sampler.whole)
+  slots = Slots(sampler, 2, plan=sampler.offline)
   both = [slots.join(image, seed=seed) for seed in (0, 1)]
   for who in both:
-    slots.hear(who, voice(1.0))
+    slots.add(who, voice(1.0))
   order = [who for who, _ in slots.step()]
   assert sorted(order[:2]) == both
 
@@ -91,4 +91,14 @@ def test_a_full_house_and_an_empty_slot_are_said(sampler, image, voice):
     slots.join(image)
   slots.leave(who)
   with pytest.raises(InputError, match='slot 0 is empty'):
-    slots.hear(who, voice(0.1))
+    slots.add(who, voice(0.1))
+
+
+def test_what_programs_are_compiled_for_is_the_same_for_all_streams(sampler, image):
+  slots = Slots(sampler, 1, steps=2)
+  slots.join(image, motion_std=None)
+  slots = Slots(sampler, 1)
+  with pytest.raises(InputError, match='expected the solver of all streams'):
+    slots.join(image, steps=2)
+  with pytest.raises(InputError, match='got motion_sdt'):
+    slots.join(image, motion_sdt=1.0)

@@ -108,5 +108,7 @@ def test_files_without_what_is_wanted_say_so(tmp_path):
   ):
     with pytest.raises(InputError, match=said):
       read.audio(tmp_path / name)
-  with pytest.raises(InputError, match='has none'):
+  with pytest.raises(read.MissingStream, match='has none'):
+    read.audio(tmp_path / 'mute.mp4')
+  with pytest.raises(read.MissingStream, match='has none'):
     next(read.frames(tmp_path / 'nan.wav'))

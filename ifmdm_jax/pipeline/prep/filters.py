@@ -1,4 +1,4 @@
-"""What a track must be to teach: measures, limits, and the reason and number of every drop."""
+"""Measures tracks, and drops those that miss a limit, with a reason and a number."""
 
 import dataclasses
 
@@ -44,29 +44,34 @@ class Limits:
 
 
 def turned_away(landmarks, least=0.15):
-  """Share of frames in which one cheek is nearly hidden behind the nose."""
+  """Measures the share of frames in which one cheek is nearly hidden behind the nose."""
   sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE]], axis=-1)
   return float((sides.min(1) / sides.sum(1) < least).mean())
 
 
 def outside(landmarks, slack=0.02):
-  """Share of frames in which the face is not wholly in the picture; landmarks are fractions."""
+  """Measures the share of frames whose face is not wholly in the picture, from fractions."""
   low, high = landmarks.min((1, 2)), landmarks.max((1, 2))
   return float(((low < -slack) | (high > 1 + slack)).mean())
 
 
 def loudness(waveform):
-  """Root mean square in dB of full scale; -120 for digital silence."""
+  """Measures the root mean square in dB of full scale; -120 for digital silence."""
   return float(20 * np.log10(max(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))), 1e-6)))
 
 
 def talking(landmarks):
-  """Deviation of the mouth opening over the track."""
+  """Measures the deviation of the mouth opening over the track."""
   return float(face_mesh.mouth_opening(landmarks).std())
 
 
 def picture_measures(track, fractions):
-  """{name: number} of what is seen: `track` in source pixels, `fractions` of the square."""
+  """Returns {name: number} of what is visible.
+
+  Args:
+    track: a track, in pixels of the source.
+    fractions: its landmarks [T, 468, 2] in the square.
+  """
   return dict(
     seconds=len(track.landmarks) / FPS,
     face=face_mesh.height(track.landmarks),
@@ -98,12 +103,12 @@ UNITS = dict(
 
 
 def quantity(name):
-  """A measure's name and unit, as the report says them."""
+  """Names a measure and its unit, as the report says them."""
   return f'{name}, {UNITS[name]}' if name in UNITS else name
 
 
 def first_failure(measures, limits):
-  """(reason, number, limit) of the first limit that is missed, or None. NaN is not judged."""
+  """Returns (reason, number, limit) of the first limit that is missed, or None; NaN passes."""
   for name, reason in REASONS.items():
     value, limit = measures.get(name), getattr(limits, name)
     if value is None or np.isnan(value):

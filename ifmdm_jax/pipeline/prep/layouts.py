@@ -1,4 +1,4 @@
-"""Which person and which split a file belongs to, by where the public sets put their files."""
+"""Finds files, and tells person and split from where the public sets put them."""
 
 import csv
 import dataclasses
@@ -32,13 +32,13 @@ class Source:
 
   @property
   def key(self):
-    """A name for files made from it; distinct for distinct sources."""
+    """Name for files made from it; distinct for distinct sources."""
     stem = re.sub(r'[^\w-]+', '_', self.name.rsplit('.', 1)[0])[-60:]
     return f'{stem}-{zlib.crc32(self.name.encode()):08x}'
 
 
 def person_of(name, layout):
-  """The person as far as the path tells; files of `folder` count as one person each."""
+  """Reads the person from a path, as far as it tells; files of `folder` are one person each."""
   match = re.match(PERSON[layout], name) if layout in PERSON else None
   if layout == 'hdtf' and match:
     stem = pathlib.PurePosixPath(name).stem
@@ -48,7 +48,7 @@ def person_of(name, layout):
 
 
 def held_out(person):
-  """One person in twenty, always the same ones."""
+  """Chooses one person in twenty, always the same ones."""
   return zlib.crc32(person.encode()) % 20 == 0
 
 

@@ -1,4 +1,4 @@
-"""The work of `workers.run`, and the writing of records, on Apache Beam, for many machines."""
+"""Does the work of `workers.run`, and writes records, on Apache Beam, for many machines."""
 
 import functools
 import threading
@@ -23,8 +23,11 @@ def _work(source, output, settings, make_lag):
 
 @functools.cache
 def _worker(_, output, settings, make_lag):
-  """One per thread of Beam's: a film that kills its process must not kill Beam's, which would hand
-  it to the next machine, and so on."""
+  """Makes one per thread of Beam's.
+
+  A film that kills its process must not kill Beam's, which would hand it to the next machine, and
+  so on.
+  """
   return workers.Worker(output, settings, make_lag)
 
 

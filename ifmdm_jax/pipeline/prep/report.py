@@ -1,4 +1,4 @@
-"""What became of every film: report.json for programs, report.html for people."""
+"""Reports what became of every film: report.json for programs, report.html for people."""
 
 import base64
 import collections
@@ -26,7 +26,16 @@ td, th { padding: 3px 12px 3px 0; text-align: left } td.n { text-align: right }
 
 
 def write(output, results, settings):
-  """Writes both files from the results of all films; returns the numbers."""
+  """Writes both files from the results of all films.
+
+  Args:
+    output: folder of the set.
+    results: list of what the result.json of each says.
+    settings: dict of `results.Settings`.
+
+  Returns:
+    The summary: numbers of films, stills, tracks, hours, people, and what was dropped and why.
+  """
   output, results = pathlib.Path(output), sorted(results, key=lambda r: r['source'])
   everything = [
     {**entry, **{k: r[k] for k in ('person', 'split', 'licence')}, 'folder': f'videos/{r["key"]}'}
@@ -106,7 +115,7 @@ def _clock(hours):
 
 
 def _spread(entries, count):
-  """At most `count` of them, evenly from the whole list."""
+  """Picks at most `count` of them, evenly from the whole list."""
   step = max(1, -(-len(entries) // count))
   return entries[::step]
 

@@ -1,7 +1,6 @@
 """The square that is cut out of every frame, and where landmarks are in it."""
 
 import numpy as np
-import scipy.ndimage
 
 from ifmdm_jax.clip import FPS
 from ifmdm_jax.pipeline.landmark_code import smooth
@@ -23,6 +22,8 @@ def squares_of(track, settings):
   x0, y0, side = faces.crop_square(track.landmarks, track.shape, settings.face_fraction)
   squares = np.tile(np.array([x0, y0, side], np.int32), (len(track.landmarks), 1))
   if settings.smoothing:
+    import scipy.ndimage  # most of the time that a worker takes to start
+
     centre = (track.landmarks.min(1) + track.landmarks.max(1)) / 2
     path = scipy.ndimage.gaussian_filter1d(smooth(centre), settings.smoothing * FPS, axis=0)
     squares[:, :2] += np.round(path - np.median(centre, axis=0)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""Films shared out among processes; one that kills its process costs itself only."""
+"""Shares films out among processes; one that kills its process costs itself only."""
 
 import concurrent.futures
 import multiprocessing
@@ -50,7 +50,7 @@ def run(sources, output, settings, make_lag, workers):
 
 
 class Worker:
-  """`worker(source)` is the result of one film, made by a process that lives on to the next.
+  """Turns a source into its result, in a process that lives on to the next one.
 
   A film that kills the process, as a broken decoder does, is reported; the next gets a new one.
   """

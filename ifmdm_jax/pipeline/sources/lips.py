@@ -1,8 +1,8 @@
-"""Windows of lips and voice for the sync judge.
+"""Draws windows of lips and voice for the sync network.
 
 folder/                  written by experiments/sync_judge/prepare.py
   index.json               one entry per clip with sound: name, person, split
-  NAME.npz                 lips uint8 [T, 60, 60] (a quarter wider than what the judge sees),
+  NAME.npz                 lips uint8 [T, 60, 60] (a quarter wider than what the network sees),
                            points float32 [T, 40, 2] in the crop's pixels, and per kind of speech
                            feature one array, standardised over the clip: whisper_tiny [2T, 384],
                            mfcc [4T, 13]
@@ -26,7 +26,7 @@ MIRROR = np.array([*RING, *(20 + i for i in RING)])
 
 
 class Clips(grain.sources.RandomAccessDataSource):
-  """Item i is a clip, as often as windows fit into it, all in memory; `draw` cuts one."""
+  """Offers a clip as often as windows fit into it, all in memory; `draw` cuts one."""
 
   def __init__(self, folder, split, features, frames):
     folder = pathlib.Path(folder)
@@ -54,8 +54,16 @@ class Clips(grain.sources.RandomAccessDataSource):
     return self.items[index]
 
   def draw(self, item, rng):
-    """lips uint8 [T, 48, 48], points [T - 4, 80] of the middle frames, features of T + 30 frames
-    from 15 frames before, valid [T - 4 + 30]: which windows of voice the clip holds."""
+    """Cuts a window of T frames at random.
+
+    Args:
+      item: index of a clip.
+      rng: NumPy generator.
+
+    Returns:
+      {'lips': uint8 [T, 48, 48], 'points': [T - 4, 80] of the middle frames, 'features': of T + 30
+      frames from 15 frames before, 'valid': [T - 4 + 30], which windows of voice the clip holds}.
+    """
     clip = self.clips[item]
     count, total = self.frames, len(clip['lips'])
     start = int(rng.integers(total - count + 1))
@@ -72,7 +80,7 @@ class Clips(grain.sources.RandomAccessDataSource):
     return dict(lips=lips, points=np.float32(middle / POINT_UNIT), features=features, valid=valid)
 
   def augment(self, lips, points, rng):
-    """The same small move, light and blur for all frames of a window."""
+    """Moves, lights and blurs all frames of a window alike."""
     size = np.exp(rng.normal(0, 0.07))
     angle = rng.normal(0, 0.07)
     linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -94,20 +102,20 @@ class Clips(grain.sources.RandomAccessDataSource):
 
 
 def centre(lips, points):
-  """What the judge sees of a wider crop."""
+  """Cuts what the network sees out of a wider crop."""
   edge = (lips.shape[1] - SIDE) // 2
   return lips[:, edge : edge + SIDE, edge : edge + SIDE], points - edge
 
 
 def mirror(points):
-  """Lip points of the mirrored picture, in their order: inner and outer ring change sides."""
+  """Returns the lip points of the mirrored picture, in their order: the rings change sides."""
   flipped = points[:, MIRROR].copy()
   flipped[..., 0] = SIDE - 1 - flipped[..., 0]
   return flipped
 
 
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Endless batches, see `Clips.draw` and `loader.endless`."""
+  """Returns endless batches, see `Clips.draw` and `loader.endless`."""
   source = Clips(config.folder, split, config.features, config.frames)
   where = dict(process_index=process_index, process_count=process_count)
   return loader.endless(source, batch=batch, seed=seed, **where)

@@ -1,6 +1,6 @@
-"""Pairs of frames for stage 1: one source, K targets of the same person, seen the same way.
+"""Draws pairs of frames for stage 1: one source, K targets of the same person, moved alike.
 
-Clips give real pairs. Stills have one picture each and give two kinds of made pairs: the
+Clips give real pairs. Stills have one picture each and give two kinds of synthetic pairs: the
 picture moved as a whole, and another person's expression borrowed through the landmarks, for
 which there is no picture (`seen` = 0), only the flow that should arise.
 """
@@ -19,7 +19,7 @@ STILL_MOTION = dict(scale=0.06, turn=0.12, shift=0.04)
 
 
 def affine(rng, scale, turn, shift, **_):
-  """A random similarity about the centre, on fractions of the side: [2, 3]."""
+  """Draws a random similarity about the centre, on fractions of the side: [2, 3]."""
   size = np.exp(rng.normal(0, scale / 2))
   angle = np.clip(rng.normal(0, turn / 2), -turn, turn)
   linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -28,15 +28,17 @@ def affine(rng, scale, turn, shift, **_):
 
 
 def flip(matrix):
-  """The same after a mirror in the vertical axis."""
+  """Adds a mirror in the vertical axis to a matrix [2, 3]."""
   return np.column_stack([-matrix[:, 0], matrix[:, 1], matrix[:, 2] + matrix[:, 0]])
 
 
 def move_points(points, matrix):
+  """Moves points [..., N, 2], fractions of the side."""
   return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def move_picture(picture, matrix):
+  """Moves a picture [R, R, 3] as `move_points` moves its points; the edge repeats."""
   side = picture.shape[0]
   pixels = matrix.copy()  # fraction f is pixel f side - 1/2
   pixels[:, 2] = side * matrix[:, 2] + matrix[:, :2] @ [0.5, 0.5] - 0.5
@@ -46,7 +48,7 @@ def move_picture(picture, matrix):
 
 
 def recolour(rng, gain, offset, **_):
-  """One random tone curve per channel, as a table [256, 3]."""
+  """Draws one random tone curve per channel, as a table uint8 [256, 3]."""
   gains = np.exp(rng.normal(0, gain) + rng.normal(0, gain / 2, 3))
   offsets = rng.normal(0, offset) + rng.normal(0, offset / 2, 3)
   levels = (np.arange(256)[:, None] - 128.0) * gains + 128.0 + offsets
@@ -59,7 +61,7 @@ def fractions(clip):
 
 
 class Pairs(grain.sources.RandomAccessDataSource):
-  """Item i is the i-th clip or still; `draw(item, rng)` makes an example of it."""
+  """Offers every clip and still; `draw` makes an example of one."""
 
   def __init__(
     self,
@@ -88,12 +90,17 @@ class Pairs(grain.sources.RandomAccessDataSource):
         and validation; 1 is the published training.
 
     Raises:
-      InputError: there is no such set, or backgrounds are to be blurred without mattes.
+      InputError: no such set, no clip in it, or backgrounds are to be blurred without mattes.
     """
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips = records.clips(folder, **which)
     self.stills = records.clips(folder, stills=True, **which)
     self.targets, self.augment, self.gap, self.blur = targets, augment, gap, blur
+    if not len(self.clips):
+      raise InputError(
+        f'{folder} has no clip of split {split} with a licence like {licence!r}: prepare more '
+        'films, or change data.licence'
+      )
     if blur and not all(e.matte for e in (*self.clips.entries, *self.stills.entries)):
       raise InputError(
         f'expected mattes in {folder} since data.blur is {blur}: make them with python -m '
@@ -116,6 +123,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
     return self.items[index]
 
   def draw(self, item, rng):
+    """Makes an example, see `make_loader` for its keys."""
     kind, index = item
     blur = bool(self.blur) and rng.random() < self.blur
     pictures, points, seen = (self._clip if kind == 'clip' else self._still)(index, rng, blur)
@@ -185,7 +193,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
 
 
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Endless batches; see `Pairs.draw` for the keys and `loader.endless` for whose rows they are.
+  """Returns endless batches; see `loader.endless` for whose rows they are.
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
   fractions of the side, seen float32 [B, K]. `config.cache` is the folder of a set; optional

@@ -1,5 +1,6 @@
 """IF-MDM as a system: samplers of bundles and of training runs, and bundles of training runs."""
 
+import functools
 import json
 import pathlib
 
@@ -9,8 +10,9 @@ import numpy as np
 from ifmdm_jax import bundle, generator
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm import parts
+from ifmdm_jax.systems.ifmdm import fresh, parts, preview
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 
@@ -31,7 +33,7 @@ def load(weights, *, teacher=False):
     raise InputError(
       f'expected a speech encoder of {", ".join(features.NAMES)}, {weights.name} has {motion.audio}'
     )
-  return _sampler(*stages, motion, weights.name)
+  return sampler(*stages, motion, weights.name)
 
 
 def load_run(workdir, config, params, *, teacher=False):
@@ -48,7 +50,7 @@ def load_run(workdir, config, params, *, teacher=False):
     )
   first = Stage(*bundle.trained(config.data.autoencoder))
   second = Stage(generator.trainable(config.model.module)[1], config.model, params)
-  return _sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
+  return sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
 
 
 def pack(runs):
@@ -75,8 +77,8 @@ def pack(runs):
     kind = parts.KIND_OF.get(config.model.module)
     if kind not in parts.OF_PART[name]:
       raise InputError(f'expected a run of {name}, {runs[name]} is one of {config.model.module}')
-    sampler = json.loads(config.sampler.to_json()) if 'sampler' in config else None
-    settings = parts.settings_of(kind, json.loads(config.model.to_json()), sampler)
+    advice = json.loads(config.sampler.to_json()) if 'sampler' in config else None
+    settings = parts.settings_of(kind, json.loads(config.model.to_json()), advice)
     parts.config_of(name, settings)
     made[name] = bundle.Part(settings, _half(params))
   if units['motion']:
@@ -88,7 +90,8 @@ def _stage(config, params):
   return Stage(generator.trainable(parts.KINDS[config.kind])[1], config, params)
 
 
-def _sampler(autoencoder, motion, advice, name):
+def sampler(autoencoder, motion, advice, name='ifmdm', size=None):
+  """Returns the `Sampler` of two stages that samples as `advice` says, see `options_of`."""
   config = motion.config
   return Sampler(
     autoencoder,
@@ -96,11 +99,23 @@ def _sampler(autoencoder, motion, advice, name):
     motion_model.frozen(config),  # a student's module freezes its teacher besides
     features.load(config.audio),
     name=name,
-    size=autoencoder.config.get('size', 512),
-    steps=advice.steps,
-    guidance=advice.guidance,
-    stepper=advice.get('stepper', 'ddim'),
+    size=size or autoencoder.config.get('size', 512),
+    options=options_of(config, advice),
   )
+
+
+def options_of(config, advice):
+  """Returns the `Options` that weights advise.
+
+  Where nobody has measured how codes vary (units are plain: an imported network), there is no
+  typical deviation to ask for: nothing is conditioned on, as in the paper's Table 1, "no control".
+
+  Args:
+    config: `config.model` of stage 2.
+    advice: steps, guidance and maybe stepper, as `config.sampler` has them.
+  """
+  solver = Solver(advice.steps, advice.guidance, getattr(advice, 'stepper', 'ddim'))
+  return Options(solver) if config.units else Options(solver, None, None)
 
 
 def _bytes(path):
@@ -113,4 +128,14 @@ def _half(params):
   return flax.traverse_util.unflatten_dict(halves, sep='/')
 
 
-SYSTEM = generator.System(load, parts.TRAINABLES, load_run, pack, parts.upgrade)
+SYSTEM = generator.System(
+  load,
+  parts.TRAINABLES,
+  load_run,
+  pack,
+  parts.upgrade,
+  sizes=fresh.SIZES,
+  fresh=functools.partial(fresh.fresh, make=sampler),
+  preview=functools.partial(preview.generator_of, load_run=load_run),
+  histograms=preview.histograms,
+)

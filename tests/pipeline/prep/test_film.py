@@ -7,7 +7,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
+from ifmdm_jax import errors
 from ifmdm_jax.face import points as face_mesh
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline import landmarks
@@ -25,6 +27,7 @@ from ifmdm_jax.pipeline.prep import (
 from tests.pipeline import films
 
 SETTINGS = results.Settings(size=64, limits=filters.Limits(seconds=1.0, sync=0.2))
+MATTED = dataclasses.replace(SETTINGS, matte=True)
 
 
 def run(path, output, settings=SETTINGS):
@@ -32,9 +35,15 @@ def run(path, output, settings=SETTINGS):
   return process.process(source, output, settings, films.LevelLag())
 
 
-def sound_of(result, output):
-  import soundfile
+@pytest.fixture(scope='module')
+def processed(tmp_path_factory):
+  """(film, folder of the set, result) of one film with mattes; who changes it copies it first."""
+  output = tmp_path_factory.mktemp('processed')
+  path = films.talking(output / 'a.mp4', seconds=1.2)
+  return path, output, run(path, output, MATTED)
 
+
+def sound_of(result, output):
   return soundfile.read(output / 'videos' / result['key'] / '000.flac')[0]
 
 
@@ -76,9 +85,9 @@ def test_long_takes_become_pieces_without_a_gap():
   assert [(t.start, t.stop) for t in found] == [(0, 20), (20, 47 - 7), (40, 47)]
 
 
-def test_stored_landmarks_lie_on_the_stored_frames(tmp_path):
-  result = run(films.talking(tmp_path / 'a.mp4', seconds=2.0), tmp_path)
-  folder = tmp_path / 'videos' / result['key']
+def test_stored_landmarks_lie_on_the_stored_frames(processed):
+  _, output, result = processed
+  folder = output / 'videos' / result['key']
   frames = codec.Frames((folder / '000.frames').read_bytes(), 256)
   with np.load(folder / '000.npz') as file:
     stored = landmarks.unpack(file['landmarks'])
@@ -133,6 +142,21 @@ def test_every_film_that_gives_nothing_says_why_with_a_number(tmp_path):
     assert isinstance(dropped['value'], int | float)
 
 
+def test_a_reason_does_not_depend_on_the_words_of_an_error(tmp_path, monkeypatch):
+  """A file may be called as an error ends, and errors may change their words."""
+  path = tmp_path / 'it has none: pass another file'
+  path.write_text('this is no video')
+  (dropped,) = run(path, tmp_path / 'out')['dropped']
+  assert dropped['reason'] == 'unreadable'
+  with av.open(str(tmp_path / 'voice.mp4'), 'w') as file:
+    stream = file.add_stream('aac', rate=films.RATE, layout='mono')
+    films.put_sound(file, stream, films.voice(0.5)[0])
+  words = errors.InputError.__init__
+  monkeypatch.setattr(errors.InputError, '__init__', lambda self, _: words(self, 'other words'))
+  (dropped,) = run(tmp_path / 'voice.mp4', tmp_path / 'out')['dropped']
+  assert dropped['reason'] == 'no video in it' and dropped['value'] > 0
+
+
 def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
   path = films.phone(tmp_path / 'phone.mp4', side=160, room=(96, 0))
   with av.open(str(path)) as file:
@@ -151,8 +175,8 @@ def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
   assert min(np.abs(frame - wanted).mean() for frame in frames[:]) < 8  # two lossy codecs
 
 
-def test_what_is_held_of_a_track_until_the_film_ends_is_a_few_numbers(tmp_path):
-  path = films.talking(tmp_path / 'a.mp4', seconds=2.0)
+def test_what_is_held_of_a_track_until_the_film_ends_is_a_few_numbers(processed, tmp_path):
+  path, _, _ = processed
   job = film.Film(layouts.Source(str(path), 'a.mp4', 'somebody', 'train'), tmp_path, SETTINGS, None)
   found = job.find()
   assert len(found) == 1 and len(pickle.dumps(found)) < 2000  # bytes
@@ -161,11 +185,9 @@ def test_what_is_held_of_a_track_until_the_film_ends_is_a_few_numbers(tmp_path):
   assert len(voice[-10:]) == 10 and len(voice[10:5]) == 0
 
 
-def test_the_person_is_found_in_every_stored_frame_if_asked_for(tmp_path):
-  path = films.talking(tmp_path / 'a.mp4', seconds=1.5)
-  settings = dataclasses.replace(SETTINGS, matte=True)
-  result = run(path, tmp_path, settings)
-  folder = tmp_path / 'videos' / result['key']
+def test_the_person_is_found_in_every_stored_frame_if_asked_for(processed):
+  _, output, result = processed
+  folder = output / 'videos' / result['key']
   mattes = codec.Frames((folder / '000.matte').read_bytes())
   with np.load(folder / '000.npz') as file:
     points = landmarks.unpack(file['landmarks'])
@@ -184,14 +206,15 @@ def test_a_voice_of_somebody_else_is_out_of_sync(tmp_path):
   assert dropped['reason'] == 'out of sync' and dropped['value'] < dropped['limit']
 
 
-def test_what_is_done_is_not_done_again_until_settings_change(tmp_path):
-  path = films.talking(tmp_path / 'a.mp4', seconds=1.5)
-  first = run(path, tmp_path)
-  stamp = (tmp_path / 'videos' / first['key'] / 'result.json').stat().st_mtime_ns
-  assert run(path, tmp_path) == json.loads(json.dumps(first))
-  assert (tmp_path / 'videos' / first['key'] / 'result.json').stat().st_mtime_ns == stamp
-  other = run(path, tmp_path, results.Settings(size=32, limits=SETTINGS.limits))
-  assert other['settings']['size'] == 32
+def test_what_is_done_is_not_done_again_until_settings_change(processed, tmp_path):
+  path, output, first = processed
+  output = shutil.copytree(output, tmp_path / 'set')
+  file = output / 'videos' / first['key'] / 'result.json'
+  stamp = file.stat().st_mtime_ns
+  assert run(path, output, MATTED) == json.loads(json.dumps(first))
+  assert file.stat().st_mtime_ns == stamp
+  other = run(path, output, results.Settings(size=32, limits=SETTINGS.limits))
+  assert other['settings']['size'] == 32 and not other['kept'][0]['matte']
 
 
 def test_blur_is_measured_on_the_face():

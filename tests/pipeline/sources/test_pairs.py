@@ -25,6 +25,21 @@ def test_batches_have_one_source_and_its_targets(config):
   assert batch['target'].shape == (2, 3, 64, 64, 3)
   assert batch['target_points'].shape == (2, 3, 468, 2)
   assert batch['seen'].shape == (2, 3)
+  assert set(batch) == {'source', 'source_points', 'target', 'target_points', 'seen'}
+
+
+def test_targets_stay_within_the_gap(config):
+  source = pairs.Pairs(config.cache, 'train', targets=3, augment=False, gap=2)
+  track = source.clips[0].landmarks / source.clips[0].frames.side
+  example = source.draw(('clip', 0), np.random.default_rng(0))
+  number = lambda points: int(np.abs(track - points).sum((1, 2)).argmin())
+  start = number(example['source_points'])
+  assert all(abs(number(p) - start) <= 2 for p in example['target_points'])
+
+
+def test_a_split_without_a_clip_says_so(config):
+  with pytest.raises(InputError, match='no clip of split train'):
+    pairs.Pairs(config.cache, 'train', licence='of nobody')
 
 
 def test_same_seed_same_batches_and_another_seed_others(config):

@@ -9,6 +9,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators
 from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.generator import Reenacts, Streams
+from ifmdm_jax.pipeline import landmark_code
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 
 RATE, SIDE = 16_000, 64
@@ -32,7 +33,7 @@ def test_blocks_are_the_whole_video(sampler, image, voice):
   np.testing.assert_array_equal(np.concatenate(blocks), sampler(image, voice(1.0)))
 
 
-@pytest.mark.parametrize('plan', ['whole', 'live'])
+@pytest.mark.parametrize('plan', ['offline', 'streaming'])
 @pytest.mark.parametrize('rate', [16_000, 44_100])
 def test_streamed_equals_offline_bit_for_bit(sampler, image, plan, rate, voice):
   sound, plan = voice(1.3, rate=rate), getattr(sampler, plan)
@@ -52,13 +53,13 @@ def test_frames_leave_before_the_voice_ends(sampler, image, voice):
       yield voice(0.1, index)
 
   next(iter(sampler.stream(image, microphone())))
-  behind = (sampler.live.new + sampler.live.future) / 25  # seconds
+  behind = (sampler.streaming.new + sampler.streaming.future) / 25  # seconds
   assert len(asked) == int(np.ceil(behind / 0.1))
 
 
 def test_the_first_frame_does_not_wait_for_the_rest_of_its_window(sampler, image, voice):
   first = next(iter(sampler.stream(image, [voice(1.0)])))
-  assert len(first) == sampler.block < sampler.live.new
+  assert len(first) == sampler.block < sampler.streaming.new
 
 
 def test_what_makes_a_cpu_fast_changes_no_pixel_by_more_than_rounding(sampler, image, voice):
@@ -73,7 +74,7 @@ def test_what_makes_a_cpu_fast_changes_no_pixel_by_more_than_rounding(sampler, i
 
 def test_wide_calls_as_on_an_accelerator_give_the_same_frames(sampler, image, voice, monkeypatch):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  wide = Sampler(*sampler.stages, sampler.listener(sampler.live, RATE).encoder, size=SIDE, steps=3)
+  wide = Sampler(*sampler.stages, sampler.audio, size=SIDE, options=sampler.defaults)
   assert wide.block > sampler.block
   blocks = list(wide.frames(image, voice(0.5)))
   assert [len(block) for block in blocks] == [7, 5]  # the plan's seven new frames, not eight
@@ -82,32 +83,34 @@ def test_wide_calls_as_on_an_accelerator_give_the_same_frames(sampler, image, vo
 
 
 def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, monkeypatch):
-  drawn, draw = [], sampler.draw
-  monkeypatch.setattr(sampler, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1])
-  stream = sampler.stream(image, [voice(2.5)], plan=sampler.whole)
+  drawn, draw = [], sampler.renderer.draw
+  monkeypatch.setattr(
+    sampler.renderer, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1]
+  )
+  stream = sampler.stream(image, [voice(2.5)], plan=sampler.offline)
   next(stream)
   stream.close()
-  assert len(sampler(image, voice(0.1), plan=sampler.live)) == 2  # the queue is empty again
-  assert len(drawn) < sampler.whole.new
+  assert len(sampler(image, voice(0.1), plan=sampler.streaming)) == 2  # the queue is empty again
+  assert len(drawn) < sampler.offline.new
 
 
 def test_a_stream_keeps_no_more_sound_than_its_past(sampler, voice):
-  listener = sampler.listener(sampler.live, RATE)
+  listener = sampler.listener(sampler.streaming, RATE)
   for index in range(200):
     listener.add(voice(0.1, index))
     while listener.ready():
       listener.take()
-  longest = (sampler.live.past + sampler.live.length) / 25 + 0.1
-  assert sum(map(len, listener._heard)) <= longest * RATE
+  longest = (sampler.streaming.past + sampler.streaming.length) / 25 + 0.1
+  assert sum(map(len, listener._blocks)) <= longest * RATE
 
 
 def test_another_length_compiles_nothing(sampler, image, voice, compilations):
   sampler.warm()
-  sampler.warm(sampler.whole)
+  sampler.warm(sampler.offline)
   with compilations() as count:
     for seconds in (0.4, 0.9, 2.1, 5.0):
       sampler.codes(image, voice(seconds))
-      sampler(image, voice(seconds), plan=sampler.live)
+      sampler(image, voice(seconds), plan=sampler.streaming)
       list(sampler.stream(image, [voice(seconds), voice(0.2)]))
   assert count() == 0
   with compilations() as count:
@@ -117,7 +120,7 @@ def test_another_length_compiles_nothing(sampler, image, voice, compilations):
 
 def test_no_liveliness_moves_nothing_but_the_lips(sampler, image, voice):
   codes = sampler.codes(image, voice(1.0), motion_std=0)
-  lips = slice(6, 14)
+  lips = landmark_code.LIPS
   assert codes[:, lips].std(0).min() > 0
   assert np.delete(codes, np.r_[lips], axis=1).std(0).max() < 1e-6
 
@@ -125,7 +128,7 @@ def test_no_liveliness_moves_nothing_but_the_lips(sampler, image, voice):
 def test_motion_mean_offsets_the_pose(sampler, image, voice):
   rest = sampler.codes(image, voice(0.3), motion_std=0)
   moved = sampler.codes(image, voice(0.3), motion_std=0, motion_mean=0.5)
-  np.testing.assert_allclose((moved - rest)[:, :6], 0.5, atol=1e-5)
+  np.testing.assert_allclose((moved - rest)[:, landmark_code.BLOCK['pose']], 0.5, atol=1e-5)
 
 
 def test_stereo_is_heard_as_well(sampler, image, voice):
@@ -133,7 +136,7 @@ def test_stereo_is_heard_as_well(sampler, image, voice):
 
 
 def test_known_motion_is_gone_on_with(sampler, image, voice):
-  plan = sampler.live
+  plan = sampler.streaming
   codes = sampler.codes(image, voice(2.0), plan=plan)
   change = np.abs(np.diff(codes, axis=0)).mean(1)
   seams = np.arange(plan.new - 1, len(change), plan.new)
@@ -157,6 +160,41 @@ def test_a_face_repeated_with_its_own_code_is_the_portrait(sampler, image):
 def test_bad_controls_are_one_line(sampler, image, bad, voice):
   with pytest.raises(InputError):
     sampler(image, voice(0.3), **bad)
+
+
+def test_a_misspelt_option_is_refused_before_any_work(sampler, voice):
+  for options, said in (
+    (dict(motion_sdt=1.0), 'got motion_sdt'), (dict(stepper='euler'), 'stepper'),
+    (dict(steps='fast'), 'spacing'), (dict(motion_mean=(1.0, 2.0)), 'one per motion direction'),
+    (dict(guidance=float('nan')), 'finite guidance'),
+  ):  # fmt: skip
+    for call in (
+      sampler,
+      sampler.codes,
+      lambda *args, **options: next(sampler.stream(*args, **options)),
+    ):
+      with pytest.raises(InputError, match=said):
+        call(None, voice(0.3), **options)  # no picture: it was not looked at
+
+
+def test_without_control_the_network_is_not_conditioned_on_mean_or_deviation(sampler, image, voice):
+  """The paper's Table 1, "no control": whatever the portrait's pose, the tokens are dropped."""
+  controlled = sampler.codes(image, voice(0.3), motion_mean=0.5, motion_std=2.0)
+  for mean, std in ((None, 2.0), (0.5, None), (None, None)):
+    codes = sampler.codes(image, voice(0.3), motion_mean=mean, motion_std=std)
+    assert np.abs(codes - controlled).max() > 1e-5
+  state, controls = sampler.start(sampler.portrait(image), sampler.offline, sampler.options())
+  y = np.zeros((1, 2 * sampler.offline.length, 12), np.float32)
+  valid = np.ones((1, sampler.offline.length), np.float32)
+  dropped = controls._replace(given=np.zeros((1, 2), bool))
+
+  def sampled(controls):
+    solver = sampler.defaults.solver
+    return np.asarray(sampler.advance(y, valid, state, controls, new=4, solver=solver)[0])
+
+  want = sampled(dropped)
+  np.testing.assert_array_equal(sampled(dropped._replace(mean=controls.mean + 1)), want)
+  np.testing.assert_array_equal(sampled(dropped._replace(std=2 * controls.std)), want)
 
 
 def test_a_picture_that_is_not_square_is_refused(sampler, voice):

@@ -20,7 +20,7 @@ import numpy as np
 
 from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.diffusion.gaussian import weighted_mean
-from ifmdm_jax.diffusion.schedule import at
+from ifmdm_jax.diffusion.schedule import Trailing, at
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm.motion import model
 
@@ -32,16 +32,17 @@ def advice(config):
   return ml_collections.ConfigDict(dict(steps=config.student_steps, guidance=1.0, stepper='ddim'))
 
 
-def check(config, steps, guidance):
+def check(config, solver):
   """Raises InputError where `config.model` is a student's and has not learned what is asked."""
   learned = config.get('student_steps')
   if not learned:
     return
   taught = [n for n in range(1, learned + 1) if learned % n == 0]  # all or every so many of them
-  if steps not in taught or guidance != 1:
+  if solver.steps not in map(Trailing, taught) or solver.guidance != 1:
     raise InputError(
-      f'expected {", ".join(map(str, taught))} steps and guidance 1 of a student, got {steps} and '
-      f'{guidance}: leave both out, or take its teacher, ifm.load(teacher=True) or --teacher'
+      f'expected {", ".join(map(str, taught))} steps and guidance 1 of a student, got '
+      f'{solver.steps} and {solver.guidance}: leave both out, or take its teacher, '
+      'ifm.load(teacher=True) or --teacher'
     )
 
 
@@ -90,7 +91,7 @@ def loss(params, batch, rng, *, config, step=None, frozen):
     weights = weights * np.asarray(config.dim_weights, np.float32)[None, None]
 
   rng_step, rng_noise = jax.random.split(rng)
-  diffusion = model.gaussian(config, f'trailing{config.student_steps * config.substeps}')
+  diffusion = model.gaussian(config, Trailing(config.student_steps * config.substeps))
   which = jax.random.randint(rng_step, x_0.shape[:1], 0, config.student_steps)
   start = config.substeps * (which + 1) - 1  # in the teacher's steps
   x_t = diffusion.q_sample(x_0, jax.random.normal(rng_noise, x_0.shape, x_0.dtype), start)

@@ -235,6 +235,7 @@ def sample(
   clip=None,
   step_rng=None,
   known=None,
+  given=None,
 ):
   """Motion codes for one window of speech.
 
@@ -247,12 +248,13 @@ def sample(
     mean, std: [B, 1, M], wanted statistics of the codes; None leaves them to the model.
     mask: [B, T], nonzero for frames that matter; None if all do.
     units: `Units` of the training; None leaves codes and features as they are.
-    steps: number of denoising steps, evenly spread; or a spacing, 'N' or 'ddimN' (by stride).
+    steps: a `diffusion.schedule.Spacing`, or the number of a trailing one.
     guidance: how strictly the motion follows the sound; 1 is as trained, and costs half.
     stepper: 'ddim', 'ddpm', or an instance such as `steppers.DDIM(eta=1.0)`.
     clip: bound on |x_0| in each step, in the network's units.
     step_rng: key for the noise of a stochastic stepper; needed if `rng` is an array of noise.
     known: [B, K, M], codes of the window's first K frames, which the others continue.
+    given: bool [B, 2], whether a voice is conditioned on mean, and on std; None: on both.
 
   Returns:
     [B, T, M].
@@ -281,6 +283,9 @@ def sample(
 
   units = _or_plain(units, config)
   tokens = units.controls(hint, mean, std)
+  if given is not None:  # zeros are what training puts where a token is dropped
+    keep = lambda token, which: jnp.where(given[:, which, None, None], token, 0.0)
+    tokens = tokens[0], keep(tokens[1], 0), keep(tokens[2], 1)
   denoiser = guided_denoiser(params, config, units.features(y), *tokens, mask, guidance=guidance)
   amend = None
   if known is not None and known.shape[1]:

@@ -16,15 +16,13 @@ from ifmdm_jax.systems.ifmdm.motion import distill, model
 
 def test_one_step_of_the_student_lands_where_the_teacher_does():
   substeps, students = 3, 4
-  diffusion = Gaussian(
-    linear().keep(spaced(1000, f'trailing{substeps * students}')), 'x_0', learn_sigma=False
-  )
+  diffusion = Gaussian(linear().keep(spaced(1000, substeps * students)), 'x_0', learn_sigma=False)
   x_t = jax.random.normal(jax.random.key(0), (students, 5, 2))
   teacher = lambda x, t: jnp.tanh(x + t[:, None, None].astype(x.dtype) / 1000)
   start = substeps * (jnp.arange(students) + 1) - 1
   target = distill.landing(teacher, diffusion, x_t, start, substeps)
 
-  few = Gaussian(linear().keep(spaced(1000, f'trailing{students}')), 'x_0', learn_sigma=False)
+  few = Gaussian(linear().keep(spaced(1000, students)), 'x_0', learn_sigma=False)
   student = few.predict(target, x_t, jnp.arange(students))
   once = steppers.DDIM()(few.schedule, student, jnp.arange(students), None, None)
   x = x_t

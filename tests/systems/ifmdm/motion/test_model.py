@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from ifmdm_jax import testing
-from ifmdm_jax.diffusion import steppers
+from ifmdm_jax.diffusion import schedule, steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm.motion import model
 from ifmdm_jax.systems.ifmdm.motion import units as units_of
@@ -248,7 +248,7 @@ def test_statistics_not_given_are_zeros():
   )
 
 
-@pytest.mark.parametrize('steps', [1, 3, '3', 'ddim4'])
+@pytest.mark.parametrize('steps', [1, 3, 'even3', 'ddim4', schedule.Trailing(2)])
 def test_short_windows_and_few_steps_can_be_sampled(steps):
   config, params, batch = tiny({})
   got = sampled(config, params, RNG, {**batch, 'y': batch['y'][:, :6]}, steps=steps, clip=1.0)

@@ -1,0 +1,1 @@
+"""Times generators: parts beside a roofline, sound to file, live voices, starts."""

@@ -1,0 +1,86 @@
+"""What was measured, part by part, on the terminal and in a JSON file."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import jax
+
+from ifmdm_jax.benchmark import ends, parts
+from ifmdm_jax.evaluation import cost
+from ifmdm_jax.streaming import device
+
+COLUMNS = ('ms', 'p10', 'p90', 'cpu_ms', 'gflop', 'gb', 'temp_mb', 'roofline')
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What to measure; see the flags of `ifmdm_jax.bench`."""
+
+  parts: tuple[str, ...] = ('parts', 'end', 'streams', 'starts')
+  batches: tuple[int, ...] = (1, 8)
+  repeats: int = 20
+  seconds: float = 8.0
+  streams: int = 64
+
+
+def machine(roof):
+  """What the figures are of."""
+  chip = jax.local_devices()[0]
+  found = dict(device=chip.device_kind, platform=chip.platform, cores=device.cores())
+  if hasattr(os, 'getloadavg'):  # not on Windows
+    found['load'] = os.getloadavg()[0]  # of others too: above the cores, wall times are not ours
+  return found | {'roofline': roof}
+
+
+def measure(generator, roof, plan, words):
+  """Yields {name: number} part by part: what is there is reported if a later one is cut off.
+
+  Args:
+    generator: a `generator.Generator`.
+    roof: of `measure.roofline`.
+    plan: what to measure.
+    words: flags that make the same generator in a new process.
+  """
+  if 'parts' in plan.parts:
+    rows = parts.measure_parts(generator, roof, plan.repeats, plan.batches)
+    yield dict(parts=rows) | parts.headline(rows)
+  if 'end' in plan.parts:
+    yield ends.measure_end(generator, plan.seconds)
+  if 'streams' in plan.parts:
+    yield ends.measure_streams(generator, plan.streams)
+  if 'starts' in plan.parts:
+    yield ends.measure_starts(words)
+  yield dict(peak_memory_mb=cost.peak_memory())
+
+
+def head(report):
+  """The machine in one line."""
+  facts = {name: value for name, value in report.items() if name != 'roofline'}
+  return '  '.join(_text(*fact) for fact in (facts | report['roofline']).items())
+
+
+def lines(numbers):
+  """Yields lines of a table."""
+  if 'parts' in numbers:
+    yield f'  {"":12}' + ''.join(f'{name:>10}' for name in COLUMNS)
+    for part, row in numbers['parts'].items():
+      cells = (f'{row[name]:10.2f}' if name in row else f'{"":10}' for name in COLUMNS)
+      yield f'  {part:12}' + ''.join(cells)
+  for name, value in numbers.items():
+    if name != 'parts':
+      yield '  ' + _text(f'{name:24}', value)
+
+
+def write(path, report):
+  """Writes the report as JSON, in place of an older one."""
+  path = pathlib.Path(path)
+  path.absolute().parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(f'.{path.name}.tmp')
+  temporary.write_text(json.dumps(report, indent=1) + '\n')
+  temporary.replace(path)
+
+
+def _text(name, value):
+  return f'{name} {value:.2f}' if isinstance(value, float) else f'{name} {value}'

@@ -1,0 +1,31 @@
+"""One voice, window by window: the core of offline and of live sampling."""
+
+
+def windows(blocks, listener, advance, submit):
+  """Yields `advance(window)` for each window of a voice, as soon as its sound is there.
+
+  The next window is under way while the caller uses the last one, if its sound has arrived; one at
+  a time, since each begins where the last one ended.
+
+  Args:
+    blocks: iterable of waveforms [l] or [l, C].
+    listener: a `windows.Listener`.
+    advance: (Window) -> anything.
+    submit: starts a call and returns its future, see `device.Pool`.
+  """
+
+  def start():
+    return submit(lambda: advance(listener.take())) if listener.ready() else None
+
+  def ready():
+    job = start()
+    while job:
+      result = job.result()
+      job = start()
+      yield result
+
+  for block in blocks:
+    listener.add(block)
+    yield from ready()
+  listener.close()
+  yield from ready()

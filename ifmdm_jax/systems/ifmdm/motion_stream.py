@@ -1,0 +1,221 @@
+"""Stage 2 over a voice of any length: windows of motion codes, each going on from the last.
+
+Windows are chained by the hint token: each starts from the last code of the one before, and the
+mean token pulls the pose back to the portrait's, so that it does not drift away over minutes.
+Everything is a pure function of pytrees whose first axis is the voice: one, or many at once.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ifmdm_jax.diffusion import schedule, steppers
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
+from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Solver:
+  """How a window is denoised.
+
+  Attributes:
+    steps: evaluations of the network, a spacing of `diffusion.schedule`; a number N is
+      `Trailing(N)`.
+    guidance: how strictly the motion follows the voice; 1 is as in training.
+    stepper: 'ddim' or 'dpm', DPM-Solver++(2M).
+  """
+
+  steps: schedule.Spacing = schedule.Trailing(10)
+  guidance: float = 2.0
+  stepper: str = 'ddim'
+
+  def __post_init__(self):
+    object.__setattr__(self, 'steps', schedule.spacing(self.steps))
+    if not np.isfinite(self.guidance):
+      raise InputError(f'expected a finite guidance, got {self.guidance}: pass 1 or more')
+    object.__setattr__(self, 'guidance', float(self.guidance))
+    if self.stepper not in steppers.STEPPERS:
+      known = ', '.join(sorted(steppers.STEPPERS))
+      raise InputError(f'expected a stepper of {known}, got {self.stepper!r}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What a caller may ask of a voice's motion.
+
+  Attributes:
+    solver: how windows are denoised.
+    motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or one
+      per motion direction; lips follow the voice alone. None: the network is not conditioned on a
+      mean, as in the paper's Table 1, "no control".
+    motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still. None: not
+      conditioned on a deviation.
+  """
+
+  solver: Solver = Solver()
+  motion_mean: float | tuple | None = 0.0
+  motion_std: float | None = 1.0
+
+  def __post_init__(self):
+    try:
+      mean = np.asarray(0.0 if self.motion_mean is None else self.motion_mean, np.float64)
+      std = float(1.0 if self.motion_std is None else self.motion_std)
+    except (TypeError, ValueError):
+      mean, std = np.array(np.nan), np.nan
+    if mean.ndim > 1 or not np.isfinite(mean).all() or not np.isfinite(std) or std < 0:
+      raise InputError(
+        f'motion_mean and motion_std should be finite and motion_std not negative, '
+        f'got {self.motion_mean} and {self.motion_std}'
+      )
+    if self.motion_mean is not None:  # a value: hashable
+      object.__setattr__(self, 'motion_mean', tuple(mean.tolist()) if mean.ndim else float(mean))
+
+  def changed(self, **options):
+    """Returns these options with some changed, those of the solver among them, by name.
+
+    Raises:
+      InputError: there is no option of a name, or a value is none that it may have.
+    """
+    own = {field.name for field in dataclasses.fields(self)} - {'solver'}
+    of_solver = {field.name for field in dataclasses.fields(Solver)}
+    unknown = sorted(set(options) - own - of_solver)
+    if unknown:
+      known = ', '.join(sorted(own | of_solver))
+      raise InputError(f'expected options of {known}, got {", ".join(unknown)}: correct the name')
+    pick = lambda names: {name: value for name, value in options.items() if name in names}
+    solver = dataclasses.replace(self.solver, **pick(of_solver))
+    return dataclasses.replace(self, solver=solver, **pick(own))
+
+
+class State(NamedTuple):
+  """Where B voices have come to."""
+
+  before: jax.Array  # [B, 1 + K, M], the hint, and the codes of the next window's first K frames
+  index: jax.Array  # uint32 [B], windows so far
+
+
+class Controls(NamedTuple):
+  """What a voice's motion is conditioned on besides its sound, one row per voice."""
+
+  seed: jax.Array  # uint32 [B]
+  mean: jax.Array  # [B, 1, M], the pose that windows are centred on
+  std: jax.Array  # [B, 1, M], 0 holds all but the lips still
+  given: jax.Array  # bool [B, 2], whether the network is conditioned on mean, and on std
+
+
+def start(code, plan):
+  """Returns the `State` before the first window: a portrait's code [1, M], repeated."""
+  before = np.repeat(np.asarray(code)[:, None], 1 + plan.known, axis=1)
+  return State(before, np.zeros(1, np.uint32))
+
+
+def controls(code, typical, options, seed=0):
+  """Returns the `Controls` of one voice as NumPy arrays.
+
+  Args:
+    code: of the portrait, [1, M].
+    typical: [M], deviation within a window; 1 where nobody has measured it.
+    options: `Options`.
+    seed: of the motion.
+  """
+  typical = np.asarray(typical, np.float32)
+  mean, std = options.motion_mean, options.motion_std
+  offset = np.asarray(0.0 if mean is None else mean, np.float32) * typical
+  pose = np.asarray(code, np.float32) + offset
+  spread = np.float32(1.0 if std is None else std) * typical
+  seed = np.array([seed % 2**32], np.uint32)
+  return Controls(seed, pose[:, None], spread[None, None], given(options))
+
+
+def given(options):
+  """Returns whether options condition on mean, and on deviation: bool [1, 2]."""
+  return np.array([[options.motion_mean is not None, options.motion_std is not None]])
+
+
+def check(options, directions):
+  """Raises InputError where `options` have another number of directions."""
+  mean = options.motion_mean
+  if np.ndim(mean) and len(mean) != directions:
+    raise InputError(
+      f'motion_mean should be one number or {directions}, got {len(mean)}: '
+      f'pass one per motion direction'
+    )
+
+
+def sample_motion(config, units, params, y, valid, state, controls, *, new, solver):
+  """Samples the next window of B voices, each with its own seed: no voice depends on another.
+
+  Args:
+    config: `config.model` of stage 2.
+    units: how the network sees codes and features.
+    params: of stage 2.
+    y: [B, 2T, A], speech features.
+    valid: [B, T], nonzero for frames that are.
+    state: `State`.
+    controls: `Controls`.
+    new: frames to emit, after the K known ones.
+    solver: `Solver`.
+
+  Returns:
+    codes [B, new, M], and the `State` of the next window.
+  """
+  hint, known = state.before[:, :1], state.before[:, 1:]
+
+  def noise_of(seed, index):
+    key = jax.random.fold_in(jax.random.key(seed), index)
+    return jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
+
+  codes = motion_model.sample(
+    params,
+    config,
+    jax.vmap(noise_of)(controls.seed, state.index),
+    y,
+    hint,
+    controls.mean,
+    controls.std,
+    valid,
+    given=controls.given,
+    known=known,
+    units=units,
+    steps=solver.steps,
+    guidance=solver.guidance,
+    stepper=solver.stepper,
+  )
+  # Tokens ask for calm; this holds the head entirely still.
+  still = (controls.std == 0).all(2, keepdims=True) & units.told[None, None]
+  codes = jnp.where(still, controls.mean, codes)
+  emitted = codes[:, known.shape[1] :][:, :new]
+  before = jnp.concatenate([state.before, emitted], axis=1)[:, new:]
+  return emitted, State(before, state.index + np.uint32(1))
+
+
+class MotionStream:
+  """One voice's motion: called with a `streaming.windows.Window`, returns its codes [n, M]."""
+
+  def __init__(self, sample, state, controls, **options):
+    """`sample`: (y, valid, state, controls, **options) -> (codes, state), compiled."""
+    self._sample, self._state, self._controls = sample, state, controls
+    self._options = options
+
+  def __call__(self, window):
+    codes, self._state = self._sample(
+      window.y[None], window.valid[None], self._state, self._controls, **self._options
+    )
+    return np.asarray(codes)[0, : window.count]
+
+
+def plans(frames):
+  """Returns the offline and the streaming `Plan` of a network trained on `frames`.
+
+  Chosen in experiments/steps. Together with the past they come to just under 5 s and 2 s, lengths
+  that the speech encoder is compiled for anyway.
+  """
+  future = frames // 8
+  offline = Plan(new=frames - future, future=future, known=0, past=60)
+  new, ahead = min(6, frames // 2), min(4, frames // 4)
+  streaming = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
+  return offline, streaming
