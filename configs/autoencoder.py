@@ -10,6 +10,8 @@ a face mesh, so that stage 2 needs the data alone and can be trained beside it.
 
 import ml_collections
 
+from ifmdm_jax.training import program
+
 PAPER = 'ifmdm_jax.systems.ifmdm.autoencoder.paper'
 LITE = 'ifmdm_jax.systems.ifmdm.autoencoder.lite.model'
 
@@ -42,9 +44,6 @@ TRAIN = {
   'lite':  dict(steps=3_000, batch=4, ema=0.998, seed=0, eval_every=300, pictures_every=300),
   'tiny':  dict(steps=10, batch=2, ema=0.9, seed=0),
 }  # fmt: skip
-COMMON = dict(log_every=50, eval_every=0, eval_batches=8, pictures_every=0, videos_every=0,
-              save_every_minutes=5.0, keep=2, keep_every=0, keep_best='', pieces=1,
-              compute='float32', remat='', take=(), skip_not_finite=0, wandb='')  # fmt: skip
 SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
   (r'refine_block/conv_[12]/kernel', (None, None, 'fsdp', 'model')),
   (r'.*', 'fsdp'),
@@ -67,7 +66,7 @@ def get_config(size='lite'):
     stills=0.0 if size == 'paper' else 0.1,  # share of made pairs
   )
   config.optim = OPTIMS[size]
-  config.train = {**COMMON, **TRAIN[size]}
+  config.train = program.defaults(**TRAIN[size])  # all of them: each is a flag
   config.mesh = dict(data=-1, fsdp=1, model=1)  # -1: all devices that are left
   config.sharding = SHARDING
   config.preview = dict(module='ifmdm_jax.preview', clips=2, seconds=4.0)  # see videos_every

@@ -12,6 +12,7 @@ cores, with Whisper-tiny features of 108 clips. `paper` has not been trained her
 import ml_collections
 
 from ifmdm_jax.pipeline.landmark_code import LIPS, per_number
+from ifmdm_jax.training import program
 
 SIZES = {
   'paper': dict(width=512, depth=6, heads=8, audio_width=768),
@@ -54,11 +55,6 @@ SAMPLERS = {
   'lite': dict(steps=10, guidance=2.0),
   'tiny': dict(steps=3, guidance=1.5),
 }
-COMMON = dict(
-  seed=903, log_every=50, eval_every=0, eval_batches=8, pictures_every=0, videos_every=0,
-  save_every_minutes=5.0, keep=2, keep_every=0, keep_best='', pieces=1, compute='float32',
-  remat='', take=(), skip_not_finite=0, wandb='',
-)  # fmt: skip
 SHARDING = [  # (path, axes), first match; with fsdp and model at 1 everything is on every device
   (r'(qkv|up|modulation)/kernel', ('fsdp', 'model')),
   (r'(out|down)/kernel', ('model', 'fsdp')),
@@ -93,7 +89,7 @@ def get_config(size='paper'):
     autoencoder='runs/autoencoder',  # the stage 1 that made the codes and draws them
   )
   config.optim = dict(name='adamw', weight_decay=0.0, b1=0.9, b2=0.999, **OPTIMS[size])
-  config.train = {**COMMON, **TRAIN[size]}
+  config.train = program.defaults(seed=903, **TRAIN[size])  # all of them: each is a flag
   config.sampler = SAMPLERS[size]
   config.mesh = dict(data=-1, fsdp=1, model=1)  # -1: all devices that are left
   config.sharding = SHARDING

@@ -19,7 +19,6 @@ import json
 import math
 import pathlib
 import re
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +27,7 @@ import ml_collections
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors, generator
+from ifmdm_jax import errors, files, generator
 from ifmdm_jax.errors import InputError
 
 _DESCRIBE = flags.DEFINE_string('describe', None, 'Bundle to say what is in it.', **errors.SHARED)
@@ -126,7 +125,7 @@ def read(folder):
   folder = pathlib.Path(folder)
   config = _config(folder)
   parts = {
-    name: Part(part['settings'], read_arrays(folder / part['file']), folder / part['file'])
+    name: Part(part['settings'], files.read_arrays(folder / part['file']), folder / part['file'])
     for name, part in config['parts'].items()
   }
   rest = {name: config.get(name, '') for name in ('version', 'licence', 'data')}
@@ -135,8 +134,6 @@ def read(folder):
 
 def save(folder, bundle):
   """Writes a `Bundle`: config.json, and one safetensors file a part."""
-  from safetensors.numpy import save_file
-
   folder = pathlib.Path(folder)
   parts = {
     name: {'file': f'{name}.safetensors', 'settings': dict(part.settings)}
@@ -150,34 +147,9 @@ def save(folder, bundle):
   _check(json.loads(text), folder)
   folder.mkdir(parents=True, exist_ok=True)
   for name, part in bundle.parts.items():
-    leaves = flax.traverse_util.flatten_dict(dict(part.params), sep='/').items()
-    arrays = {path: np.asarray(leaf) for path, leaf in leaves}
-    save_file(arrays, folder / parts[name]['file'])
-  (folder / 'config.json').write_text(text)
-
-
-def read_arrays(path):
-  """Reads a safetensors or npz file whose names are paths -> nested dict, floats as float32.
-
-  Raises:
-    InputError: it is not there, or is not such a file; nothing but arrays is ever read.
-  """
-  from safetensors import SafetensorError
-  from safetensors.numpy import load_file
-
-  path = pathlib.Path(path)
-  try:
-    if path.suffix == '.npz':
-      with np.load(path, allow_pickle=False) as file:
-        flat = {name: file[name] for name in file.files}
-    else:
-      flat = load_file(path)
-  except (OSError, ValueError, KeyError, EOFError, SafetensorError, zipfile.BadZipFile) as error:
-    raise InputError(
-      f'expected arrays in {path}, cannot read it ({type(error).__name__}): download it again'
-    ) from error
-  as_float = lambda x: x.astype(np.float32) if np.issubdtype(x.dtype, np.floating) else x
-  return flax.traverse_util.unflatten_dict({k: as_float(x) for k, x in flat.items()}, sep='/')
+    files.write_arrays(folder / parts[name]['file'], part.params)
+  with files.atomic(folder / 'config.json') as half:
+    half.write_text(text)
 
 
 def describe(folder):

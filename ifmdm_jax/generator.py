@@ -40,7 +40,10 @@ class Generator(Protocol):
   fps: float
 
   def generate(self, clip: Clip, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yields blocks uint8 RGB [t, size, size, 3]; together as many frames as the voice lasts."""
+    """Yields blocks uint8 RGB [t, size, size, 3]; together as many frames as the voice lasts.
+
+    A system may take options of its own by further names; nothing but its users passes them.
+    """
     ...
 
 

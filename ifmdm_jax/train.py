@@ -15,7 +15,6 @@ Exit status: 0 done, or stopped with a checkpoint (SIGTERM, Ctrl-C, --max_minute
 not finite, or the last checkpoint could not be written; 2 bad input.
 """
 
-import os
 import pathlib
 import sys
 
@@ -24,7 +23,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.training import checkpoints, hosts, loop, plan, program
+from ifmdm_jax.training import checkpoints, hosts, loop, plan, program, weights
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'File, or file:size.', lock_config=True, **errors.SHARED
@@ -118,12 +117,8 @@ def export(workdir, path, best):
       f'expected --workdir DIR and --export FILE.safetensors, got {workdir} and {path}'
     )
   _, params = checkpoints.load(workdir, best)
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  half = path.with_name(f'.{path.name}')
-  checkpoints.write_weights(half, params)
-  os.replace(half, path)
-  print(f'{path}: {path.stat().st_size / 1e6:.1f} MB')
+  weights.write(path, params)
+  print(f'{path}: {pathlib.Path(path).stat().st_size / 1e6:.1f} MB')
 
 
 def run():

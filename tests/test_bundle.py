@@ -11,7 +11,7 @@ import pytest
 
 import ifmdm_jax as ifm
 from configs import autoencoder, distill, motion
-from ifmdm_jax import bundle, generator, testing
+from ifmdm_jax import bundle, files, generator, testing
 from ifmdm_jax.diffusion.schedule import Trailing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import generate
@@ -65,7 +65,7 @@ def test_the_bundled_weights_sample_with_the_student_unless_the_teacher_is_asked
 
 def test_releases_from_before_bundles_had_a_format_still_load(config, folder):
   path = folder(former(config))
-  statistics = bundle.read_arrays(path / 'statistics.safetensors')
+  statistics = files.read_arrays(path / 'statistics.safetensors')
   np.savez(path / 'statistics.npz', **statistics)
   (path / 'statistics.safetensors').unlink()
   old, new = ifm.load(path), ifm.load()

@@ -9,7 +9,7 @@ from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import features, records
 from ifmdm_jax.pipeline.prep.lag import lag
 
@@ -28,7 +28,7 @@ def main(_):
     for clip in features.attach(clips, _CACHE.value, 'whisper_tiny'):
       if clip.features is None:
         continue
-      speech, opening = clip.features, face_mesh.mouth_opening(clip.landmarks)
+      speech, opening = clip.features, mouth_opening(clip.landmarks)
       count = min(len(speech) // 2, len(opening))
       if count < FEWEST:
         continue

@@ -27,11 +27,12 @@ from absl import flags
 from tqdm import tqdm
 
 from configs import autoencoder as configs
-from ifmdm_jax import errors
-from ifmdm_jax.perception import person
+from ifmdm_jax import errors, files
+from ifmdm_jax.face import matte
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.training import checkpoints
+from ifmdm_jax.training import weights as saved
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Of ready clips, 256 px.', **errors.SHARED)
 _AUTOENCODER = flags.DEFINE_string(
@@ -52,7 +53,7 @@ MIRRORED = np.array([-1, 1, 1, -1, -1, 1])  # shift, scale, roll, nose
 def weights(path):
   """Parameters of a run, or of a file that `ifmdm_jax.bundle` or this script wrote."""
   path = pathlib.Path(path)
-  params = checkpoints.read_weights(path) if path.is_file() else checkpoints.load(path)[1]
+  params = files.read_arrays(path) if path.is_file() else checkpoints.load(path)[1]
   return jax.tree.map(jnp.asarray, params)
 
 
@@ -76,7 +77,7 @@ def drawn(params, source, start, frames, ends):
   ends = starts + moved
   return (
     jnp.clip(jnp.round(127.5 * (warped + 1.0)), 0, 255).astype(jnp.uint8),
-    person.matte(params['person'], frames / 255.0)[..., 0],
+    matte.find(params['person'], frames / 255.0)[..., 0],
     geometry.pose_change(starts, ends),
     geometry.seen_from_head(ends, side),
     geometry.head_axes(ends),
@@ -165,7 +166,7 @@ def main(_):
       f'others; {left(everybody, *data):.3f} with all'
     )
     decoder['body_motion'] = decoder['body_motion'] + everybody
-  checkpoints.write_weights(_OUTPUT.value, params)
+  saved.write(_OUTPUT.value, params)
 
 
 if __name__ == '__main__':

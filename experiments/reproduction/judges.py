@@ -19,7 +19,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.audio import features
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import quality, sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.prep import layouts
 from ifmdm_jax.video import read
@@ -38,7 +38,7 @@ def speech_and_opening(clip, encoder):
   if clip.waveform is None or len(clip.landmarks) < 50:
     return None
   speech = encoder.features(clip.waveform, SAMPLE_RATE)
-  return speech, face_mesh.mouth_opening(clip.landmarks)
+  return speech, mouth_opening(clip.landmarks)
 
 
 def natural_frames(sources):

@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import crop
+from ifmdm_jax.face.points import LIPS_INNER, LIPS_OUTER
 from ifmdm_jax.perception.mfcc import mfcc
-from ifmdm_jax.pipeline import lips, records
+from ifmdm_jax.pipeline import records
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', 'runs/sync', 'Folder to write.', **errors.SHARED)
@@ -37,15 +38,15 @@ def main(_):
     cepstrum = mfcc(waveform.prepare(clip.waveform, clip.rate))
     count = min(entry.count, len(speech) // 2, len(cepstrum) // 4)
     landmarks = clip.landmarks[:count]
-    side = round(lips.SIDE * ROOM)
-    points = lips.place(
-      landmarks[:, face_mesh.LIPS_OUTER + face_mesh.LIPS_INNER],
-      lips.matrices(landmarks, side, ROOM),
+    side = round(crop.LIPS_SIDE * ROOM)
+    points = crop.move(
+      landmarks[:, [*LIPS_OUTER, *LIPS_INNER]],
+      crop.lips_matrices(landmarks, side, ROOM),
     )
     standard = lambda x: ((x - x.mean(0)) / (x.std(0) + 1e-8)).astype(np.float16)
     np.savez(
       output / f'{clip.name}.npz',
-      lips=lips.crop(clip.frames[:count], landmarks, side, ROOM),
+      lips=crop.lips(clip.frames[:count], landmarks, side, ROOM),
       points=points.astype(np.float32),
       whisper_tiny=standard(speech[: 2 * count]),
       mfcc=standard(cepstrum[: 4 * count]),

@@ -9,7 +9,6 @@ voice. With --weights the network is written, in half precision.
 """
 
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -18,9 +17,9 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import lips, records
+from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.sources import lips as lip_windows
-from ifmdm_jax.training import checkpoints
+from ifmdm_jax.training import checkpoints, weights
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
@@ -98,9 +97,10 @@ def ranking(judge, clips):
   """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face import crop
+  from ifmdm_jax.face.mesh import FaceMesh
 
-  sampler, mesh, rows = ifm.load(), faces.FaceMesh(), []
+  sampler, mesh, rows = ifm.load(), FaceMesh(1), []
   known = records.clips(_CACHE.value)
   places = {entry.name: index for index, entry in enumerate(known.entries)}
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
@@ -108,7 +108,7 @@ def ranking(judge, clips):
     voice = clip.waveform[: round(_SECONDS.value * clip.rate)]
     made = sampler(clip.frames[0], voice, clip.rate, seed=0)
     count = min(len(made), len(crops))
-    drawn = lips.crop(made[:count], mesh.track(made[:count]))
+    drawn = crop.lips(made[:count], mesh.track(made[:count]))
     heard = speech[: count * judge.rate]
     rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
     row = {}
@@ -144,9 +144,7 @@ def main(_):
     audio = config.model.audio
   if _WEIGHTS.value:
     path = pathlib.Path(_WEIGHTS.value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoints.write_weights(path.with_suffix('.new'), params)
-    os.replace(path.with_suffix('.new'), path)
+    weights.write(path, params)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
     params = lip_sync.sync_judge.load(path)  # judged as it ships
   judge = lip_sync.Judge(params, audio)

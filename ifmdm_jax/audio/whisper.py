@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax import files
+
 BUNDLED = pathlib.Path(__file__).parents[1] / 'weights'
 WEIGHTS = BUNDLED / 'whisper_tiny.safetensors'  # English alone, three blocks
 MULTILINGUAL = BUNDLED / 'whisper_base.safetensors'  # 99 languages, two blocks
@@ -78,20 +80,10 @@ def load(path=WEIGHTS, layers=(2,)):
   Raises:
     ValueError: the file does not hold a block that `layers` names.
   """
-  import safetensors
-
-  params, held = {}, 0
-  with safetensors.safe_open(path, 'numpy') as file:
-    meta = file.metadata()
-    held = int(meta['blocks'])
-    if not layers or not all(0 <= i <= held for i in layers):
-      raise ValueError(f'layers={tuple(layers)}: {path} holds the stem (0) and blocks 1 to {held}')
-    for name in file.keys():
-      *folders, leaf = name.split('/')
-      if folders[0].startswith('block_') and int(folders[0][6:]) > max(layers):
-        continue
-      node = params
-      for folder in folders:
-        node = node.setdefault(folder, {})
-      node[leaf] = np.asarray(file.get_tensor(name), np.float32)
+  meta = files.read_metadata(path)
+  held = int(meta['blocks'])
+  if not layers or not all(0 <= i <= held for i in layers):
+    raise ValueError(f'layers={tuple(layers)}: {path} holds the stem (0) and blocks 1 to {held}')
+  wanted = {'conv1', 'conv2', *(f'block_{i}' for i in range(1, max(layers) + 1))}
+  params = {name: part for name, part in files.read_arrays(path).items() if name in wanted}
   return WhisperEncoder(tuple(layers), int(meta['width']), int(meta['heads'])), params

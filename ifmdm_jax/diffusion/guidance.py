@@ -1,4 +1,4 @@
-"""Classifier-free guidance (Ho & Salimans 2022): push the prediction away from "no condition"."""
+"""Classifier-free guidance (Ho & Salimans 2022): pushes predictions away from "no condition"."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 
 
-def classifier_free(network, given, absent, scale, channels=None):
-  """A guided denoiser that evaluates [given | absent] as one batch.
+def classifier_free(network, condition, null_condition, scale, channels=None):
+  """Builds a guided denoiser that evaluates [condition | null_condition] as one batch.
 
   Args:
     network: (x_t [B, ..., C], t scalar or [B], condition) -> output [B, ..., K].
-    given, absent: conditions, equal trees of arrays [B, ...].
+    condition, null_condition: equal trees of arrays [B, ...].
     scale: 1 is the conditional prediction, larger follows the condition more. A Python number
       equal to 1 spares the second half of the batch.
     channels: number of leading output channels to guide; the rest (a learned variance) is taken
@@ -21,12 +21,12 @@ def classifier_free(network, given, absent, scale, channels=None):
     denoise(x_t, t) -> [B, ..., K].
   """
   if isinstance(scale, (int, float)) and scale == 1:
-    return lambda x_t, t: network(x_t, t, given)
+    return lambda x_t, t: network(x_t, t, condition)
 
   def stack(a, b):
     return jnp.concatenate([a, b], axis=0)
 
-  both = jax.tree.map(stack, given, absent)
+  both = jax.tree.map(stack, condition, null_condition)
 
   def denoise(x_t, t):
     t = stack(t, t) if jnp.ndim(t) else t

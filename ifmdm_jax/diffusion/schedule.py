@@ -1,8 +1,9 @@
 """Noise schedules: how much of the signal is left after each step, and which steps are kept.
 
-Source: the paper trains with 1000 steps and linearly growing noise (Ho et al. 2020, "Denoising
-Diffusion Probabilistic Models"); sampling keeps a few of them (Nichol & Dhariwal 2021, "Improved
-DDPM", section 4). Tables are float64 numpy, rounded once when an array needs them.
+Sources: Ho et al. 2020, "Denoising Diffusion Probabilistic Models" (linear); Rombach et al. 2022,
+"Latent Diffusion Models" (linear in the root); Nichol & Dhariwal 2021, "Improved DDPM", equation 17
+(cosine) and section 4 (sampling keeps a few steps). Tables are float64 numpy, rounded once when an
+array needs them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Schedule:
   Attributes:
     betas: float64 [N], share of the variance that is replaced by noise in each kept step.
     timesteps: int [N], index of each kept step in the schedule of training, which is what a
-      network is told.
+      network is conditioned on.
   """
 
   betas: np.ndarray
@@ -74,8 +75,27 @@ class Schedule:
 
 
 def linear(steps=1000, first=1e-4, last=0.02):
-  """The schedule of training: beta grows linearly from `first` to `last`."""
+  """Beta grows linearly from `first` to `last`: IF-MDM's schedule of training."""
   return Schedule(betas=np.linspace(first, last, steps), timesteps=np.arange(steps))
+
+
+def sqrt_linear(steps=1000, first=0.0015, last=0.0195):
+  """The root of beta grows linearly: latent diffusion's "linear", with its values for latents."""
+  betas = np.linspace(np.sqrt(first), np.sqrt(last), steps) ** 2
+  return Schedule(betas=betas, timesteps=np.arange(steps))
+
+
+def cosine(steps=1000, offset=0.008, most=0.999):
+  """abar_t = f(t) / f(0), f(t) = cos^2((t / N + s) / (1 + s) pi / 2).
+
+  Args:
+    offset: s, which keeps the first betas from being tiny.
+    most: bound of beta; without it the last step would leave nothing of the signal.
+  """
+  t = np.arange(steps + 1) / steps
+  f = np.cos((t + offset) / (1 + offset) * np.pi / 2) ** 2
+  betas = np.minimum(1 - f[1:] / f[:-1], most)
+  return Schedule(betas=betas, timesteps=np.arange(steps))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +127,7 @@ class Even(Spacing):
   """N steps over the whole range, both ends included."""
 
   def kept(self, total):
-    if self.count == 1:  # noise to signal in one step: told that it sees noise
+    if self.count == 1:  # noise to signal in one step: it is to see noise
       return np.asarray([total - 1])
     stride = (total - 1) / (self.count - 1)
     kept, position = [], 0.0

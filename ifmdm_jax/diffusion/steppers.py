@@ -79,7 +79,28 @@ class DPMSolver:
 STEPPERS = {'ddpm': DDPM(), 'ddim': DDIM(), 'dpm': DPMSolver()}
 
 
-def sample(denoise, gaussian, stepper, x_T, noise=None, *, amend=None, trajectory=False):
+def known_region(gaussian, x_0, keep):
+  """Callback for `sample` that puts the noised clean signal where it is known.
+
+  Before each step x_t becomes q_sample(x_0, t) with fresh noise where `keep` is one: inpainting
+  and outpainting (RePaint, Lugmayr et al. 2022, equation 8).
+
+  Args:
+    gaussian: the `Gaussian` that is sampled with.
+    x_0: [B, ..., C], the clean signal; what it holds where `keep` is zero is never read.
+    keep: 1 where x_0 is known, 0 where it is to be generated; of the rank of x_0, broadcastable.
+  """
+
+  def known(x_t, t, key):
+    noise = jax.random.normal(key, x_t.shape, x_t.dtype)
+    return jnp.where(keep > 0, gaussian.q_sample(x_0, noise, t), x_t)
+
+  return known
+
+
+def sample(
+  denoise, gaussian, stepper, x_T, noise=None, *, amend=None, known=None, key=None, trajectory=False
+):
   """Runs all kept steps, last to first, in one scan.
 
   Args:
@@ -92,21 +113,29 @@ def sample(denoise, gaussian, stepper, x_T, noise=None, *, amend=None, trajector
       stepper.
     amend: x_0 -> x_0 [B, ..., C], applied to every prediction of the clean signal: parts of it that
       are given are put in place, and the next evaluation makes the rest fit them.
+    known: (x_t [B, ..., C], t int scalar, key) -> x_t, applied before every evaluation; t counts
+      the kept steps, as `gaussian.q_sample` does. See `known_region`. What it puts in place is
+      denoised with the rest; `amend` makes it exact at the end.
+    key: random key of `known`; each step gets one of its own.
     trajectory: also return every intermediate result, [N, B, ..., C].
 
   Returns:
     x_0 [B, ..., C], or (x_0, trajectory).
 
   Raises:
-    InputError: if the stepper draws noise and none is given.
+    InputError: if the stepper draws noise and none is given, or `known` comes without a key.
   """
   if stepper.stochastic and noise is None:
     raise InputError(f'{stepper} draws noise at every step: pass noise [N, *x_T.shape]')
+  if known is not None and key is None:
+    raise InputError('known= draws noise at every step: pass key=')
   schedule = gaussian.schedule
   timesteps = jnp.asarray(schedule.timesteps, jnp.int32)
 
   def step(carry, xs):
     (x_t, x_0_before), (i, z) = carry, xs
+    if known is not None:
+      x_t = known(x_t, i, jax.random.fold_in(key, i))
     output = denoise(x_t, timesteps[i])
     prediction = gaussian.predict(output, x_t, i, clip=gaussian.clip, amend=amend)
     x = stepper(schedule, prediction, i, z, x_0_before)

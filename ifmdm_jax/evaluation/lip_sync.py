@@ -17,8 +17,8 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.networks import in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import mfcc, sync_judge, syncnet
-from ifmdm_jax.pipeline import lips as lip_crops
 
 SHIFTS = 15  # frames either way
 FEWEST = 25  # frames
@@ -76,7 +76,7 @@ class Judge:
   """The sync judge trained here, ready to use; see `perception.sync_judge`.
 
   judge = Judge()
-  frames, confidence = judge.offset(lips.crop(frames, landmarks), speech)
+  frames, confidence = judge.offset(crop.lips(frames, landmarks), speech)
   """
 
   def __init__(self, params=None, audio='whisper_tiny', chunk=64):
@@ -88,7 +88,7 @@ class Judge:
     self._voices = jax.jit(lambda x: module.apply({'params': params}, x, method='voices'))
 
   def lips(self, crops):
-    """Grey uint8 crops [T, 48, 48] (`pipeline.lips.crop`) -> unit vectors [T - 4, 128]."""
+    """Grey uint8 crops [T, 48, 48] (`face.crop.lips`) -> unit vectors [T - 4, 128]."""
     return self._over_time(self._lips, np.float32(crops) / 127.5 - 1, 1)
 
   def voices(self, speech):
@@ -148,10 +148,7 @@ class Published:
       landmarks: [T, 468, 2], pixels; frames without a face take the nearest one's box.
       waveform: float [L], 16 kHz.
     """
-    boxes = np.concatenate([landmarks.min(1), landmarks.max(1)], axis=1)
-    seen = np.flatnonzero(np.isfinite(boxes).all(1))
-    boxes = boxes[seen[np.abs(np.arange(len(boxes))[:, None] - seen).argmin(1)]]
-    faces = syncnet.crop(frames, boxes)
+    faces = crop.syncnet_faces(frames, landmarks, syncnet.SIDE)
     heard = mfcc.mfcc(waveform)
     count = min(len(frames), len(waveform) // 640) - syncnet.FRAMES  # one less than there are
     index = np.arange(count)[:, None]
@@ -191,7 +188,7 @@ class Scorer:
     return self.published.scores(pair.predicted, pair.landmarks, pair.waveform)
 
   def _own(self, pair):
-    crops = lip_crops.crop(pair.predicted, pair.landmarks)
+    crops = crop.lips(pair.predicted, pair.landmarks)
     return self.own.scores(crops, pair.speech)
 
 

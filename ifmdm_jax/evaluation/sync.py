@@ -12,8 +12,8 @@ import pathlib
 import numpy as np
 
 from ifmdm_jax.evaluation.types import SAMPLE_RATE, Absent, Metric
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.landmark_code import smooth
+from ifmdm_jax.face import points
+from ifmdm_jax.face.points import smooth
 
 METRICS = {
   'sync_ridge': Metric('truth', '', 'r of the opening with that predicted from the voice', 2),
@@ -88,7 +88,7 @@ class Scorer:
     if pair.has_face.sum() < FEWEST:
       reason = f'a face in {pair.has_face.sum()} of {len(pair.has_face)} frames, expected {FEWEST}'
       return dict.fromkeys(METRICS, Absent(reason))
-    opening = face_mesh.mouth_opening(pair.landmarks)
+    opening = points.mouth_opening(pair.landmarks)
     score, lag = best_lag(self.judge.predict(pair.speech), smooth(opening))
     return {
       'sync_ridge': score,

@@ -17,10 +17,10 @@ from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
 from ifmdm_jax.importers.comparison import Limit
+from ifmdm_jax.nn import embed
 from ifmdm_jax.nn.modulated import ModulatedConv
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
-from ifmdm_jax.systems.ifmdm.motion import embed
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.testing import nchw, nhwc, stats
 

@@ -5,7 +5,7 @@ import ml_collections
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
-from ifmdm_jax.systems.ifmdm.motion import embed
+from ifmdm_jax.nn import embed
 from ifmdm_jax.systems.ifmdm.motion import model as motion
 from ifmdm_jax.systems.ifmdm.motion.dit import EXTRA_TOKENS
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ifmdm_jax.perception import weights
+from ifmdm_jax import files
 
 WEIGHTS = pathlib.Path(__file__).parents[1] / 'weights' / 'sync_judge' / 'sync_judge.safetensors'
 SIDE = 48  # pixels
@@ -204,4 +204,4 @@ def _loss(params, batch, config):
 
 def load(path=WEIGHTS):
   """Parameters of the bundled judge, float32."""
-  return weights.load(path)
+  return files.read_arrays(path)

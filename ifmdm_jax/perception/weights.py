@@ -10,9 +10,7 @@ Nothing is downloaded.
 import os
 import pathlib
 
-import flax.traverse_util
-import numpy as np
-
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 FOLDER = 'IFMDM_WEIGHTS'  # environment variable
@@ -26,7 +24,7 @@ KINDS = {  # folder -> kind of import_weights
 
 
 def read(name, folder=None):
-  """float32 parameters of `name` in KINDS, from FOLDER/NAME or FOLDER/NAME.safetensors.
+  """Reads the float32 parameters of `name` in KINDS, from FOLDER/NAME or FOLDER/NAME.safetensors.
 
   Args:
     name: of the network.
@@ -40,7 +38,7 @@ def read(name, folder=None):
   if folder:
     path = pathlib.Path(folder) / name
     if path.with_suffix('.safetensors').is_file():
-      return load(path.with_suffix('.safetensors'))
+      return files.read_arrays(path.with_suffix('.safetensors'))
     if path.is_dir():
       from ifmdm_jax.training import checkpoints  # what import_weights writes
 
@@ -52,11 +50,3 @@ def read(name, folder=None):
     f'{name}: {where}; python -m ifmdm_jax.import_weights --kind {KINDS[name]} --output '
     f'{folder}/{name} --source FILE'
   )
-
-
-def load(path):
-  """A safetensors file whose names are paths -> nested dict of float32 arrays."""
-  from safetensors.numpy import load_file
-
-  flat = {key: value.astype(np.float32) for key, value in load_file(path).items()}
-  return flax.traverse_util.unflatten_dict(flat, sep='/')

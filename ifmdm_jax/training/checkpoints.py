@@ -1,8 +1,8 @@
 """Checkpoints under workdir/checkpoints/<step>: the state, the loader's position, the config.
 
-Items of a checkpoint (Orbax): `state` (step, params, opt_state), `ema` (where one is kept) and
-`meta`, JSON with the config, the loader's state, the seconds trained so far, the code's version and
-the figures of a validation at this step. `metrics` is there where the best are kept.
+Items of a checkpoint (Orbax): `state` (step, params, opt_state), `ema` and `extra` (where there is
+one) and `meta`, JSON with the config, the loader's state, the seconds trained so far, the code's
+version and the figures of a validation at this step. `metrics` is there where the best are kept.
 """
 
 import functools
@@ -24,7 +24,6 @@ from orbax.checkpoint.checkpoint_managers import (
 from ifmdm_jax import __version__, errors
 from ifmdm_jax.training import hosts
 from ifmdm_jax.training import state as states
-from ifmdm_jax.training.weights import read_weights, take, write_weights  # noqa: F401
 
 FOLDER = 'checkpoints'
 CORRUPT = 'corrupt'  # where checkpoints go that cannot be read
@@ -101,9 +100,9 @@ class Checkpoints:
       version=version(),
       figures=figures,
     )
-    items = dict(state=ocp.args.StandardSave(_without_ema(state)), meta=ocp.args.JsonSave(meta))
-    if state.ema is not None:
-      items['ema'] = ocp.args.StandardSave(state.ema)
+    items = dict(state=ocp.args.StandardSave(_required(state)), meta=ocp.args.JsonSave(meta))
+    for name, tree in _optional(state).items():
+      items[name] = ocp.args.StandardSave(tree)
     self._writing, self._failed = step, None
     try:
       self._manager.save(step, args=ocp.args.Composite(**items), metrics=figures)
@@ -183,13 +182,19 @@ class Checkpoints:
         f'{self.folder} was written {"with" if shapes.ema is None else "without"} an average'
         ' (config.train.ema): set it as it was, or use a new workdir with --init_from'
       )
-    self._same_tree('state', found['state'], _without_ema(wanted))
-    items = dict(state=ocp.args.StandardRestore(_without_ema(wanted)))
-    if shapes.ema is not None:
-      self._same_tree('ema', found['ema'], wanted.ema)
-      items['ema'] = ocp.args.StandardRestore(wanted.ema)
+    if (shapes.extra is None) != (found.get('extra') is None):
+      raise errors.InputError(
+        f'{self.folder} was written by another model, one'
+        f' {"with" if shapes.extra is None else "without"} state that is not trained: use a new'
+        ' workdir with --init_from'
+      )
+    trees = {'state': _required(wanted), **_optional(wanted)}
+    for name, tree in trees.items():
+      self._same_tree(name, found[name], tree)
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in trees.items()}
     restored = self._manager.restore(step, args=ocp.args.Composite(**items))
-    return states.TrainState(**restored['state'], ema=restored.get('ema')), meta
+    rest = {name: restored.get(name) for name in ('ema', 'extra')}
+    return states.TrainState(**restored['state'], **rest), meta
 
   def _same_tree(self, item, found, wanted):
     found = {path: tuple(leaf.shape) for path, leaf in states.by_path(found.tree).items()}
@@ -235,12 +240,24 @@ def _remove(folder):
 
 
 def load(workdir, best=False):
-  """(config, params) of a checkpoint, for sampling: the average where one was kept.
+  """Reads (config, params) of a checkpoint, for sampling: the average where one was kept.
 
   The latest that can be read, or with `best` the one with the best validation by
   config.train.keep_best. Arrays come to the default device as float32, lists of the config as
   tuples.
   """
+  meta, items = _load(workdir, best, lambda names: 'ema' if 'ema' in names else 'state')
+  params = items['ema'] if 'ema' in items else items['state']['params']
+  return ml_collections.ConfigDict(as_tuples(meta['config'])), params
+
+
+def load_extra(workdir, best=False):
+  """Reads the state that nothing trained of the checkpoint that `load` reads, or None."""
+  return _load(workdir, best, lambda names: 'extra' if 'extra' in names else None)[1].get('extra')
+
+
+def _load(workdir, best, choose):
+  """(meta, {item: tree}) of the checkpoint; `choose` names an item of those that there are."""
   folder = pathlib.Path(workdir).absolute() / FOLDER
   if not folder.is_dir():
     raise errors.InputError(f'no checkpoint in {workdir}: expected a workdir of ifmdm_jax.train')
@@ -252,30 +269,25 @@ def load(workdir, best=False):
       steps = [_best_step(manager, steps, folder)]
     for step in steps:
       try:
-        meta, params = _read(manager, step)
-        break
+        return _read(manager, step, choose)
       except Exception as error:  # Orbax, tensorstore and JSON each raise their own
         if step == steps[-1]:
           raise errors.InputError(f'no checkpoint in {folder} can be read: {error}') from error
         hosts.say(f'warning: the checkpoint of step {step} in {folder} cannot be read: {error}')
-  return ml_collections.ConfigDict(as_tuples(meta['config'])), params
 
 
-def _read(manager, step):
-  """(meta, params), the average where there is one, on the default device."""
+def _read(manager, step, choose):
   meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
   found = manager.item_metadata(step)
-  averaged = found.get('ema') is not None
-  tree = found['ema' if averaged else 'state'].tree
+  name = choose([item for item in found if found.get(item) is not None])
+  if name is None:
+    return meta, {}
   place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   wanted = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), found[name].tree
   )
-  if averaged:
-    args = ocp.args.Composite(ema=ocp.args.StandardRestore(wanted))
-    return meta, manager.restore(step, args=args)['ema']
-  args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
-  return meta, manager.restore(step, args=args)['state']['params']
+  args = ocp.args.Composite(**{name: ocp.args.StandardRestore(wanted)})
+  return meta, {name: manager.restore(step, args=args)[name]}
 
 
 def _best_step(manager, steps, folder):
@@ -293,14 +305,20 @@ def _manager(folder, **options):
   handlers = dict(
     state=ocp.StandardCheckpointHandler(),
     ema=ocp.StandardCheckpointHandler(),
+    extra=ocp.StandardCheckpointHandler(),
     meta=ocp.JsonCheckpointHandler(),
   )
   options = ocp.CheckpointManagerOptions(**options)
   return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 
-def _without_ema(state):
+def _required(state):
   return dict(step=state.step, params=state.params, opt_state=state.opt_state)
+
+
+def _optional(state):
+  """{item: tree} of what not every state has."""
+  return {name: tree for name in ('ema', 'extra') if (tree := getattr(state, name)) is not None}
 
 
 def as_tuples(value):

@@ -12,7 +12,10 @@ MATRIX_PRODUCTS = ('dot_general', 'conv_general_dilated')
 
 
 def value_and_grad(loss, *, pieces=1, compute='float32', remat=''):
-  """loss(params, batch, rng, **rest) -> (scalar, aux) becomes ... -> ((scalar, aux), gradient).
+  """Turns loss(params, batch, rng, **rest) -> (scalar, aux) into ... -> ((scalar, aux), gradient).
+
+  Called with `extra=`, state that nothing trains, the loss takes it and has (aux, new extra) in
+  place of aux; each piece of a batch begins with what the one before left.
 
   Args:
     loss: pure; aux is a tree of scalars and of arrays whose first axis is the batch.
@@ -44,7 +47,7 @@ def value_and_grad(loss, *, pieces=1, compute='float32', remat=''):
 
 
 def in_half(loss, dtype):
-  """The same loss with parameters, and inputs of every layer that has a kernel, in `dtype`.
+  """Makes a loss that casts parameters, and inputs of every layer with a kernel, to `dtype`.
 
   Parameters stay float32 outside, and so do gradients; means, sums and variances of jnp are taken
   in float32. Where half precision meets float32 the result is float32, so residual streams that
@@ -67,7 +70,7 @@ def in_half(loss, dtype):
   return halved
 
 
-def _in_pieces(one, pieces, params, batch, rng, **rest):
+def _in_pieces(one, pieces, params, batch, rng, *, extra=None, **rest):
   # Rows i * pieces + j make piece j: each device cuts its own rows, and none has to travel.
   def cut(x):
     if len(x) % pieces:
@@ -79,15 +82,20 @@ def _in_pieces(one, pieces, params, batch, rng, **rest):
   def join(x):  # [pieces], or [pieces, B / pieces, ...]
     return x.mean(0) if x.ndim == 1 else x.swapaxes(0, 1).reshape(-1, *x.shape[2:])
 
-  def add(total, piece):
+  def add(carry, piece):
+    total, extra = carry
     index, rows = piece
-    found, grads = one(params, rows, jax.random.fold_in(rng, index), **rest)
-    return jax.tree.map(jnp.add, total, grads), found
+    state = {} if extra is None else {'extra': extra}
+    (value, aux), grads = one(params, rows, jax.random.fold_in(rng, index), **rest, **state)
+    aux, extra = (aux, None) if extra is None else aux
+    return (jax.tree.map(jnp.add, total, grads), extra), (value, aux)
 
   zeros = jax.tree.map(jnp.zeros_like, params)
   parts = jnp.arange(pieces), jax.tree.map(cut, batch)
-  total, found = jax.lax.scan(add, zeros, parts)
-  return jax.tree.map(join, found), jax.tree.map(lambda g: g / pieces, total)
+  (total, after), results = jax.lax.scan(add, (zeros, extra), parts)
+  value, aux = jax.tree.map(join, results)
+  aux = aux if extra is None else (aux, after)
+  return (value, aux), jax.tree.map(lambda g: g / pieces, total)
 
 
 def _is_product(primitive, *_, **__):

@@ -1,22 +1,20 @@
 """The trainer, from top to bottom: data, model, shardings, step, restore, evaluate, loop."""
 
+import dataclasses
 import functools
 import json
 import pathlib
-import signal
-import threading
 import time
 
 import jax
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
+from ifmdm_jax.training import contract, hardware, hosts, program, sharding, weights
 from ifmdm_jax.training import data as loading
-from ifmdm_jax.training import hardware, hosts, program, sharding
 from ifmdm_jax.training import logs as logging
-from ifmdm_jax.training.checkpoints import Checkpoints, load, read_weights, take
-
-DEFAULTS = program.DEFAULTS
+from ifmdm_jax.training.checkpoints import Checkpoints, load, load_extra
+from ifmdm_jax.training.due import Clock, Due, StopSignals
 
 
 class NotFinite(ArithmeticError):
@@ -29,8 +27,8 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
   Args:
     config: model, data, optim, train and, if wanted, mesh, sharding and preview; see the package.
     workdir: folder for checkpoints, log.csv, tensorboard, pictures and videos; made if absent.
-    init_from: another workdir whose averaged parameters a new run starts from, or a file of a
-      release, *.safetensors; config.train.take chooses among them.
+    init_from: another workdir whose averaged parameters a new run starts from, or a file of
+      weights, *.safetensors; config.train.take and take_names choose among them.
     max_minutes: stop with a checkpoint after so long, to go on with the same command.
     devices: of this run; all by default.
 
@@ -45,7 +43,6 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
 
   # Model, shardings, step: all abstract ---------------------------------------------------------
   run = program.build(config, devices)
-  model = run.model
 
   # Data -----------------------------------------------------------------------------------------
   make_loader = functools.partial(
@@ -60,150 +57,139 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
   place = functools.partial(sharding.put_batch, sharding.batch_sharding(run.mesh))
 
   # Restore --------------------------------------------------------------------------------------
-  key = jax.random.key(settings.seed)
   keep = dict(keep=settings.keep, keep_every=settings.keep_every, keep_best=settings.keep_best)
   checkpoints = Checkpoints(workdir, **keep)
-  trained = 0.0  # seconds, in the runs before this one
   if checkpoints.latest_step is not None:
-    state, meta = checkpoints.restore(run.shapes, run.shardings)
-    positions = meta['data'] if isinstance(meta['data'], list) else [meta['data']]
-    loader.set_state(loading.share_out(positions, jax.process_count())[jax.process_index()])
-    trained = meta['seconds']
-    hosts.say(f'resumed from {checkpoints.folder} at step {int(state.step)}')
-    _tell_changes(meta['config'], json.loads(config.to_json()))
+    state, trained = _resume(checkpoints, run, loader, config)
   else:
-    state = run.init(program.fresh_key(settings.seed))  # straight into its shardings
+    state, trained = run.init(program.fresh_key(settings.seed)), 0.0  # straight into its shardings
     if init_from:
-      state = _start_from(state, init_from, settings.take)
+      state = _start_from(state, init_from, settings)
   frozen = program.frozen(run, config)
-  start = int(state.step)
   kind = run.mesh.devices.flat[0].device_kind
   hosts.say(f'{program.count(run.shapes.params):,} parameters on {run.mesh.size} x {kind}')
-  if start >= settings.steps:
+  if int(state.step) >= settings.steps:
     hosts.say(f'nothing to do: config.train.steps is {settings.steps}')
 
-  # Evaluate -------------------------------------------------------------------------------------
-  def averaged(state):
-    return state.params if state.ema is None else state.ema
-
-  def evaluate(state, logs):
-    found = []
-    for index, batch in zip(range(settings.eval_batches), make_loader(split='val')):
-      rng = jax.random.fold_in(jax.random.key(0), index)  # the same noise every time
-      found.append(run.measure(averaged(state), place(batch), rng, state.step, frozen))
-    if not found:
-      raise errors.InputError("the loader's split 'val' has not one whole batch: lower train.batch")
-    figures = _mean(found)
-    logs.validation(int(state.step), figures)
-    return figures
-
-  def show(state, logs, pictures, videos):
-    """Pictures by the model, histograms and videos by config.preview; by one process alone."""
-    params = hosts.local(averaged(state), run.mesh)
-    if not hosts.first():
-      return
-    step, batch = int(state.step), next(iter(make_loader(split='val')))
-    batch = jax.device_put(batch, jax.local_devices()[0])
-    if pictures and hasattr(model, 'pictures'):
-      logs.pictures(step, model.pictures(params, batch, config.model))
-    if 'preview' in config:
-      preview = program.module(config, 'preview')
-      logs.histograms(step, preview.histograms(params, batch, config))
-      if videos:
-        logs.videos(step, preview.videos(params, config))
-
   # Loop -----------------------------------------------------------------------------------------
-  def seconds():
-    return trained + time.monotonic() - began
-
-  def save(done, state, data, figures):
-    extra = dict(data=data, seconds=seconds(), figures=figures)
-    checkpoints.save(done, state, config=config, **extra)
-
-  rng = jax.random.fold_in(key, 1)
-  signals, votes = _StopSignals(), hosts.Votes(run.mesh, questions=2)
-  healthy = _Health(settings.skip_not_finite, checkpoints)
+  clock = Clock(began, trained, max_minutes, settings.save_every_minutes)
+  signals = StopSignals()
   batches = loading.Prefetch(loader, place)
   logs = logging.Logs(
-    workdir, start=start, steps=settings.steps, seconds=trained,
+    workdir, start=int(state.step), steps=settings.steps, seconds=trained,
     weights=logging.weights_of(config.model), wandb=settings.wandb, config=config,
   )  # fmt: skip
+  watch = _Watch(config, settings, run, frozen, make_loader, place, logs)
   with checkpoints, logs, batches, signals:
-    update, pending, window, saved_at = None, None, [], time.monotonic()
-    done = start
-    while done < settings.steps:
-      try:
-        batch = next(batches)
-      except loading.DataLost as error:
-        if done == start or jax.process_count() > 1:  # alone, one process can save nothing
-          raise
-        save(done, state, batches.state, None)
-        raise loading.DataLost(f'{error}; step {done} is saved') from error
-      if update is None:
-        rngs = jax.random.fold_in(rng, done)
-        update = run.update.lower(state, batch, rngs, frozen).compile()
-        peak = settings.peak_tflops or getattr(hardware.of(kind), 'tflops', 0.0)
-        logs.speed(hardware.flops(update, settings.pieces), 1e12 * peak)
-      state, metrics = update(state, batch, jax.random.fold_in(rng, done), frozen)
-      # One step behind, so that the device never waits for this check.
-      if pending is not None:
-        window += healthy(done - 1, pending)
-      pending, done = metrics, done + 1
-      logs.step()
-
-      last = done == settings.steps
-      minutes = (time.monotonic() - began) / 60
-      over = max_minutes is not None and minutes >= max_minutes
-      late = time.monotonic() - saved_at >= 60 * settings.save_every_minutes
-      stop, late = votes(signals.seen or over, late)
-      ends = last or stop
-      judge = settings.eval_every and (last or _due(done, settings.eval_every))
-      draw = settings.pictures_every and (last or _due(done, settings.pictures_every))
-      film = settings.videos_every and (last or _due(done, settings.videos_every))
-      log = ends or _due(done, settings.log_every)
-      keep = ends or late or _due(done, settings.save_every_steps)
-      keep = keep or (judge and settings.keep_best)
-      if log or keep or judge or draw or film:  # nothing unchecked is averaged, saved or shown
-        window += healthy(done - 1, pending)
-        pending = None
-      if log and window:
-        speed = dict(batch=settings.batch, waited=batches.waited, seconds=seconds())
-        logs.train(done, _mean(window), **speed)
-        window = []
-      figures = evaluate(state, logs) if judge else None
-      if keep:
-        save(done, state, batches.state, figures)
-        saved_at = time.monotonic()
-      if draw or film:
-        show(state, logs, draw, film)
-      if stop and not last:
-        break
-  if done < settings.steps:
-    why = signals.seen or (f'{max_minutes:g} minutes are over' if over else 'another process stops')
-    hosts.say(f'{why}: saved step {done}; the same command goes on from there')
+    state = _loop(config, settings, state, watch, batches, checkpoints, clock, signals)
+  if int(state.step) < settings.steps:
+    why = signals.seen or clock.over() or 'another process stops'
+    hosts.say(f'{why}: saved step {int(state.step)}; the same command goes on from there')
   return state
 
 
-class _StopSignals:
-  """`seen` names the first SIGTERM (preemption) or Ctrl-C; a second one acts as ever."""
+def _loop(config, settings, state, watch, batches, checkpoints, clock, signals):
+  """Updates the state until all steps are done or something stops the run."""
+  run, logs, frozen = watch.run, watch.logs, watch.frozen
+  rng = jax.random.fold_in(jax.random.key(settings.seed), 1)
+  votes = hosts.Votes(run.mesh, questions=2)
+  healthy = _Health(settings.skip_not_finite, checkpoints)
+  update, pending, window = None, None, []
+  start = done = int(state.step)
 
-  def __init__(self):
-    self.seen = None
-    self._before = {}
+  def save(figures):
+    rest = dict(data=batches.state, seconds=clock.seconds(), figures=figures)
+    checkpoints.save(done, state, config=config, **rest)
+    clock.saved()
 
-  def __enter__(self):
-    if threading.current_thread() is threading.main_thread():
-      for number in (signal.SIGTERM, signal.SIGINT):
-        self._before[number] = signal.signal(number, self._note)
-    return self
+  while done < settings.steps:
+    try:
+      batch = next(batches)
+    except loading.DataLost as error:
+      if done == start or jax.process_count() > 1:  # alone, one process can save nothing
+        raise
+      save(None)
+      raise loading.DataLost(f'{error}; step {done} is saved') from error
+    key = jax.random.fold_in(rng, done)
+    if update is None:
+      update = _compile(run, settings, logs, state, batch, key, frozen)
+    state, metrics = update(state, batch, key, frozen)
+    # One step behind, so that the device never waits for this check.
+    if pending is not None:
+      window += healthy(done - 1, pending)
+    pending, done = metrics, done + 1
+    logs.step()
 
-  def __exit__(self, *_):
-    for number, handler in self._before.items():
-      signal.signal(number, handler)
+    last = done == settings.steps
+    stop, late = votes(bool(signals.seen or clock.over()), clock.late())
+    due = Due.after(done, settings, last=last, stop=stop, late=late)
+    if due:  # nothing unchecked is averaged, saved or drawn
+      window += healthy(done - 1, pending)
+      pending = None
+    if due.log and window:
+      speed = dict(batch=settings.batch, waited=batches.waited, seconds=clock.seconds())
+      logs.train(done, _mean(window), **speed)
+      window = []
+    figures = watch.validate(state) if due.validate else None
+    if due.save:
+      save(figures)
+    if due.pictures or due.videos:
+      watch.draw(state, due.pictures, due.videos)
+    if stop:
+      break
+  return state
 
-  def _note(self, number, _):
-    self.seen = signal.Signals(number).name
-    signal.signal(number, self._before[number])
+
+def _compile(run, settings, logs, state, batch, key, frozen):
+  """Compiles the update, and notes what it costs."""
+  update = run.update.lower(state, batch, key, frozen).compile()
+  kind = run.mesh.devices.flat[0].device_kind
+  peak = settings.peak_tflops or getattr(hardware.of(kind), 'tflops', 0.0)
+  logs.speed(hardware.flops(update, settings.pieces), 1e12 * peak)
+  return update
+
+
+@dataclasses.dataclass(frozen=True)
+class _Watch:
+  """Looks at a state by held-out batches: validation, pictures, histograms, videos."""
+
+  config: object
+  settings: object
+  run: program.Program
+  frozen: object
+  make_loader: object
+  place: object
+  logs: logging.Logs
+
+  def validate(self, state):
+    """Returns and logs {name: mean over the batches}, always of the same noise."""
+    rows, extra = [], state.extra
+    for index, batch in zip(range(self.settings.eval_batches), self.make_loader(split='val')):
+      rng = jax.random.fold_in(jax.random.key(0), index)
+      given = self.place(batch), rng, state.step, self.frozen
+      rows.append(self.run.measure(state.averaged, extra, *given))
+    if not rows:
+      raise errors.InputError("the loader's split 'val' has not one whole batch: lower train.batch")
+    figures = _mean(rows)
+    self.logs.validation(int(state.step), figures)
+    return figures
+
+  def draw(self, state, pictures, videos):
+    """Pictures by the model, histograms and videos by config.preview; by one process alone."""
+    model, config = self.run.model, self.config
+    params, extra = hosts.local((state.averaged, state.extra), self.run.mesh)
+    if not hosts.first():
+      return
+    step, batch = int(state.step), next(iter(self.make_loader(split='val')))
+    batch = jax.device_put(batch, jax.local_devices()[0])
+    if pictures and isinstance(model, contract.Pictures):
+      more = program.with_extra(model, extra)
+      self.logs.pictures(step, model.pictures(params, batch, config.model, **more))
+    if 'preview' in config:
+      preview = program.module(config, 'preview')
+      self.logs.histograms(step, preview.histograms(params, batch, config))
+      if videos:
+        self.logs.videos(step, preview.videos(params, config))
 
 
 class _Health:
@@ -235,18 +221,25 @@ def _mean(rows):
   return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
-def _due(step, every):
-  return every > 0 and step % every == 0
+def _resume(checkpoints, run, loader, config):
+  """(state, seconds trained before) of the latest checkpoint; the loader goes on from there."""
+  state, meta = checkpoints.restore(run.shapes, run.shardings)
+  positions = meta['data'] if isinstance(meta['data'], list) else [meta['data']]
+  loader.set_state(loading.share_out(positions, jax.process_count())[jax.process_index()])
+  hosts.say(f'resumed from {checkpoints.folder} at step {int(state.step)}')
+  _report_changes(meta['config'], json.loads(config.to_json()))
+  return state, meta['seconds']
 
 
-def _start_from(state, source, patterns):
+def _start_from(state, source, settings):
+  extra = None
   if str(source).endswith('.safetensors'):
-    if not pathlib.Path(source).is_file():
-      raise errors.InputError(f'--init_from {source}: expected a file of weights, there is none')
-    given = read_weights(source)
+    given = files.read_arrays(source)
   else:
     _, given = load(source)
-  params, left, unused = take(state.params, given, patterns)
+    extra = None if state.extra is None else load_extra(source)
+  choose = functools.partial(weights.take, patterns=settings.take, names=settings.take_names)
+  params, left, unused = choose(state.params, given)
   taken = len(jax.tree.leaves(params)) - len(left)
   if not taken:
     raise errors.InputError(f'--init_from {source}: not one parameter fits this model')
@@ -255,14 +248,16 @@ def _start_from(state, source, patterns):
     hosts.say(f'  not taken, stays as drawn: {path}')
   for path in unused:
     hosts.say(f'  not used: {path}')
-  ema = None if state.ema is None else take(state.ema, given, patterns)[0]
+  ema = None if state.ema is None else choose(state.ema, given)[0]
+  if extra is not None:
+    state = state.replace(extra=choose(state.extra, extra)[0])
   return state.replace(params=params, ema=ema)
 
 
-def _tell_changes(before, after, path='config'):
+def _report_changes(before, after, path='config'):
   for name in sorted({*before, *after}):
     old, new = before.get(name), after.get(name)
     if isinstance(old, dict) and isinstance(new, dict):
-      _tell_changes(old, new, f'{path}.{name}')
+      _report_changes(old, new, f'{path}.{name}')
     elif old != new:
       hosts.say(f'changed since the checkpoint: {path}.{name} {old!r} -> {new!r}')

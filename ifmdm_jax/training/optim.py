@@ -11,7 +11,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.training import state as states
 
 DEFAULTS = dict(
-  name='adamw',  # or 'adam'
+  name='adamw',  # or 'adam' or 'radam'
   peak_lr=1e-4,
   end_lr=0.0,  # where the cosine ends
   warmup_steps=0,
@@ -28,11 +28,12 @@ DEFAULTS = dict(
 
 
 def settings(config):
-  """DEFAULTS overlaid with config.optim; an unknown name is an InputError."""
+  """Returns DEFAULTS overlaid with config.optim; an unknown name is an InputError."""
   return overlay('optim', DEFAULTS, config.get('optim', {}))
 
 
 def overlay(section, defaults, given):
+  """Returns `defaults` with what is `given`; a name that is no default is an InputError."""
   unknown = sorted(set(given) - set(defaults))
   if unknown:
     raise errors.InputError(
@@ -59,26 +60,40 @@ def schedule(optim, steps):
 
 
 def make(optim, steps, params):
-  """(transformation, learning rate by step) for a tree of parameters (shapes are enough)."""
+  """Makes (transformation, step -> learning rate) for a tree of parameters or of their shapes."""
   lr = schedule(optim, steps)
   adam = dict(b1=optim.b1, b2=optim.b2, eps=optim.eps)
   if optim.name == 'adam':
     update = optax.adam(lr, **adam)
   elif optim.name == 'adamw':
     update = optax.adamw(lr, **adam, weight_decay=optim.weight_decay, mask=_matrices)
+  elif optim.name == 'radam':
+    update = optax.radam(lr, **adam)
   else:
-    raise errors.InputError(f"config.optim.name is {optim.name!r}, expected 'adam' or 'adamw'")
+    raise errors.InputError(
+      f"config.optim.name is {optim.name!r}, expected 'adam', 'adamw' or 'radam'"
+    )
   clip = [optax.clip_by_global_norm(optim.clip_norm)] if optim.clip_norm else []
   tx = optax.chain(*clip, update, _scale_by_path(optim.lr_multipliers, params))
   labels = learning(optim, params)
   if all(label == 'learns' for label in states.by_path(labels).values()):
     return lenient(tx), lr
-  # Frozen leaves get no optimiser state and no share in the clipped norm.
-  return lenient(optax.partition({'learns': tx, 'frozen': optax.set_to_zero()}, labels)), lr
+  return lenient(_partition(tx, labels)), lr
+
+
+def only(patterns, tx):
+  """Restricts a transformation to the parameters whose path a pattern is found in."""
+  settings = ml_collections.ConfigDict({**DEFAULTS, 'trainable': tuple(patterns)})
+  return _partition(tx, lambda params: learning(settings, params))
+
+
+def _partition(tx, labels):
+  """Frozen leaves get no optimiser state and no share in the clipped norm."""
+  return optax.partition({'learns': tx, 'frozen': optax.set_to_zero()}, labels)
 
 
 def lenient(tx):
-  """The same; optax raises floats to integer powers, which strict type promotion forbids."""
+  """Wraps a transformation: optax raises floats to integers, which strict promotion forbids."""
   standard = jax.numpy_dtype_promotion('standard')
   return optax.GradientTransformation(standard(tx.init), standard(tx.update))
 

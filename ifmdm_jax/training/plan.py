@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend.core import jaxprs_in_params
 
 from ifmdm_jax import errors
-from ifmdm_jax.training import hardware, program, sharding
+from ifmdm_jax.training import contract, hardware, program, sharding
 
 EFFICIENCY = 0.4  # share of the peak that such networks usually reach; an assumption
 BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 'f64': 8}
@@ -87,7 +87,8 @@ def dry_run(config, devices, compile_it=False):
     params={name: program.count(part) for name, part in run.shapes.params.items()},
     flops=hardware.flops(lowered, train.pieces),
     bytes=moved,
-    state=per_device(run.shapes.params, run.shardings.params),
+    state=per_device(run.shapes.params, run.shardings.params)
+    + per_device(run.shapes.extra, run.shardings.extra),
     optimiser=per_device(run.shapes.opt_state, run.shardings.opt_state),
     ema=per_device(run.shapes.ema, run.shardings.ema),
     live=peak_bytes(
@@ -103,9 +104,9 @@ def dry_run(config, devices, compile_it=False):
 
 
 def abstract_batch(run, config):
-  """Shapes of a batch: as the model's `example` tells, or else as the loader's first one is."""
+  """Shapes of a batch: as the model's `example` says, or else as the loader's first one is."""
   train = program.settings(config)
-  if hasattr(run.model, 'example'):
+  if isinstance(run.model, contract.Example):
     batch = run.model.example(config.model, train.batch)
   else:
     loader = program.module(config, 'data').make_loader
@@ -115,7 +116,7 @@ def abstract_batch(run, config):
 
 
 def abstract_frozen(run, config):
-  if not hasattr(run.model, 'frozen'):
+  if not isinstance(run.model, contract.Frozen):
     return None
   constants = run.model.frozen(config.model)
   return jax.tree.map(

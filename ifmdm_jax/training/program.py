@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from ifmdm_jax import errors
-from ifmdm_jax.training import gradient, optim, sharding
+from ifmdm_jax.training import contract, gradient, optim, sharding
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
 
@@ -22,6 +22,7 @@ DEFAULTS = dict(
   compute='float32',  # or 'bfloat16': of matrix products; parameters stay float32
   remat='',  # or 'products': see gradient.value_and_grad
   take=(),  # patterns of what --init_from gives; empty: everything that fits
+  take_names=(),  # (ours, theirs): paths that begin with ours are taken from where theirs are
   skip_not_finite=0,  # so many updates in a row may be left out before the run stops
   log_every=50,
   eval_every=0,  # 0: never
@@ -43,7 +44,7 @@ class Program:
   """The abstract run. `shapes` and `shardings` are TrainStates; functions are jitted.
 
   init(key) -> state; update(state, batch, rng, frozen) -> (state, metrics), which donates the
-  state; measure(params, batch, rng, step, frozen) -> metrics.
+  state; measure(params, extra, batch, rng, step, frozen) -> metrics.
   """
 
   model: Any
@@ -56,17 +57,31 @@ class Program:
   measure: Any
 
 
+def defaults(**changes):
+  """Returns DEFAULTS with changes, for a config whose every setting can be a flag."""
+  return dict(optim.overlay('train', DEFAULTS, changes))
+
+
 def settings(config):
-  """config.train with its defaults; an unknown name is an InputError."""
+  """Returns config.train with its defaults; an unknown name is an InputError."""
   return optim.overlay('train', DEFAULTS, config.get('train', {}))
 
 
+PROTOCOLS = {
+  'model': (contract.Trainable, contract.Adversarial),
+  'data': (contract.Data,),
+  'preview': (contract.Preview,),
+}
+
+
 def module(config, section):
+  """Imports the module that config.model, .data or .preview names, and checks that it fits."""
   name = config[section].module
   try:
-    return importlib.import_module(name)
+    found = importlib.import_module(name)
   except ModuleNotFoundError as error:
     raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
+  return contract.check(found, f'config.{section}.module {name!r}', *PROTOCOLS[section])
 
 
 def fresh_key(seed):
@@ -93,18 +108,19 @@ def build(config, devices=None):
     ema=train.ema,
     gradient=functools.partial(gradient.value_and_grad, **of),
   )
-  if hasattr(model, 'loss'):
+  if isinstance(model, contract.Trainable):
     tx, lr = optim.make(optim.settings(config), train.steps, params)
     init_optimizer = tx.init
     update = steps.from_loss(model.loss, tx, lr, **options)
   else:
-    optimizers = {name: optim.lenient(tx) for name, tx in model.optimizers(config).items()}
-    init_optimizer = lambda params: {name: tx.init(params[name]) for name, tx in optimizers.items()}
+    made = optimizers(model, config)
+    init_optimizer = lambda params: {name: tx.init(params[name]) for name, tx in made.items()}
     lr = config.get('optim', {}).get('peak_lr')
-    update = steps.from_adversary(model.step, optimizers, **options, lr=lr)
+    update = steps.from_adversary(model.step, made, **options, lr=lr)
 
   def init(rng):
-    return states.create(model.init(rng, config.model), init_optimizer, train.ema > 0)
+    extra = model.init_extra(rng, config.model) if isinstance(model, contract.Stateful) else None
+    return states.create(model.init(rng, config.model), init_optimizer, train.ema > 0, extra)
 
   # Shardings
   everywhere = sharding.replicated(mesh)
@@ -119,13 +135,18 @@ def build(config, devices=None):
     everywhere=everywhere,
     init=jax.jit(init, out_shardings=shardings),
     update=jax.jit(update, donate_argnums=0, out_shardings=(shardings, everywhere)),
-    measure=jax.jit(_measure(model, config.model), out_shardings=everywhere),
+    measure=jax.jit(measurement(model, config.model), out_shardings=everywhere),
   )
 
 
+def optimizers(model, config):
+  """{name: transformation} of an Adversarial."""
+  return {name: optim.lenient(tx) for name, tx in model.optimizers(config).items()}
+
+
 def frozen(program, config):
-  """Constant weights of the model on every device, or None."""
-  if not hasattr(program.model, 'frozen'):
+  """Loads the constant weights of the model onto every device, or None."""
+  if not isinstance(program.model, contract.Frozen):
     return None
   return jax.device_put(program.model.frozen(config.model), program.everywhere)
 
@@ -143,13 +164,21 @@ def count(params):
   return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def _measure(model, config):
-  """(params, batch, rng, step, frozen) -> metrics."""
+def with_extra(model, extra):
+  """Keywords that hand a Stateful model its state; none for any other."""
+  return {'extra': extra} if isinstance(model, contract.Stateful) else {}
 
-  def measure(params, batch, rng, step, frozen):
-    if hasattr(model, 'evaluate'):
-      return model.evaluate(params, batch, rng, config=config, frozen=frozen)
-    value, metrics = model.loss(params, batch, rng, config=config, step=step, frozen=frozen)
+
+def measurement(model, config):
+  """Makes (params, extra, batch, rng, step, frozen) -> metrics: its `evaluate`, else its `loss`."""
+
+  def measure(params, extra, batch, rng, step, frozen):
+    given = dict(config=config, frozen=frozen, **with_extra(model, extra))
+    if isinstance(model, contract.Evaluated):
+      return model.evaluate(params, batch, rng, **given)
+    value, metrics = model.loss(params, batch, rng, step=step, **given)
+    if isinstance(model, contract.Stateful):
+      metrics, _ = metrics  # what a validation would change of the state is dropped
     return {'loss': value, **metrics}
 
   return measure

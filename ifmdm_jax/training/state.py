@@ -9,23 +9,38 @@ import jax.numpy as jnp
 
 @flax.struct.dataclass
 class TrainState:
-  """`ema` has the tree of `params`, or is None where the config asks for no average."""
+  """Parameters, what the optimiser remembers, their average, and what nothing trains.
 
-  step: jax.Array  # int32, []: updates made so far
+  Attributes:
+    step: int32, []: updates made so far.
+    params: nested dict of arrays.
+    opt_state: of the optimiser.
+    ema: average of the parameters, of their tree, or None where the config asks for none.
+    extra: state that no gradient trains (collections of power iterations, codebook averages), or
+      None. It is never averaged: what is sampled with is the average and the extra as it is.
+  """
+
+  step: jax.Array
   params: Any
   opt_state: Any
   ema: Any = None
+  extra: Any = None
+
+  @property
+  def averaged(self):
+    """Parameters to sample with: the average where there is one."""
+    return self.params if self.ema is None else self.ema
 
 
-def create(params, init_optimizer, ema):
-  """The state before the first step; `ema` says whether an average is kept."""
+def create(params, init_optimizer, ema, extra=None):
+  """Makes the state before the first step; `ema` says whether an average is kept."""
   # A copy: two leaves of a donated state must not share one buffer.
   average = jax.tree.map(jnp.copy, params) if ema else None
-  return TrainState(jnp.zeros((), jnp.int32), params, init_optimizer(params), average)
+  return TrainState(jnp.zeros((), jnp.int32), params, init_optimizer(params), average, extra)
 
 
 def update_ema(ema, params, step, decay):
-  """ema <- d ema + (1 - d) params, d = min(decay, (1 + step) / (10 + step)).
+  """Averages: ema <- d ema + (1 - d) params, d = min(decay, (1 + step) / (10 + step)).
 
   The ramp lets the first averages forget the random start.
   """

@@ -9,16 +9,18 @@ from ifmdm_jax.training.gradient import value_and_grad
 
 
 def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
-  """(state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`.
+  """Makes (state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`.
 
   `gradient`: `value_and_grad` with the settings of the run.
   """
 
   def step(state, batch, rng, frozen):
-    def objective(params, batch, rng):
-      return loss(params, batch, rng, config=config, step=state.step, frozen=frozen)
+    def objective(params, batch, rng, **extra):
+      return loss(params, batch, rng, config=config, step=state.step, frozen=frozen, **extra)
 
-    (value, metrics), grads = gradient(objective)(state.params, batch, rng)
+    extra = {} if state.extra is None else {'extra': state.extra}
+    (value, aux), grads = gradient(objective)(state.params, batch, rng, **extra)
+    metrics, after = aux if extra else (aux, None)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     new = states.TrainState(
@@ -26,6 +28,7 @@ def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
       params=params,
       opt_state=opt_state,
       ema=states.update_ema(state.ema, params, state.step, ema),
+      extra=after,
     )
     own = dict(loss=value, grad_norm=optax.global_norm(grads), lr=jnp.asarray(lr(state.step)))
     return new, {**metrics, **own}
@@ -34,7 +37,7 @@ def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
 
 
 def from_adversary(module_step, optimizers, *, config, ema, gradient=value_and_grad, lr=None):
-  """The same from an adversarial module's own `step`; counting and averaging stay here.
+  """Makes an update from an Adversarial's own `step`; counting and averaging stay here.
 
   `lr`, a number, is logged where it is given; the optimisers are the module's own.
   """
@@ -51,7 +54,7 @@ def from_adversary(module_step, optimizers, *, config, ema, gradient=value_and_g
 
 
 def guarded(step):
-  """Where a metric is not finite only the step is counted.
+  """Makes an update that counts the step and changes nothing where a metric is not finite.
 
   So what is saved is never poisoned, and a run that goes on (config.train.skip_not_finite) passes
   over the batch. The norm of each gradient is among the metrics, and tells of any bad entry.

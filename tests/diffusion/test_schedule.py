@@ -79,3 +79,27 @@ def test_extreme_spacings_work(spacing):
   kept = schedules.linear().keep(schedules.spaced(1000, spacing))
   assert len(kept) == schedules.spacing(spacing).count
   assert np.isfinite(kept.posterior_log_variance).all()
+
+
+def test_the_root_of_beta_is_linear():
+  schedule = schedules.sqrt_linear()
+  roots = np.sqrt(schedule.betas)
+  np.testing.assert_allclose(np.diff(roots), (np.sqrt(0.0195) - np.sqrt(0.0015)) / 999, rtol=1e-9)
+  np.testing.assert_allclose(schedule.betas[[0, -1]], [0.0015, 0.0195], rtol=1e-12)
+  assert schedule.timesteps.tolist() == list(range(1000))
+
+
+def test_cosine_leaves_the_signal_of_its_formula_until_beta_is_bounded():
+  schedule = schedules.cosine()
+  f = lambda t: np.cos((t / 1000 + 0.008) / 1.008 * np.pi / 2) ** 2
+  t = np.arange(1, 1000)  # the last step is the bounded one
+  np.testing.assert_allclose(schedule.alpha_bar[:-1], f(t) / f(0), rtol=1e-8)
+  assert schedule.betas[-1] == 0.999 and schedule.betas.max() == 0.999
+
+
+@pytest.mark.parametrize('make', [schedules.linear, schedules.sqrt_linear, schedules.cosine])
+def test_every_schedule_ends_in_noise_and_can_be_spaced(make):
+  schedule = make()
+  assert schedule.alpha_bar[0] > 0.99 and schedule.alpha_bar[-1] < 0.02
+  kept = schedule.keep(schedules.spaced(1000, 'trailing20'))
+  np.testing.assert_allclose(kept.alpha_bar, schedule.alpha_bar[kept.timesteps], rtol=1e-9)

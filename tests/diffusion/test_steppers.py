@@ -134,3 +134,66 @@ def test_network_is_told_the_original_index():
 def test_stochastic_stepper_without_noise_is_refused():
   with pytest.raises(InputError, match='pass noise'):
     steppers.sample(toy, Gaussian(linear()), steppers.DDPM(), jnp.zeros(SHAPE))
+
+
+def test_a_known_region_is_the_noised_signal_at_every_evaluation():
+  """The mask, and its levels: seen by the network in place of x_t, with fresh noise every step."""
+  diffusion = Gaussian(linear().keep(spaced(1000, 'trailing4')), learn_sigma=False)
+  x_0 = jnp.asarray(np.linspace(-1, 1, 4 * 3000).reshape(1, 4, 3000), jnp.float32)
+  keep = jnp.array([1.0, 0.0, 1.0, 0.0])[None, :, None]
+  x_T = jax.random.normal(jax.random.key(1), x_0.shape)
+  seen = []
+
+  def denoise(x_t, t):
+    jax.debug.callback(lambda x, t: seen.append((int(t), np.asarray(x))), x_t, t, ordered=True)
+    return jnp.zeros_like(x_t)
+
+  known = steppers.known_region(diffusion, x_0, keep)
+  run = lambda **more: steppers.sample(denoise, diffusion, steppers.DDIM(), x_T, **more)
+  run(known=known, key=jax.random.key(2))
+  jax.effects_barrier()
+  assert [t for t, _ in seen] == [999, 749, 499, 249]
+  noises = []
+  for index, (_, x_t) in zip((3, 2, 1, 0), seen):
+    alpha_bar = diffusion.schedule.alpha_bar[index]
+    noise = (x_t - np.sqrt(alpha_bar) * x_0)[0, [0, 2]] / np.sqrt(1 - alpha_bar)
+    noises.append(noise.ravel())
+    assert abs(noise.mean()) < 0.05 and abs(noise.std() - 1) < 0.05  # 6,000 draws
+  correlation = np.corrcoef(noises)
+  assert np.abs(correlation - np.eye(4)).max() < 0.06
+  np.testing.assert_array_equal(seen[0][1][0, 1], x_T[0, 1])  # elsewhere the noise that came
+
+
+def test_a_known_region_with_amend_is_exact_at_the_end():
+  diffusion = Gaussian(linear().keep(spaced(1000, 'trailing4')), learn_sigma=False)
+  x_0, keep = jnp.full((1, 4, 2), 0.3), jnp.array([1.0, 0.0, 1.0, 0.0])[None, :, None]
+  x_T = jax.random.normal(jax.random.key(1), x_0.shape)
+  found = steppers.sample(
+    lambda x_t, t: 0.1 * x_t,
+    diffusion,
+    steppers.DDIM(),
+    x_T,
+    known=steppers.known_region(diffusion, x_0, keep),
+    amend=lambda x: jnp.where(keep > 0, x_0, x),
+    key=jax.random.key(0),
+  )
+  np.testing.assert_array_equal(found[0, [0, 2]], x_0[0, [0, 2]])
+  assert np.abs(found[0, [1, 3]] - 0.3).min() > 0
+
+
+def test_a_known_region_without_a_key_is_told():
+  diffusion = Gaussian(linear(10), learn_sigma=False)
+  with pytest.raises(InputError, match='pass key='):
+    steppers.sample(
+      lambda x, t: x, diffusion, steppers.DDIM(), jnp.zeros((1, 2)), known=lambda x, t, key: x
+    )
+
+
+def test_frames_may_have_levels_of_their_own():
+  diffusion = Gaussian(linear(), learn_sigma=False)
+  x_0, noise = jnp.ones((2, 3, 4, 4, 1)), jnp.full((2, 3, 4, 4, 1), 2.0)
+  t = jnp.array([[0, 500, 999], [10, 10, 10]])
+  x_t = diffusion.q_sample(x_0, noise, t)
+  alpha_bar = diffusion.schedule.alpha_bar[np.asarray(t)][..., None, None, None]
+  expected = np.broadcast_to(np.sqrt(alpha_bar) + 2 * np.sqrt(1 - alpha_bar), x_t.shape)
+  np.testing.assert_allclose(x_t, expected, rtol=1e-5)

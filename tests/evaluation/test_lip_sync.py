@@ -6,6 +6,7 @@ from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import lip_sync
 from ifmdm_jax.evaluation.types import Absent, Pair
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import sync_judge
 
 
@@ -128,7 +129,6 @@ def test_without_weights_the_published_network_is_absent_with_the_reason(monkeyp
 
 def test_published_scores_come_from_imported_weights():
   """Random weights: the path from video to figures, not the figures."""
-  from ifmdm_jax.perception import syncnet
 
   def tower(x):
     return np.asarray(x, np.float32).reshape(len(x), -1)[:, :8]
@@ -138,12 +138,8 @@ def test_published_scores_come_from_imported_weights():
   given = pair()
   confidence, distance, offset = published.scores(given.predicted, given.landmarks, given.waveform)
   assert confidence >= 0 and distance > 0 and -15 <= offset <= 15
-  assert syncnet.crop(given.predicted, np.tile([10, 10, 50, 50], (30, 1))).shape == (
-    30,
-    224,
-    224,
-    3,
-  )
+  faces = crop.syncnet_faces(given.predicted, given.landmarks)
+  assert faces.shape == (30, 224, 224, 3)
 
 
 def test_bundled_weights_are_small_and_complete():

@@ -14,8 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.landmark_code import smooth
+from ifmdm_jax.face import points
 
 PORTRAIT = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures' / 'portrait.jpg'
 RATE = 16_000
@@ -122,7 +121,7 @@ class LevelLag:
 
   def __call__(self, waveform, landmarks):
     level = np.sqrt((waveform[: len(landmarks) * 640].reshape(-1, 640) ** 2).mean(1))
-    opening = smooth(face_mesh.mouth_opening(landmarks))
+    opening = points.smooth(points.mouth_opening(landmarks))
     scores = {}
     for lag in range(-8, 9):
       a, b = level[max(0, lag) : len(level) + min(0, lag)], opening[max(0, -lag) :]

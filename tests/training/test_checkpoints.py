@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifmdm_jax import errors, train
-from ifmdm_jax.training import checkpoints, loop
+from ifmdm_jax import errors, files, train
+from ifmdm_jax.training import checkpoints, loop, weights
 from tests.training import toy
 
 
@@ -59,15 +59,15 @@ def test_only_the_latest_checkpoints_are_kept(tmp_path):
 def test_weights_are_taken_by_path_and_shape():
   ours = {'a': jnp.zeros(2), 'b': jnp.zeros(3), 'c': jnp.zeros(1)}
   given = {'a': jnp.ones(2), 'b': jnp.ones(4), 'd': jnp.ones(1)}
-  params, left, unused = checkpoints.take(ours, given)
+  params, left, unused = weights.take(ours, given)
   assert params['a'].tolist() == [1, 1] and params['b'].tolist() == [0, 0, 0]
   assert left == ['b', 'c'] and unused == ['b', 'd']
 
 
 def test_weights_of_a_release_come_back_in_half_precision(tmp_path):
   params = {'a': {'kernel': jnp.full((2, 3), 0.1)}, 'b': {'bias': jnp.arange(4.0)}}
-  checkpoints.write_weights(tmp_path / 'w.safetensors', params)
-  back = checkpoints.read_weights(tmp_path / 'w.safetensors')
+  weights.write(tmp_path / 'w.safetensors', params)
+  back = files.read_arrays(tmp_path / 'w.safetensors')
   assert jax.tree.structure(back) == jax.tree.structure(params)
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3), back, params)
 
@@ -84,9 +84,9 @@ def test_the_best_and_every_nth_stay_and_the_best_is_exported(tmp_path):
   assert best != '6' and kept == {best, '4', '6'}
 
   _, params = checkpoints.load(tmp_path, best=True)
-  weights = tmp_path / 'out' / 'best.safetensors'
-  train.export(tmp_path, str(weights), best=True)
-  exported = checkpoints.read_weights(weights)
+  path = tmp_path / 'out' / 'best.safetensors'
+  train.export(tmp_path, str(path), best=True)
+  exported = files.read_arrays(path)
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), exported, params)
   _, latest = checkpoints.load(tmp_path)
   assert np.abs(exported['inner']['kernel'] - latest['inner']['kernel']).max() > 4e-3
@@ -102,5 +102,20 @@ def test_a_name_that_no_validation_has_is_told(tmp_path):
 def test_only_what_matches_is_taken():
   ours = {'encoder': jnp.zeros(2), 'decoder': jnp.zeros(2)}
   given = {'encoder': jnp.ones(2), 'decoder': jnp.ones(2)}
-  params, left, _ = checkpoints.take(ours, given, patterns=('^enc',))
+  params, left, _ = weights.take(ours, given, patterns=('^enc',))
   assert params['encoder'].tolist() == [1, 1] and left == ['decoder']
+
+
+def test_weights_are_taken_from_where_a_mapping_says():
+  """A control copy begins with the way down of the network that it copies, and keeps its own."""
+  leaf = lambda value: {'kernel': jnp.full(2, value)}
+  ours = {'control': {'down': leaf(0.0), 'zero': leaf(0.0)}, 'base': {'down': leaf(0.0)}}
+  given = {'base': {'down': leaf(1.0), 'up': leaf(2.0)}}
+  params, left, unused = weights.take(ours, given, names=(('control/', 'base/'),))
+  assert params['control']['down']['kernel'].tolist() == [1, 1]
+  assert params['base']['down']['kernel'].tolist() == [1, 1]
+  assert left == ['control/zero/kernel'] and unused == ['base/up/kernel']
+  params, left, _ = weights.take(
+    ours, given, patterns=('^control',), names=(('control/', 'base/'),)
+  )
+  assert left == ['base/down/kernel', 'control/zero/kernel']

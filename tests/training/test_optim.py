@@ -65,7 +65,7 @@ def test_decay_spares_vectors():
 @pytest.mark.parametrize(
   ('given', 'says'),
   [
-    (dict(name='sgd'), "'adam' or 'adamw'"),
+    (dict(name='sgd'), "'adam', 'adamw' or 'radam'"),
     (dict(schedule='step'), "'cosine' or 'constant'"),
     (dict(lr=1.0), 'has no lr'),
     (dict(trainable=('head',)), "no parameter matches 'head'"),

@@ -5,7 +5,7 @@ import functools
 from ifmdm_jax.audio import features
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.points import mouth_opening
 
 LAG = 15  # frames that voice and lips are looked for apart
 
@@ -25,7 +25,7 @@ class LagEstimator:
   def __call__(self, waveform, landmarks):
     encoder, ridge = self._networks
     speech = encoder.features(waveform, SAMPLE_RATE)
-    return lag(ridge, speech, face_points.mouth_opening(landmarks))
+    return lag(ridge, speech, mouth_opening(landmarks))
 
 
 def lag(ridge, speech, opening):

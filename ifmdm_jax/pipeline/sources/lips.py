@@ -16,13 +16,15 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import LIPS_SIDE, warp
+from ifmdm_jax.face.points import LIPS_INNER, LIPS_OUTER
+from ifmdm_jax.face.points import MIRROR as MESH_MIRROR
 from ifmdm_jax.pipeline import loader
-from ifmdm_jax.pipeline.lips import SIDE
 
 FRAMES, SHIFTS = 5, 15  # of a window; frames that voice and lips are moved apart
 POINT_UNIT = 1.5  # pixels of the crop
-RING = (*range(10, -1, -1), *range(19, 10, -1))  # a ring of lip points seen in the mirror
-MIRROR = np.array([*RING, *(20 + i for i in RING)])
+LIPS = np.array([*LIPS_OUTER, *LIPS_INNER])
+MIRROR = (LIPS == MESH_MIRROR[LIPS][:, None]).argmax(1)  # which of LIPS it is in the mirror
 
 
 class Clips(grain.sources.RandomAccessDataSource):
@@ -85,12 +87,10 @@ class Clips(grain.sources.RandomAccessDataSource):
     angle = rng.normal(0, 0.07)
     linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = (lips.shape[1] - 1) / 2
-    shift = (SIDE - 1) / 2 + rng.normal(0, 1.5, 2) - linear @ (middle, middle)
+    shift = (LIPS_SIDE - 1) / 2 + rng.normal(0, 1.5, 2) - linear @ (middle, middle)
     matrix = np.column_stack([linear, shift])
     points = points @ linear.T + shift
-    lips = np.stack([
-      cv2.warpAffine(p, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE) for p in lips
-    ])  # fmt: skip
+    lips = np.stack([warp(each, matrix, LIPS_SIDE) for each in lips])
     if rng.random() < 0.5:
       lips = lips[:, :, ::-1]
       points = mirror(points)
@@ -103,14 +103,14 @@ class Clips(grain.sources.RandomAccessDataSource):
 
 def centre(lips, points):
   """Cuts what the network sees out of a wider crop."""
-  edge = (lips.shape[1] - SIDE) // 2
-  return lips[:, edge : edge + SIDE, edge : edge + SIDE], points - edge
+  edge = (lips.shape[1] - LIPS_SIDE) // 2
+  return lips[:, edge : edge + LIPS_SIDE, edge : edge + LIPS_SIDE], points - edge
 
 
 def mirror(points):
   """Returns the lip points of the mirrored picture, in their order: the rings change sides."""
   flipped = points[:, MIRROR].copy()
-  flipped[..., 0] = SIDE - 1 - flipped[..., 0]
+  flipped[..., 0] = LIPS_SIDE - 1 - flipped[..., 0]
   return flipped
 
 

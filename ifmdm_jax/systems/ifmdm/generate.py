@@ -7,7 +7,7 @@ import pathlib
 import flax.traverse_util
 import numpy as np
 
-from ifmdm_jax import bundle, generator
+from ifmdm_jax import bundle, files, generator
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import fresh, parts, preview
@@ -82,7 +82,7 @@ def pack(runs):
     parts.config_of(name, settings)
     made[name] = bundle.Part(settings, _half(params))
   if units['motion']:
-    made['statistics'] = bundle.Part({}, bundle.read_arrays(units['motion']))
+    made['statistics'] = bundle.Part({}, files.read_arrays(units['motion']))
   return bundle.Bundle('ifmdm', made)
 
 

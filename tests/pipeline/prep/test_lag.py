@@ -1,6 +1,6 @@
 import numpy as np
 
-from ifmdm_jax.pipeline.landmark_code import smooth
+from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline.prep import lag
 
 

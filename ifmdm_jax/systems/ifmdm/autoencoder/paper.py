@@ -6,10 +6,8 @@ As a trainable module it is adversarial, with two sets of parameters, `gen` and 
 
 import functools
 import importlib
-import re
 from typing import NamedTuple
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +23,7 @@ from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import Discriminator
 from ifmdm_jax.systems.ifmdm.autoencoder.encoder import AppearanceEncoder, MotionHead, num_halvings
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
 from ifmdm_jax.systems.ifmdm.autoencoder.refine import RefineBlock, in_tiles
+from ifmdm_jax.training import optim
 
 
 class Autoencoder(nn.Module):
@@ -173,20 +172,6 @@ def trainable(mode, size):
   return modes[mode]
 
 
-def only(patterns, tx):
-  """tx for the parameters whose path matches a pattern, no change for all others."""
-
-  def labels(params):
-    flat = flax.traverse_util.flatten_dict(params, sep='/')
-    chosen = {path: any(re.fullmatch(p, path) for p in patterns) for path in flat}
-    if not any(chosen.values()):
-      raise InputError(f'no parameter matches {patterns}: nothing would be trained')
-    named = {path: 'train' if yes else 'keep' for path, yes in chosen.items()}
-    return flax.traverse_util.unflatten_dict(named, sep='/')
-
-  return optax.multi_transform({'train': tx, 'keep': optax.set_to_zero()}, labels)
-
-
 def optimizers(config):
   """Whole config -> {'gen', 'dis'}.
 
@@ -196,7 +181,7 @@ def optimizers(config):
   mode = config.optim.get('trainable', 'all')
   gen = lazy_adam(config.optim.peak_lr, interval=4)
   return {
-    'gen': gen if mode == 'all' else only(trainable(mode, config.model.size), gen),
+    'gen': gen if mode == 'all' else optim.only(trainable(mode, config.model.size), gen),
     'dis': lazy_adam(config.optim.peak_lr, interval=16),  # trained in every mode
   }
 

@@ -12,12 +12,12 @@ single pass. A second round takes the first student for its teacher, with guidan
 
 import pathlib
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.diffusion.gaussian import weighted_mean
 from ifmdm_jax.diffusion.schedule import Trailing, at
@@ -60,10 +60,7 @@ def read(path):
         f'expected a teacher at config.model.teacher={path}, there is no such file: '
         'pass a run of stage 2, or motion.safetensors of a release'
       )
-    from safetensors.numpy import load_file
-
-    arrays = {name: array.astype(np.float32) for name, array in load_file(path).items()}
-    return flax.traverse_util.unflatten_dict(arrays, sep='/')
+    return files.read_arrays(path)
   from ifmdm_jax.training import checkpoints
 
   return checkpoints.load(path)[1]

@@ -7,84 +7,13 @@ Axes: B batch, T frames, M motion code, A audio feature, D width, K = T + 3 toke
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from ifmdm_jax.systems.ifmdm.motion.embed import (
-  Embedder,
-  drop_samples,
-  positions,
-  timestep_features,
-)
+from ifmdm_jax.nn.embed import Embedder, drop_samples, positions, timestep_features
+from ifmdm_jax.nn.transformer import ModulatedBlock, ModulatedOutput
 
 FEATURES_PER_FRAME = 2  # 50 audio features and 25 frames per second
 EXTRA_TOKENS = 3  # hint, mean, std
-dense_init = nn.initializers.xavier_uniform()
-zeros = nn.initializers.zeros
-
-
-def norm(x):
-  """Layer norm without scale and shift."""
-  centred = x - x.mean(-1, keepdims=True)
-  return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
-
-
-def modulate(x, shift, scale):
-  return x * (1 + scale) + shift
-
-
-class Attention(nn.Module):
-  """Full self-attention over tokens: [B, K, D] -> [B, K, D]."""
-
-  heads: int
-
-  @nn.compact
-  def __call__(self, x, visible=None):  # visible: bool [B, K], tokens that may be looked at
-    b, k, d = x.shape
-    qkv = nn.Dense(3 * d, kernel_init=dense_init, name='qkv')(x)
-    q, k_, v = jnp.unstack(qkv.reshape(b, k, 3, self.heads, d // self.heads), axis=2)
-    mask = None if visible is None else visible[:, None, None, :]
-    x = jax.nn.dot_product_attention(q, k_, v, mask=mask)
-    return nn.Dense(d, kernel_init=dense_init, name='out')(x.reshape(b, k, d))
-
-
-class Mlp(nn.Module):
-  """Dense, GELU (tanh), Dense with four times the width between them."""
-
-  @nn.compact
-  def __call__(self, x):
-    d = x.shape[-1]
-    x = nn.gelu(nn.Dense(4 * d, kernel_init=dense_init, name='up')(x), approximate=True)
-    return nn.Dense(d, kernel_init=dense_init, name='down')(x)
-
-
-class Block(nn.Module):
-  """Attention, then an MLP; the condition of each token modulates both (adaLN-Zero)."""
-
-  heads: int
-
-  @nn.compact
-  def __call__(self, x, cond, visible=None):  # x, cond: [B, K, D]
-    modulation = nn.Dense(6 * x.shape[-1], kernel_init=zeros, bias_init=zeros, name='modulation')(
-      nn.silu(cond)
-    )
-    shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = jnp.split(modulation, 6, axis=-1)
-    attention = Attention(self.heads, name='attention')
-    x = x + gate_a * attention(modulate(norm(x), shift_a, scale_a), visible)
-    return x + gate_m * Mlp(name='mlp')(modulate(norm(x), shift_m, scale_m))
-
-
-class Final(nn.Module):
-  """Modulated norm and the output projection: [B, K, D] -> [B, K, channels]."""
-
-  channels: int
-
-  @nn.compact
-  def __call__(self, x, cond):
-    modulation = nn.Dense(2 * x.shape[-1], kernel_init=zeros, name='modulation')(nn.silu(cond))
-    shift, scale = jnp.split(modulation, 2, axis=-1)
-    linear = nn.Dense(self.channels, kernel_init=zeros, name='linear')
-    return linear(modulate(norm(x), shift, scale))
 
 
 class Tokens(nn.Module):
@@ -193,5 +122,5 @@ class MotionDiT(nn.Module):
     if mask is not None:
       visible = jnp.pad(mask != 0, ((0, 0), (0, EXTRA_TOKENS)), constant_values=True)
     for i in range(self.depth):
-      tokens = Block(self.heads, name=f'block_{i}')(tokens, cond, visible)
-    return Final(self.channels, name='final')(tokens, cond)[:, : x_t.shape[1]]
+      tokens = ModulatedBlock(self.heads, name=f'block_{i}')(tokens, cond, visible)
+    return ModulatedOutput(self.channels, name='final')(tokens, cond)[:, : x_t.shape[1]]

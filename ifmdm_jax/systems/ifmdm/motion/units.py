@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import bundle
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 
@@ -106,7 +106,7 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
       f'expected statistics of the training clips at {path}, found no such file: '
       'prepare the data, or set config.model.units to an empty string'
     )
-  found = {name: np.float32(x) for name, x in bundle.read_arrays(path).items()}
+  found = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
   statistics = {}
   for name, value in plain(motion_dim, audio_width).statistics.items():
     if name not in found or found[name].shape != value.shape:

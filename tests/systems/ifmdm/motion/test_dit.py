@@ -8,6 +8,7 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.importers import engine
 from ifmdm_jax.importers.motion import IGNORED, RULES
+from ifmdm_jax.nn import transformer
 from ifmdm_jax.systems.ifmdm.motion import dit
 
 
@@ -21,9 +22,9 @@ def compare(got, want, limit):
 def test_unit_equals_the_original(unit):
   golden = testing.golden('units')
   if unit == 'dit_block':
-    module, scope, theirs = dit.Block(heads=4), 'block_0', 'blocks.0'
+    module, scope, theirs = transformer.ModulatedBlock(heads=4), 'block_0', 'blocks.0'
   else:
-    module, scope, theirs = dit.Final(channels=6), 'final', 'final_layer'
+    module, scope, theirs = transformer.ModulatedOutput(channels=6), 'final', 'final_layer'
   x, c = (jnp.asarray(golden[f'{unit}/in/{name}']) for name in 'xc')
   prefix = f'{unit}/in/w'
   state = {

@@ -1,4 +1,4 @@
-"""From numbers to tokens: timestep features, two-layer embedders, absent inputs, positions."""
+"""Numbers as tokens: timestep features, two-layer embedders, missing inputs, positions."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def positions(length, width):
 
 def drop_samples(x, rate, rng):
   """Replaces whole samples of x [B, ...] by zeros, each with probability `rate`."""
-  absent = jax.random.bernoulli(rng, rate, (x.shape[0],) + (1,) * (x.ndim - 1))
-  return jnp.where(absent, jnp.zeros_like(x), x)
+  missing = jax.random.bernoulli(rng, rate, (x.shape[0],) + (1,) * (x.ndim - 1))
+  return jnp.where(missing, jnp.zeros_like(x), x)
 
 
 class Embedder(nn.Module):
   """Dense, SiLU, Dense: [..., C] -> [..., width].
 
-  In training whole samples go missing: their input becomes zeros, so that "absent" has an
+  In training whole samples go missing: their input becomes zeros, so that "no condition" has an
   embedding of its own.
 
   Attributes:

@@ -7,7 +7,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.importers import engine
-from ifmdm_jax.systems.ifmdm.motion import embed
+from ifmdm_jax.nn import embed
 
 RULES = [
   (r'mlp\.0\.weight', 'hidden/kernel', 'OI->IO'),
