@@ -12,13 +12,14 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 # What a room may import besides itself and the ground. A room that is not named here is a command
 # or an app: it imports what it wants, and nobody imports it.
-GROUND = {'errors', '__version__'}
+GROUND = {'errors', 'files', '__version__'}
 NETWORKS = {'nn', 'diffusion'}
 SIGNALS = {'nn', 'face', 'audio', 'video'}
-CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'bundle', 'generator'}
+CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'read', 'bundle', 'generator'}
 SPINE = {*CONTRACTS, *NETWORKS, 'pipeline', 'streaming', 'compile_cache', 'testing'}
 MAY_IMPORT = {
   'errors': set(),
+  'files': set(),
   'nn': set(),
   'diffusion': set(),
   'compile_cache': set(),
@@ -28,6 +29,7 @@ MAY_IMPORT = {
   'perception': SIGNALS,
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,
+  'read': CONTRACTS,
   'bundle': CONTRACTS,
   'generator': CONTRACTS,
   'pipeline': {*CONTRACTS, *NETWORKS},
