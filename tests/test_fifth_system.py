@@ -94,7 +94,7 @@ def test_it_is_evaluated_beside_the_baselines(weights, tmp_path, monkeypatch):
   (tmp_path / 'protocol.json').write_text(json.dumps(content))
   row = evaluate.row(str(weights))
   assert row.needs == {'image', 'voice'} and len(row.fingerprint) > 64
-  monkeypatch.setattr(run.mesh, 'FaceMesh', lambda: Tracked(64 * points))
+  monkeypatch.setattr(run, 'FaceMesh', lambda **_: Tracked(64 * points))
   monkeypatch.setattr(run.features, 'load', lambda *_, **__: Silent())
   monkeypatch.setattr(suite, 'FAMILIES', (suite.Family(images, only=('psnr', 'l1')),))
   monkeypatch.setattr(scoring, 'TILE', 32)

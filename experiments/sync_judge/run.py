@@ -17,14 +17,13 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import records
+from ifmdm_jax.pipeline import lip_crops, records
 from ifmdm_jax.pipeline.sources import lips as lip_windows
 from ifmdm_jax.training import checkpoints, weights
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
 )
-_LIPS = flags.DEFINE_string('lips', 'runs/sync', 'Made by prepare.py.', **errors.SHARED)
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json.', **errors.SHARED)
 _WEIGHTS = flags.DEFINE_string('weights', None, 'Where to write the network.', **errors.SHARED)
@@ -39,15 +38,12 @@ SHIFTS = lip_sync.SHIFTS
 
 
 def read_clips(folder, split, features):
-  """[(name, crops [T, 48, 48], speech features)] of what prepare.py wrote."""
-  entries = json.loads((pathlib.Path(folder) / 'index.json').read_text())
-  found = []
-  for entry in entries:
-    if entry['split'] == split:
-      with np.load(pathlib.Path(folder) / f'{entry["name"]}.npz') as file:
-        crops, _ = lip_windows.centre(file['lips'], file['points'])
-        found.append((entry['name'], crops, file[features].astype(np.float32)))
-  return found
+  """Lists (name, crops [T, 48, 48], speech features) of the lips of a set."""
+  found, clips = lip_crops.read(folder, split, features), []
+  for entry, clip in zip(found.entries, found):
+    crops, _ = lip_windows.centre(clip.lips, clip.points)
+    clips.append((entry.name, crops, clip.features.astype(np.float32)))
+  return clips
 
 
 def by_length(judge, clips):
@@ -148,7 +144,7 @@ def main(_):
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
     params = lip_sync.sync_judge.load(path)  # judged as it ships
   judge = lip_sync.Judge(params, audio)
-  clips = read_clips(_LIPS.value, 'val', audio)
+  clips = read_clips(_CACHE.value, 'val', audio)
   measures = {'length': by_length, 'moved': by_shift, 'rank': ranking}
   for part in _PARTS.value:
     result = measures[part](judge, clips)

@@ -57,6 +57,7 @@ def write(output, read_codes, encode_audio, window=65):
     count = min(entry.count, len(features) // 2)
     codes, mirrored = read_codes(clip, count)
     arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
 
   folder = pathlib.Path(output) / 'motion'
