@@ -38,6 +38,7 @@ import ifmdm_jax as ifm
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.audio import features
 from ifmdm_jax.evaluation import sync
+from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
 from ifmdm_jax.pipeline import codes as motion_codes
 from ifmdm_jax.pipeline import landmark_code, records
@@ -166,7 +167,8 @@ def sample_all(sampler, clips, windows, plan, seed, solver):
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
   seeds = np.uint32(1000 * seed + np.arange(len(clips)))
-  controls = Controls(seeds, rest, std, np.ones((len(clips), 2), bool))
+  given = np.ones((len(clips), 2), bool)
+  controls = Controls(seeds, rest, std, given, rest, np.ones_like(rest))
   state = State(np.repeat(rest, 1 + plan.known, axis=1), np.zeros(len(clips), np.uint32))
   sampled, began = [[] for _ in clips], None
   for window in windows:
@@ -199,7 +201,7 @@ def measure(clips, sampled, plan, read, ridge, scale, decode):
     at_seam = np.arange(plan.new - 1, len(change), plan.new)
     rows.append(
       dict(
-        mouth_r=sync.best_lag(clip['opening'][:count], smooth(opening))[0],
+        mouth_r=lag.find(clip['opening'][:count], smooth(opening), sync.MOST).r,
         sync_ridge=ridge.score(features, opening),
         shuffled=ridge.chance(features, opening),
         opening_std=opening.std() / (clip['codes'] @ read).std(),
@@ -221,7 +223,7 @@ def main(_):
   train = [c for c in clips if c['split'] == 'train']
   clips = [c for c in clips if c['split'] == 'val'][: _CLIPS.value]
   read = fit_opening(train)
-  ridge = sync.RidgeJudge.fit([(c['features'], c['opening']) for c in train])
+  ridge = lag.OpeningRidge.fit([(c['features'], c['opening']) for c in train])
   with np.load(landmark_code.BUNDLED) as file:
     decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ifmdm_jax.evaluation import geometry
-from ifmdm_jax.evaluation.sync import correlation
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import align, points
+from ifmdm_jax.face.lag import correlation
 
 METRICS = {
   'lmd': Metric('down', '%', '20 mouth points less their mean, % of the real eye distance', 2),

@@ -107,8 +107,9 @@ class Film(Job):
       return
     with np.load(track.arrays) as file:
       landmarks = file['landmarks'][:count]
-    track.lag, r = self.estimate_lag(voice[: count * PER_FRAME], landmarks)
-    measures['sync'] = float(r)
+    lag = self.estimate_lag(voice[: count * PER_FRAME], landmarks)
+    track.lag = lag.frames
+    measures['sync'] = lag.r
 
   def _choose(self, track, sound):
     """Returns what to cut out of a track, or drops it and returns None."""

@@ -49,8 +49,8 @@ def test_any_frame_rate_comes_out_at_25_fps_with_the_voice_at_the_lips(tmp_path,
     points = landmarks.unpack(file['landmarks'])
   assert len(points) == kept['stop'] - kept['start']
   assert abs(len(points) - (75 - 25 * late)) <= 1
-  lag, r = films.LevelLag()(sound_of(result, tmp_path), points)
-  assert abs(lag) <= 1 and r > 0.3
+  lag = films.LevelLag()(sound_of(result, tmp_path), points)
+  assert abs(lag.frames) <= 1 and lag.r > 0.3
 
 
 def test_people_one_after_another_are_tracks_cut_where_they_change(tmp_path):
