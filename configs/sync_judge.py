@@ -1,6 +1,6 @@
 """Sync judge: do these lips belong to this voice? (SyncNet's plan, small; a metric, not a loss.)
 
-  python experiments/sync_judge/prepare.py --cache runs/cache --output runs/sync
+  python -m ifmdm_jax.prepare --output runs/cache --lips
   python -m ifmdm_jax.train --config configs/sync_judge.py:whisper --workdir runs/sync_judge
 
 `whisper` reads Whisper-tiny and is what is bundled; `mfcc` hears as the published network does.
@@ -30,7 +30,7 @@ def get_config(size='whisper'):
   )
   config.data = dict(
     module='ifmdm_jax.pipeline.sources.lips',
-    folder='runs/sync',
+    cache='runs/cache',  # made by ifmdm_jax.prepare
     features=AUDIO[size],
     frames=28,  # 24 windows of five
   )

@@ -14,6 +14,11 @@ class InputError(ValueError):
     super().__init__(' '.join(str(message).split()))
 
 
+def note(text):
+  """Says something that the user should know, without stopping."""
+  print(f'note: {text}', file=sys.stderr)
+
+
 @contextlib.contextmanager
 def fail_cleanly():
   """Turns an InputError into one line on stderr and exit status 2 (ctrl-C: 130).

@@ -23,7 +23,7 @@ from absl import flags
 
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import codes, features, write
+from ifmdm_jax.pipeline import codes, features, lip_crops, write
 from ifmdm_jax.pipeline.frames import QUALITY
 from ifmdm_jax.pipeline.prep import filters, lag, layouts, results
 
@@ -34,6 +34,7 @@ flags.DEFINE_string('output', None, 'Folder of the set.', **SHARED)
 flags.DEFINE_string('autoencoder', None, 'Workdir of a trained stage 1: write its codes.', **SHARED)
 flags.DEFINE_bool('codes', False, "Write lite's codes, which follow from landmarks.", **SHARED)
 flags.DEFINE_bool('features', False, 'Write speech features alone.', **SHARED)
+flags.DEFINE_bool('lips', False, 'Write lips and voices, for the sync network.', **SHARED)
 flags.DEFINE_enum('format', 'records', ['records', 'folder'], 'folder: ready clips.', **SHARED)
 flags.DEFINE_string('layout', 'folder', f'One of {", ".join(layouts.LAYOUTS)}.', **SHARED)
 flags.DEFINE_integer('size', None, 'Side of the stored pictures; 512, of --format folder 256.', 32,
@@ -59,10 +60,10 @@ flags.DEFINE_string('audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel,
 
 
 def main(_):
-  if not F.output or not (F.source or F.autoencoder or F.codes or F.features):
+  if not F.output or not (F.source or F.autoencoder or F.codes or F.features or F.lips):
     raise InputError(
-      'expected --output and one of --source, --codes, --features, --autoencoder: --help shows '
-      'examples'
+      'expected --output and one of --source, --codes, --features, --lips, --autoencoder: --help '
+      'shows examples'
     )
   ready = F.format == 'folder'
   if F.source:
@@ -80,6 +81,9 @@ def main(_):
   if F.features:
     count = features.write(F.output, F.audio, features.encoder(F.audio))
     print(f'{F.output}: speech features of {count} clips')
+  if F.lips:
+    count = lip_crops.write(F.output, features.encoder('whisper_tiny'))
+    print(f'{F.output}: lips of {count} clips with sound')
   if F.autoencoder or F.codes:
     trained = bundle.trained(F.autoencoder) if F.autoencoder else None
     read_codes = codes.of_frames(trained) if trained else codes.of_landmarks()

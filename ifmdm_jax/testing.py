@@ -1,7 +1,7 @@
-"""What the tests share: where the goldens are, and how their weights and inputs are made.
+"""Finds the goldens and draws their weights and inputs; draws faces and sets for other tests.
 
 Goldens are input/output pairs of the original PyTorch networks on weights that are drawn from their
-names, so no weights are stored. Images there are channels-first; `nhwc` turns them to ours.
+names, so no weights are stored. Images there are channels-first; `nhwc` brings channels last.
 """
 
 import functools
@@ -18,7 +18,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 
 
 def goldens():
-  """The folder with the golden files, or a skipped test that says how to get them.
+  """Finds the folder with the golden files, or skips the test and says how to get them.
 
   `IFMDM_GOLDENS` overrides the default, `<repository>/../shared/goldens`.
   """
@@ -39,26 +39,26 @@ def _recipe_at(folder):
 
 
 def recipe():
-  """The goldens' `recipe.py` as a module: `image`, `gen_inputs`, `dit_inputs`, `draw`, ..."""
+  """Loads the goldens' `recipe.py` as a module: `image`, `gen_inputs`, `dit_inputs`, `draw`, ..."""
   return _recipe_at(goldens())
 
 
 def recipe_of(folder):
-  """The recipe of a folder of goldens, or, where it has none of its own, that of `goldens`."""
+  """Loads the recipe of a folder of goldens, or, where it has none, that of `goldens`."""
   folder = pathlib.Path(folder)
   return _recipe_at(folder.resolve()) if (folder / 'recipe.py').is_file() else recipe()
 
 
 def golden(name):
-  """`golden('units')` -> dict of the arrays of units.npz."""
+  """Reads all arrays of a file: `golden('units')` those of units.npz."""
   with np.load(goldens() / f'{name}.npz') as file:
     return {key: file[key] for key in file.files}
 
 
 def golden_unit(name):
-  """`golden_unit('resblock')` -> (inputs, weights, outputs) of one module in units.npz.
+  """Reads (inputs, weights, outputs) of one module in units.npz, such as 'resblock'.
 
-  Feature maps come channels-last; a `grid` is already, and weights stay as theirs are.
+  Feature maps come channels-last; a `grid` is already, and weights keep the original's axes.
   """
   parts = {'in': {}, 'w': {}, 'out': {}}
   for key, array in golden('units').items():
@@ -73,48 +73,48 @@ def golden_unit(name):
 
 
 def golden_state(name):
-  """`golden_state('gen_S64')` -> {their key: float32 array}, drawn anew by the recipe."""
+  """Draws {the original's key: float32 array} of a network, such as 'gen_S64', by the recipe."""
   return recipe().load_state(goldens() / 'keys' / f'{name}.json')
 
 
 def golden_image(name, batch, size):
-  """`golden_image('input/source', 2, 64)` -> float32 [B, H, W, 3], about [-1, 1]."""
+  """Draws pictures, such as 'input/source', by the recipe: float32 [B, H, W, 3], about [-1, 1]."""
   return nhwc(recipe().image(name, batch, size))
 
 
 def random_params(shapes, seed=0, scale=1.0):
-  """N(0, scale^2) in a tree of shapes, by numpy: compiling a model's own init takes seconds."""
+  """Draws N(0, scale^2) in a tree of shapes, by NumPy: compiling an init takes seconds."""
   rng = np.random.default_rng(seed)
   draw = lambda leaf: scale * rng.standard_normal(leaf.shape).astype(leaf.dtype)
   return jax.tree.map(draw, shapes)
 
 
 def fresh_params(model, config):
-  """What training starts from: `model.init` as one program."""
+  """Draws what training starts from: `model.init` as one program."""
   from ifmdm_jax.training import program
 
   return jax.jit(lambda rng: model.init(rng, config))(program.fresh_key(0))
 
 
 def nhwc(x):
-  """[B, C, H, W] -> [B, H, W, C]."""
+  """Moves channels last: [B, C, H, W] -> [B, H, W, C]."""
   return np.ascontiguousarray(np.transpose(np.asarray(x), (0, 2, 3, 1)))
 
 
 def nchw(x):
-  """[B, H, W, C] -> [B, C, H, W]."""
+  """Moves channels first: [B, H, W, C] -> [B, C, H, W]."""
   return np.ascontiguousarray(np.transpose(np.asarray(x), (0, 3, 1, 2)))
 
 
 def stats(x):
-  """The goldens' summary of x [B, H, W, C]: mean, population std, first 8 values in NCHW order."""
+  """Sums x [B, H, W, C] up as goldens do: mean, population std, first 8 values in NCHW order."""
   x = np.asarray(x, np.float64)
   first = (nchw(x) if x.ndim == 4 else x).ravel()[:8]
   return np.concatenate([[x.mean(), x.std()], first])
 
 
 def talking_face(num_frames=50, side=64, seed=0, sample_rate=16_000):
-  """A drawn face whose mouth follows its sound; nobody's likeness.
+  """Draws a face whose mouth follows its sound; nobody's likeness.
 
   Args:
     num_frames: T, at 25 per second.
@@ -198,8 +198,8 @@ def write_cache(
     codes.setdefault(split, []).append((name, dict(arrays, about=json.dumps(about))))
   write.write('TalkingFaces', folder, faces)
   write.write('MotionCodes', folder / 'motion', codes)
-  found = statistics.set_statistics(every_code, every_feature, 9)
-  np.savez(folder / 'motion' / 'statistics.npz', **found)
+  means = statistics.set_statistics(every_code, every_feature, 9)
+  np.savez(folder / 'motion' / 'statistics.npz', **means)
   return folder
 
 

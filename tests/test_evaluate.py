@@ -26,7 +26,6 @@ from ifmdm_jax.evaluation import (
   table,
 )
 from ifmdm_jax.evaluation.types import Metric, Reference
-from ifmdm_jax.pipeline.prep import faces
 
 SIDE, FRAMES = 64, 50
 talking_face = functools.cache(testing.talking_face)
@@ -34,6 +33,9 @@ talking_face = functools.cache(testing.talking_face)
 
 class Mesh:
   """Knows the drawn face: frames of one colour show none."""
+
+  def __init__(self, refinements):
+    del refinements
 
   def track(self, frames):
     points = talking_face(len(frames), SIDE)[1].copy()
@@ -100,7 +102,8 @@ def scored(tmp_path_factory):
   content = dict(root='.', size=SIDE, seeds=[0, 1], clips=clips)
   (folder / 'protocol.json').write_text(json.dumps(content))
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(faces, 'FaceMesh', Mesh)
+    patch.setattr(run, 'FaceMesh', Mesh)
+    patch.setattr(generators, 'FaceMesh', Mesh)
     patch.setattr(scoring, 'TILE', 32)  # videos cost most of the time
     patch.setattr(features, 'load', lambda *_, **__: Speech())
     patch.setattr(suite, 'FAMILIES', families)

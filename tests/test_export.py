@@ -14,8 +14,8 @@ from configs import motion as motion_configs
 from ifmdm_jax import export, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.read import find_square
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
@@ -72,7 +72,7 @@ def test_a_process_without_the_package_draws_the_same(sampler, exported, tmp_pat
   rng = np.random.default_rng(0)
   # A face: in noise the mesh wanders off, and roundings grow from look to look.
   picture = read_image(PORTRAIT)
-  image = faces.cut(picture, find_square(picture), SIDE)
+  image = cut(picture, find_square(picture), SIDE)
   voice = rng.uniform(-0.3, 0.3, 5 * 640).astype(np.float32)  # one window
   sound = np.pad(voice, (0, 12 * 640))
   std = np.asarray(sampler.stages[2].statistics['window_std'])[None, None]

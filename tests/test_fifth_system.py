@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ifmdm_jax as ifm
-from ifmdm_jax import bench, bundle, evaluate, generator, sample, testing, video
+from ifmdm_jax import bench, bundle, evaluate, generator, talk, testing, video
 from ifmdm_jax.benchmark import ends, parts
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.evaluation import generators, images, run, scoring, suite
@@ -83,7 +83,7 @@ def test_it_streams_what_it_generates(weights):
 def test_it_is_sampled_by_the_command(weights, tmp_path, stream):
   output = tmp_path / 'talk.mp4'
   picture, voice = FIXTURES / 'portrait.jpg', FIXTURES / 'speech.wav'
-  count, _ = sample.sample(picture, voice, output, weights, crop='none', stream=stream, seed=1)
+  _, count, _ = talk.make(picture, voice, output, weights, crop='none', stream=stream, seed=1)
   assert len(read.read_frames(output)) == count > 25
 
 
@@ -94,7 +94,7 @@ def test_it_is_evaluated_beside_the_baselines(weights, tmp_path, monkeypatch):
   (tmp_path / 'protocol.json').write_text(json.dumps(content))
   row = evaluate.row(str(weights))
   assert row.needs == {'image', 'voice'} and len(row.fingerprint) > 64
-  monkeypatch.setattr(run.faces, 'FaceMesh', lambda: Tracked(64 * points))
+  monkeypatch.setattr(run, 'FaceMesh', lambda **_: Tracked(64 * points))
   monkeypatch.setattr(run.features, 'load', lambda *_, **__: Silent())
   monkeypatch.setattr(suite, 'FAMILIES', (suite.Family(images, only=('psnr', 'l1')),))
   monkeypatch.setattr(scoring, 'TILE', 32)

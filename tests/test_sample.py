@@ -16,7 +16,9 @@ import soundfile
 
 import ifmdm_jax
 from ifmdm_jax import sample as cli
+from ifmdm_jax import talk
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.read import read_picture
 from ifmdm_jax.video import image, read
 
 FIXTURES = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures'
@@ -30,11 +32,9 @@ class FakeSampler:
   needs = frozenset({'image', 'voice'})
 
   def generate(self, clip, **options):
-    picture = clip.image
-    self.picture, self.waveform, self.options = picture, clip.waveform, options
-    total = clip.num_frames
-    for start in range(0, total, 10):
-      yield np.repeat(picture[None], min(10, total - start), axis=0)
+    self.picture, self.waveform, self.options = clip.image, clip.waveform, options
+    for start in range(0, clip.num_frames, 10):
+      yield np.repeat(clip.image[None], min(10, clip.num_frames - start), axis=0)
 
 
 @pytest.fixture
@@ -70,7 +70,8 @@ def inspect(path):
 
 def test_a_portrait_and_a_voice_become_a_video(tmp_path, sampler):
   output = tmp_path / 'new' / 'talk.mp4'  # the folder is made
-  frames, _ = cli.sample(PORTRAIT, SPEECH, output, seed=3, steps=5)
+  path, frames, _ = talk.make(PORTRAIT, SPEECH, output, seed=3, steps=5)
+  assert path == output
   seconds = soundfile.info(SPEECH).duration
   assert frames == round(25 * seconds)
   codec, width, height, fps, written, sound, length = inspect(output)
@@ -83,7 +84,7 @@ def test_a_portrait_and_a_voice_become_a_video(tmp_path, sampler):
 @pytest.mark.parametrize('seconds', [0.05, 0.5, 1.01, 1.019, 1.021, 2.3456])
 @pytest.mark.parametrize('rate', [8_000, 44_100])
 def test_video_is_as_long_as_its_audio(tmp_path, sampler, voice, seconds, rate):
-  cli.sample(PORTRAIT, voice(seconds, rate), tmp_path / 'o.mp4')
+  talk.make(PORTRAIT, voice(seconds, rate), tmp_path / 'o.mp4')
   assert inspect(tmp_path / 'o.mp4')[4] == round(25 * seconds)
   rate_again, blocks = read.audio_blocks(tmp_path / 'o.mp4')
   assert rate_again == rate  # as recorded, not as networks hear it
@@ -91,7 +92,7 @@ def test_video_is_as_long_as_its_audio(tmp_path, sampler, voice, seconds, rate):
 
 
 def test_paste_back_keeps_the_whole_picture(tmp_path, sampler, voice):
-  cli.sample(PORTRAIT, voice(0.2), tmp_path / 'o.mp4', paste_back=True)
+  talk.make(PORTRAIT, voice(0.2), tmp_path / 'o.mp4', paste_back=True)
   frame = read.read_frames(tmp_path / 'o.mp4')[0]
   assert frame.shape == (512, 512, 3)
   assert np.abs(frame.astype(int) - image.read_image(PORTRAIT)).mean() < 3
@@ -100,7 +101,7 @@ def test_paste_back_keeps_the_whole_picture(tmp_path, sampler, voice):
 def test_crop_none_takes_the_picture_as_it_is(tmp_path, sampler, voice):
   noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
   cv2.imwrite(str(tmp_path / 'noise.png'), noise[..., ::-1])
-  cli.sample(tmp_path / 'noise.png', voice(0.2), tmp_path / 'o.mp4', crop='none')
+  talk.make(tmp_path / 'noise.png', voice(0.2), tmp_path / 'o.mp4', crop='none')
   assert (sampler.picture == noise).all()
 
 
@@ -114,18 +115,18 @@ def two_faces(tmp_path):
 
 
 def test_of_several_faces_the_largest_is_taken_and_said(two_faces, capsys):
-  _, (x0, _, _) = cli.read_picture(two_faces)
+  _, (x0, _, _) = read_picture(two_faces)
   assert x0 < 400
   said = capsys.readouterr().err
   assert '2 faces found, taking the largest' in said
-  assert cli.read_picture(two_faces, face=2)[1][0] > 512
+  assert read_picture(two_faces, face=2)[1][0] > 512
   with pytest.raises(InputError, match='expected --face 1 to 2, got 3'):
-    cli.read_picture(two_faces, face=3)
+    read_picture(two_faces, face=3)
 
 
 def test_silence_is_said_but_goes_on(tmp_path, sampler, capsys):
   soundfile.write(tmp_path / 'silent.wav', np.zeros(16_000), 16_000)
-  cli.sample(PORTRAIT, tmp_path / 'silent.wav', tmp_path / 'o.mp4')
+  talk.make(PORTRAIT, tmp_path / 'silent.wav', tmp_path / 'o.mp4')
   assert 'silent: the lips will rest' in capsys.readouterr().err
   assert inspect(tmp_path / 'o.mp4')[4] == 25
 
@@ -185,7 +186,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, sampler, name):
   }
   before = sorted(folder.iterdir())
   with pytest.raises(InputError, match=said) as caught:
-    cli.sample(**{'image': PORTRAIT, 'audio': SPEECH, 'output': folder / 'o.mp4', **given})
+    talk.make(**{'image': PORTRAIT, 'audio': SPEECH, 'output': folder / 'o.mp4', **given})
   assert re.match(r'expected .*, .*: .*', str(caught.value))  # wanted, came, what to do
   assert '\n' not in str(caught.value)
   assert not hasattr(sampler, 'picture')  # refused before the heavy work
@@ -195,10 +196,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(folder, sampler, name):
 
 def test_overwrite_replaces_but_never_an_input(tmp_path, sampler, voice):
   (tmp_path / 'o.mp4').write_bytes(b'old')
-  cli.sample(PORTRAIT, voice(0.2), tmp_path / 'o.mp4', overwrite=True)
+  talk.make(PORTRAIT, voice(0.2), tmp_path / 'o.mp4', overwrite=True)
   assert inspect(tmp_path / 'o.mp4')[4] == 5
   with pytest.raises(InputError, match='is an input'):
-    cli.sample(PORTRAIT, tmp_path / 'o.mp4', tmp_path / 'o.mp4', overwrite=True)
+    talk.make(PORTRAIT, tmp_path / 'o.mp4', tmp_path / 'o.mp4', overwrite=True)
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path, sampler, voice):
@@ -209,15 +210,31 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, sampler, voice):
   sampler.generate = generate
   sound = voice(1)
   with pytest.raises(InputError):
-    cli.sample(PORTRAIT, sound, tmp_path / 'o.mp4')
+    talk.make(PORTRAIT, sound, tmp_path / 'o.mp4')
   assert list(tmp_path.iterdir()) == [sound]
 
 
-def test_motion_mean_is_a_number_or_one_per_direction():
-  assert cli.motion_mean(['0.1']) == 0.1
-  np.testing.assert_allclose(cli.motion_mean(['0.1', '0', '-2']), [0.1, 0, -2])
+def test_a_control_is_a_number_one_per_direction_or_none():
+  assert cli.numbers('motion_mean', ['0.1']) == 0.1
+  assert cli.numbers('motion_mean', ['0.1', '0', '-2']) == (0.1, 0, -2)
+  assert cli.numbers('motion_std', ['none']) is None
   with pytest.raises(InputError, match='--motion_mean'):
-    cli.motion_mean(['a', '1'])
+    cli.numbers('motion_mean', ['a', '1'])
+
+
+def test_the_output_is_beside_the_voice_and_overwrites_nothing(tmp_path, sampler, voice):
+  sound = voice(0.2)
+  assert talk.make(PORTRAIT, sound).path == sound.with_suffix('.mp4')
+  with pytest.raises(InputError, match='exists: choose another --output, or pass --overwrite'):
+    talk.make(PORTRAIT, sound)
+  film = sound.with_suffix('.mp4')
+  assert talk.make(PORTRAIT, film).path == tmp_path / 'voice_talking.mp4'
+
+
+def test_a_generator_that_needs_more_than_a_picture_and_a_voice_is_refused(sampler, voice):
+  sampler.needs = frozenset({'image', 'voice', 'video'})
+  with pytest.raises(InputError, match='has no video'):
+    talk.make(PORTRAIT, voice(0.2))
 
 
 PROGRAM = """
@@ -251,7 +268,7 @@ def test_the_command_prints_path_seconds_and_speed(tmp_path):
 @pytest.mark.parametrize(
   ('words', 'said'),
   [
-    (['--image', PORTRAIT], 'error: expected --image, --audio and --output, got no --audio'),
+    (['--image', PORTRAIT], 'error: expected --image and --audio, got no --audio'),
     (['--image', PORTRAIT, '--audio', 'none.wav', '--output', 'o.mp4'], 'error: expected a file'),
   ],
 )

@@ -1,4 +1,4 @@
-r"""Which speech features should stage 2 hear?
+r"""Which speech features should stage 2 be conditioned on?
 
 Each encoder needs a cache of its own, made by `prepare --audio NAME` from the same clips:
 

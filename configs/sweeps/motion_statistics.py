@@ -1,9 +1,9 @@
-"""Does stage 2 gain from being told mean and deviation of the motion? (The paper's statistics.)
+"""Does stage 2 gain from mean and deviation of the motion as conditions? (The paper's statistics.)
 
   python -m ifmdm_jax.sweep --config configs/sweeps/motion_statistics.py:lite --launch local
 
-Sizes are those of configs/motion.py. A model that is not told a statistic sees it in no sample,
-neither in training nor in validation.
+Sizes are those of configs/motion.py. A model that is not conditioned on a
+statistic sees it in no sample, neither in training nor in validation.
 """
 
 from configs import motion
@@ -16,5 +16,5 @@ def get_config(size='paper'):
 
 
 def sweep(add):
-  for told in ((), ('mean',), ('mean', 'std')):
-    add({'model.statistics': told})
+  for statistics in ((), ('mean',), ('mean', 'std')):
+    add({'model.statistics': statistics})

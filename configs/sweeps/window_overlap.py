@@ -2,7 +2,7 @@
 
   python -m ifmdm_jax.sweep --config configs/sweeps/window_overlap.py:lite --launch local
 
-Windows of the trained length; `known` frames were made by the window before. `seam` is the mean
+Windows of the trained length; `known` frames are those of the window before. `seam` is the mean
 change of a code across a border of windows over the mean change elsewhere: 1 is seamless.
 `trained` is the run of stage 2, a release or '' for the bundled weights.
 """

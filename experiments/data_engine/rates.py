@@ -14,7 +14,8 @@ from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.pipeline.prep import faces, lag, layouts, process, results
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.pipeline.prep import lag, layouts, process, results
 from ifmdm_jax.video import read
 from tests.pipeline import films
 
@@ -35,7 +36,7 @@ def grid(rate, seconds):
 
 
 def load(source):
-  pictures = [faces.cut(f, (0, 0, len(f)), SIDE) for f in read.frames(source.path)]
+  pictures = [cut(f, (0, 0, len(f)), SIDE) for f in read.frames(source.path)]
   return pictures, waveform.prepare(*waveform.read(source.path))
 
 

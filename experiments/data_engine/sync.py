@@ -8,10 +8,10 @@ Clips of five seconds or more, the voice late by 0, 3, 6 and 12 frames; found: w
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import lag
+from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import features, records
-from ifmdm_jax.pipeline.prep.lag import lag
+from ifmdm_jax.pipeline.prep.lag import MOST
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'The set.', **errors.SHARED)
 SHIFTS = (0, 3, 6, 12)
@@ -19,7 +19,7 @@ FEWEST = 125  # frames
 
 
 def main(_):
-  ridge = sync.load().judge
+  ridge = lag.load()
   print('| split | clips | ' + ' | '.join(f'{s} frames' for s in SHIFTS) + ' | worst r |')
   print('| --- | --- |' + ' --- |' * (len(SHIFTS) + 1))
   for split in ('train', 'val'):
@@ -28,14 +28,14 @@ def main(_):
     for clip in features.attach(clips, _CACHE.value, 'whisper_tiny'):
       if clip.features is None:
         continue
-      speech, opening = clip.features, face_mesh.mouth_opening(clip.landmarks)
+      speech, opening = clip.features, mouth_opening(clip.landmarks)
       count = min(len(speech) // 2, len(opening))
       if count < FEWEST:
         continue
       for shift in SHIFTS:
-        late, r = lag(ridge, speech[: 2 * (count - shift)], opening[shift:count])
-        found[shift].append(abs(late - shift) <= 1)
-        scores.append(r)
+        late = ridge.lag(speech[: 2 * (count - shift)], opening[shift:count], MOST)
+        found[shift].append(abs(late.frames - shift) <= 1)
+        scores.append(late.r)
     cells = ' | '.join(f'{sum(f)} of {len(f)}' for f in found.values())
     print(f'| {split} | {len(found[0])} | {cells} | {min(scores):.2f} |')
 

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from configs import autoencoder as configs
 from ifmdm_jax import errors, files
-from ifmdm_jax.perception import person
+from ifmdm_jax.face import matte
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model
 from ifmdm_jax.training import checkpoints
@@ -77,7 +77,7 @@ def drawn(params, source, start, frames, ends):
   ends = starts + moved
   return (
     jnp.clip(jnp.round(127.5 * (warped + 1.0)), 0, 255).astype(jnp.uint8),
-    person.matte(params['person'], frames / 255.0)[..., 0],
+    matte.find(params['person'], frames / 255.0)[..., 0],
     geometry.pose_change(starts, ends),
     geometry.seen_from_head(ends, side),
     geometry.head_axes(ends),

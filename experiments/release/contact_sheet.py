@@ -12,9 +12,10 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square  # before the flags: both have --audio
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.read import find_square  # before the flags: both have --audio
 
 _IMAGES = flags.DEFINE_list('images', None, 'Portraits.', required=True, **errors.SHARED)
 _AUDIO = flags.DEFINE_string('audio', 'data/fixtures/speech.wav', 'Speech.', **errors.SHARED)
@@ -46,7 +47,7 @@ def treatments(picture):
 def speak(sampler, picture, voice, rate):
   """The portrait, its most closed and its most open moment: [SIDE, 3 SIDE, 3]."""
   frames = sampler(picture, voice, rate, seed=0)
-  opening = face_mesh.mouth_opening(faces.FaceMesh().track(iter(frames)))
+  opening = mouth_opening(FaceMesh(1).track(iter(frames)))
   shown = [picture]
   if np.isfinite(opening).any():
     shown += [frames[np.nanargmin(opening)], frames[np.nanargmax(opening)]]
@@ -65,7 +66,7 @@ def main(_):
   voice, rate = waveform.read(_AUDIO.value)
   voice = voice[: round(SECONDS * rate)]
   pictures = [image.read_image(path) for path in _IMAGES.value]
-  pictures = [faces.cut(picture, find_square(picture)) for picture in pictures]
+  pictures = [cut(picture, find_square(picture)) for picture in pictures]
   if _TREATMENTS.value:
     pictures += treatments(pictures[0])
   sampler = ifm.load(_CHECKPOINT.value)

@@ -12,6 +12,7 @@ from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import landmark_code, records
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
@@ -22,7 +23,7 @@ _OUTPUT = flags.DEFINE_string('output', str(landmark_code.BUNDLED), 'File.npz.',
 def tracks(split, licence=''):
   """Returns smoothed landmarks [T, 468, 2] of all clips, fractions of the side."""
   clips = records.clips(_CACHE.value, split, licence=licence, sound=False)
-  return [landmark_code.smooth(c.landmarks / np.float32(c.frames.side)) for c in clips]
+  return [smooth(c.landmarks / np.float32(c.frames.side)) for c in clips]
 
 
 def lost(code, track, side=512):

@@ -19,7 +19,8 @@ from ifmdm_jax import errors
 from ifmdm_jax.audio import features
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import quality, sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.lag import OpeningRidge
+from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.prep import layouts
 from ifmdm_jax.video import read
@@ -38,7 +39,7 @@ def speech_and_opening(clip, encoder):
   if clip.waveform is None or len(clip.landmarks) < 50:
     return None
   speech = encoder.features(clip.waveform, SAMPLE_RATE)
-  return speech, face_mesh.mouth_opening(clip.landmarks)
+  return speech, mouth_opening(clip.landmarks)
 
 
 def natural_frames(sources):
@@ -59,10 +60,13 @@ def main(_):
   )
   clips = records.clips(_CACHE.value, 'train')
   known = [speech_and_opening(clip, encoder) for clip in tqdm(clips, desc='sync', unit='clip')]
-  judge = sync.RidgeJudge.fit([clip for clip in known if clip])
-  np.savez(output / 'sync_ridge.npz', weight=judge.weight.astype(np.float32))
+  ridge = OpeningRidge.fit([clip for clip in known if clip])
+  np.savez(output / 'sync_ridge.npz', weight=ridge.weight.astype(np.float32))
   held_out = [speech_and_opening(clip, encoder) for clip in records.clips(_CACHE.value, 'val')]
-  scores = [(judge.score(*clip), judge.chance(*clip)) for clip in held_out if clip]
+  scores = [
+    [ridge.lag(each, opening, sync.MOST).r for each in (speech, sync.shuffled(speech))]
+    for speech, opening in filter(None, held_out)
+  ]
   real, chance = np.mean(scores, axis=0)
   print(f'{len(scores)} real clips of split val: sync_ridge {real:.3f}, shuffled {chance:.3f}')
 

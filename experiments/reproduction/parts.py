@@ -13,10 +13,10 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.face import points as face_points
-from ifmdm_jax.perception import person
-from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.sample import find_square
+from ifmdm_jax.face import matte
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.read import find_square
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
 from ifmdm_jax.video import image
@@ -29,21 +29,21 @@ MOST = 0.08  # flow in full colour, fractions of the side
 
 
 def as_tile(picture):
-  """[1, R, R, 3] in [-1, 1] -> uint8 [SIDE, SIDE, 3]."""
+  """Turns a picture [1, R, R, 3] in [-1, 1] into uint8 [SIDE, SIDE, 3]."""
   values = np.clip((np.asarray(picture[0], np.float32) + 1) * 127.5, 0, 255).astype(np.uint8)
   return cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def main(_):
   picture = image.read_image(_IMAGE.value)
-  picture = faces.cut(picture, find_square(picture))
+  picture = cut(picture, find_square(picture))
   voice, rate = waveform.read(_AUDIO.value)
   sampler = ifm.load()
   stage = sampler.stages[0]
   portrait = model.portrait(stage.params, picture, stage.config)
   codes = sampler.codes(picture, voice, rate) - np.asarray(portrait.code)
   moved = portrait.appearance.points + model.moves(stage.params, codes)
-  widest = int(np.argmax(face_points.mouth_opening(np.asarray(moved))))
+  widest = int(np.argmax(mouth_opening(np.asarray(moved))))
   code = codes[widest : widest + 1]
 
   drawing = model.apply(
@@ -51,24 +51,20 @@ def main(_):
   )
   result, _ = composite.composite(portrait.layers, drawing)
   small = model.shrink(jnp.asarray(picture)[None] / 255.0, model.VIEW)
-  matte = person.matte(stage.params['person'], small)
+  person = matte.find(stage.params['person'], small)
   flow = drawing.grid - composite.identity_grid(drawing.grid.shape[1])[None]
   mask = composite.upsample(drawing.mask, SIDE)
   paint = mask * composite.upsample(drawing.paint, SIDE) + (1 - mask)  # on white
 
   tiles = [
     model.to_float(jnp.asarray(picture)[None]),
-    jnp.repeat(2 * matte - 1, 3, axis=-1),
+    jnp.repeat(2 * person - 1, 3, axis=-1),
     flow_colours(np.asarray(composite.upsample(flow, SIDE)), MOST),
     paint,
     result,
   ]
-  rows = [
-    np.clip((np.asarray(x[0], np.float32) + 1) * 127.5, 0, 255).astype(np.uint8) for x in tiles
-  ]
-  rows = [cv2.resize(x, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for x in rows]
   gap = np.full((SIDE, EDGE, 3), 255, np.uint8)
-  strip = np.concatenate([part for tile in rows for part in (tile, gap)][:-1], axis=1)
+  strip = np.concatenate([part for tile in tiles for part in (as_tile(tile), gap)][:-1], axis=1)
   cv2.imwrite(_OUTPUT.value, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 

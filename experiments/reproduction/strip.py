@@ -8,8 +8,8 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face import points
+from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.video import read
 
 _VIDEO = flags.DEFINE_string('video', 'out/demo.mp4', 'Any video of one face.', **errors.SHARED)
@@ -19,14 +19,14 @@ COUNT, SIDE = 8, 200
 
 def main(_):
   frames = np.stack(list(read.frames(_VIDEO.value)))
-  points = faces.FaceMesh().track(iter(frames))
-  opening = face_mesh.mouth_opening(points)
+  landmarks = FaceMesh(1).track(iter(frames))
+  opening = points.mouth_opening(landmarks)
   tiles = []
   # The most open and the most closed moment of each eighth, in turn.
   for number, part in enumerate(np.array_split(np.arange(len(frames)), COUNT)):
     index = part[np.argmin(opening[part]) if number % 2 == 0 else np.argmax(opening[part])]
-    x, y = points[index, face_mesh.LIPS].mean(0).astype(int)
-    half = int(0.8 * np.ptp(points[index, face_mesh.LIPS, 0]))
+    x, y = landmarks[index, points.LIPS_BOX].mean(0).astype(int)
+    half = int(0.8 * np.ptp(landmarks[index, points.LIPS_BOX, 0]))
     mouth = frames[index, max(0, y - half // 2) : y + half // 2, max(0, x - half) : x + half]
     tiles.append(
       np.concatenate(

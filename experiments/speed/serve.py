@@ -35,9 +35,9 @@ def main(path, portrait, port):
       live = live and bool(block)
       sound = np.append(sound, np.frombuffer(block, np.float32))  # to talk for hours, forget some
       while (left := len(sound) // hop - done) >= ahead or (left > 0 and not live):
-        heard = sound[max(0, done - past) * hop : (done + ahead) * hop]
-        count = np.int32(len(heard) // hop)
-        padded = np.pad(heard[: count * hop], (0, (past + ahead - count) * hop))
+        window = sound[max(0, done - past) * hop : (done + ahead) * hop]
+        count = np.int32(len(window) // hop)
+        padded = np.pad(window[: count * hop], (0, (past + ahead - count) * hop))
         codes, before = call['move'](
           weights, padded, count, np.int32(done), before, np.uint32([index]), seed, rest, std
         )

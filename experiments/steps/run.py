@@ -34,10 +34,12 @@ import scipy.linalg
 from absl import flags
 from tqdm import tqdm
 
+import ifmdm_jax as ifm
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.audio import features
 from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import lag
+from ifmdm_jax.face.points import POINTS, mouth_opening, smooth
 from ifmdm_jax.pipeline import codes as motion_codes
 from ifmdm_jax.pipeline import landmark_code, records
 from ifmdm_jax.streaming.windows import Plan, Window
@@ -48,7 +50,7 @@ from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'With motion codes.', **errors.SHARED)
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **errors.SHARED)
 _MOTION = flags.DEFINE_string(
-  'motion', None, "Workdir of a stage 2 to judge in place of the checkpoint's.", **errors.SHARED
+  'motion', None, "Workdir of a stage 2 to measure in place of the checkpoint's.", **errors.SHARED
 )
 _STUDENT = flags.DEFINE_string(
   'student', None, 'Workdir of a distilled stage 2, for --what student.', **errors.SHARED
@@ -64,7 +66,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Folder for the table.', **errors.
 _CLIPS = flags.DEFINE_integer('clips', None, 'Only the first few, to try.', **errors.SHARED)
 _SEEDS = flags.DEFINE_integer('seeds', 2, 'Motions per clip.', **errors.SHARED)
 
-WHOLE, LIVE = Plan(56, 8, 0, 60), Plan(6, 4, 22, 39)
+OFFLINE, STREAMING = Plan(56, 8, 0, 60), Plan(6, 4, 22, 39)
 STEPS = [
   dict(stepper=stepper, steps=steps, guidance=1.5)
   for steps in (10, 4, 2, 6, 3, 1, 25)
@@ -76,14 +78,15 @@ GUIDANCE = [
 ]
 SMOOTHING = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.25), (0.5, 0.5)]
 PLANS = [
-  WHOLE, LIVE, Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),
+  OFFLINE, STREAMING,
+  Plan(64, 0, 0, 60), Plan(40, 8, 16, 76), Plan(48, 8, 8, 68), Plan(6, 4, 0, 39),
   Plan(6, 4, 12, 39), Plan(6, 4, 39, 39), Plan(6, 4, 54, 114), Plan(10, 0, 39, 39),
   Plan(4, 6, 39, 39),
 ]  # fmt: skip
 
 
 def with_motion(sampler, run):
-  """The same sampler with another stage 2."""
+  """Returns a sampler with another stage 2."""
   module, config, params = bundle.trained(run)
   return Sampler(
     sampler.stages[0],
@@ -95,7 +98,7 @@ def with_motion(sampler, run):
 
 
 def smoothed(sampler, shares):
-  """The same sampler with other shares (head and face, lips) of `motion.model.settle`."""
+  """Returns a sampler with other shares (head and face, lips) of `motion.model.settle`."""
   stage_1, motion, units = sampler.stages
   config = motion.config.copy_and_resolve_references()
   config.smoothing = landmark_code.per_number(shares[0], lips=shares[1])
@@ -104,7 +107,7 @@ def smoothed(sampler, shares):
 
 
 def load_clips(folder):
-  """Per clip with sound and a face throughout: codes, features, opening, waveform, its rate."""
+  """Yields codes, features, opening and voice of clips with sound and a face throughout."""
   for split in ('train', 'val'):
     clips, coded = records.clips(folder, split), motion_codes.read(folder, split)
     places = {entry.name: index for index, entry in enumerate(clips.entries)}
@@ -116,34 +119,34 @@ def load_clips(folder):
         split=split,
         codes=track.codes,
         features=track.features,
-        opening=face_mesh.mouth_opening(landmark_code.smooth(clip.landmarks))[: entry.count],
+        opening=mouth_opening(smooth(clip.landmarks))[: entry.count],
         waveform=clip.waveform,
         rate=clip.rate,
       )
 
 
 def fit_opening(clips, strength=1.0):
-  """Weights [M] that read the mouth opening from codes, both less their clip's mean."""
+  """Fits weights [M] that read the mouth opening from codes, both less their clip's mean."""
   x = np.concatenate([c['codes'] - c['codes'].mean(0) for c in clips]).astype(np.float64)
   y = np.concatenate([c['opening'] - c['opening'].mean() for c in clips])
   return np.linalg.solve(x.T @ x + strength * np.eye(x.shape[1]), x.T @ y)
 
 
 def motion_features(codes, scale):
-  """[T, M] -> [T - 1, 2M]: where it is and how it changes."""
+  """Returns where codes [T, M] are and how they change, [T - 1, 2M]."""
   centred = codes - codes.mean(0)
   return np.concatenate([centred[1:], np.diff(codes, axis=0)], axis=1) / scale
 
 
 def frechet(a, b):
-  """Squared Frechet distance of the gaussians of two sets [N, D]."""
+  """Measures the squared Frechet distance of the gaussians of two sets [N, D]."""
   cov_a, cov_b = np.cov(a.T), np.cov(b.T)
   root = scipy.linalg.sqrtm(cov_a @ cov_b)
   return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b - 2 * root.real))
 
 
-def listen(sampler, clips, plan):
-  """A list of windows of all clips side by side, `plan.Window` with a leading axis."""
+def windows_of(sampler, clips, plan):
+  """Returns the windows of all clips side by side, `Window`s with a leading axis."""
   per_clip = []
   for clip in clips:
     listener = sampler.listener(plan, clip['rate'])
@@ -154,41 +157,42 @@ def listen(sampler, clips, plan):
       windows.append(listener.take())
     per_clip.append(windows)
   longest = max(map(len, per_clip))
-  over = per_clip[0][0]._replace(count=0)  # a clip that has ended goes on, unseen
+  over = per_clip[0][0]._replace(count=0)  # a clip that has ended goes on, unused
   rows = [[w[i] if i < len(w) else over for w in per_clip] for i in range(longest)]
   return [Window(*map(np.stack, zip(*row))) for row in rows]
 
 
 def sample_all(sampler, clips, windows, plan, seed, solver):
-  """Codes of every clip, all clips side by side; and CPU seconds per second of video."""
+  """Samples codes of every clip, side by side; with CPU seconds per second of video."""
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
   seeds = np.uint32(1000 * seed + np.arange(len(clips)))
   controls = Controls(seeds, rest, std, np.ones((len(clips), 2), bool))
   state = State(np.repeat(rest, 1 + plan.known, axis=1), np.zeros(len(clips), np.uint32))
-  made, began = [[] for _ in clips], None
+  sampled, began = [[] for _ in clips], None
   for window in windows:
     codes, state = sampler.advance(
       window.y, window.valid, state, controls, new=plan.new, solver=solver
     )
     codes = np.asarray(codes)
-    for row, (own, count) in enumerate(zip(made, window.count)):
+    for row, (own, count) in enumerate(zip(sampled, window.count)):
       own.append(codes[row, :count])
     began = began or time.process_time()  # the first window compiles
   frames = (len(windows) - 1) * plan.new * len(clips)
   spent = (time.process_time() - began) * 25 / max(frames, 1)
-  return [np.concatenate(own) for own in made], spent
+  return [np.concatenate(own) for own in sampled], spent
 
 
 def jitter(codes, decode):
-  """Mean third difference, over frames, of the points that codes [T, M] move."""
-  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, face_mesh.POINTS, 2)
+  """Averages the third difference, over frames, of the points that codes [T, M] move."""
+  points = (np.diff(codes, 3, axis=0) @ decode).reshape(-1, POINTS, 2)
   return np.linalg.norm(points, axis=-1).mean()
 
 
-def judge(clips, made, plan, read, ridge, scale, decode):
+def measure(clips, sampled, plan, read, ridge, scale, decode):
+  """Returns the columns of the table for codes [T, M] of each clip."""
   rows = []
-  for clip, codes in zip(clips, made):
+  for clip, codes in zip(clips, sampled):
     count = min(len(codes), len(clip['opening']))
     opening = codes[:count] @ read
     features = clip['features'][: 2 * count]
@@ -196,7 +200,7 @@ def judge(clips, made, plan, read, ridge, scale, decode):
     at_seam = np.arange(plan.new - 1, len(change), plan.new)
     rows.append(
       dict(
-        mouth_r=sync.best_lag(clip['opening'][:count], landmark_code.smooth(opening))[0],
+        mouth_r=lag.find(clip['opening'][:count], smooth(opening), sync.MOST).r,
         sync_ridge=ridge.score(features, opening),
         shuffled=ridge.chance(features, opening),
         opening_std=opening.std() / (clip['codes'] @ read).std(),
@@ -206,13 +210,11 @@ def judge(clips, made, plan, read, ridge, scale, decode):
     )
   mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
   real = np.concatenate([motion_features(c['codes'], scale) for c in clips])
-  ours = np.concatenate([motion_features(c, scale) for c in made])
-  return dict(mean, fmd=frechet(real, ours))
+  other = np.concatenate([motion_features(c, scale) for c in sampled])
+  return dict(mean, fmd=frechet(real, other))
 
 
 def main(_):
-  import ifmdm_jax as ifm
-
   if _WHAT.value == 'plot':
     plot(pathlib.Path(_OUTPUT.value or 'experiments/steps'))
     return
@@ -220,7 +222,7 @@ def main(_):
   train = [c for c in clips if c['split'] == 'train']
   clips = [c for c in clips if c['split'] == 'val'][: _CLIPS.value]
   read = fit_opening(train)
-  ridge = sync.RidgeJudge.fit([(c['features'], c['opening']) for c in train])
+  ridge = lag.OpeningRidge.fit([(c['features'], c['opening']) for c in train])
   with np.load(landmark_code.BUNDLED) as file:
     decode = file['decode']
   scale = np.concatenate([motion_features(c['codes'], 1) for c in train]).std(0)
@@ -233,31 +235,31 @@ def main(_):
   rows = []
 
   def add(name, plan, **options):
-    sampler, found = samplers[name], []
-    if plan not in heard:
-      heard[plan] = listen(sampler, clips, plan)
-    windows = heard[plan]
+    sampler, measured = samplers[name], []
+    if plan not in windows:
+      windows[plan] = windows_of(sampler, clips, plan)
     solver = sampler.options(**options).solver
     for seed in range(_SEEDS.value):
-      made, spent = sample_all(sampler, clips, windows, plan, seed, solver)
-      found.append(dict(judge(clips, made, plan, read, ridge, scale, decode), ms=1000 * spent))
-    mean = {key: float(np.mean([row[key] for row in found])) for key in found[0]}
+      sampled, spent = sample_all(sampler, clips, windows[plan], plan, seed, solver)
+      figures = measure(clips, sampled, plan, read, ridge, scale, decode)
+      measured.append(dict(figures, ms=1000 * spent))
+    mean = {key: float(np.mean([row[key] for row in measured])) for key in measured[0]}
     chosen = dict(steps=str(solver.steps), guidance=solver.guidance, stepper=solver.stepper)
     rows.append(dict(model=name, **dataclasses.asdict(plan), **chosen, **mean))
-    tell(rows)
+    report(rows)
 
-  heard = {}
+  windows = {}
   if _WHAT.value in ('steps', 'guidance'):
     for options in tqdm(STEPS if _WHAT.value == 'steps' else GUIDANCE, disable=None):
-      add('teacher', WHOLE, **options)
+      add('teacher', OFFLINE, **options)
   elif _WHAT.value == 'smoothing':
     for shares in SMOOTHING:
-      name = f'settled {shares}'
+      name = f'smoothed {shares}'
       samplers[name] = smoothed(samplers['teacher'], shares)
       for guidance in (1.5, 1.75, 2.0):
-        add(name, WHOLE, guidance=guidance)
+        add(name, OFFLINE, guidance=guidance)
   elif _WHAT.value == 'student':
-    for plan in (WHOLE, LIVE):
+    for plan in (OFFLINE, STREAMING):
       add('teacher', plan)
       for steps in (4, 2, 1):
         add('student', plan, steps=steps, guidance=1.0, stepper='ddim')
@@ -265,14 +267,14 @@ def main(_):
     for plan in tqdm(PLANS, disable=None):
       add('teacher', plan)
   real = [c['codes'] for c in clips]
-  rows.append(dict(model='real', **judge(clips, real, WHOLE, read, ridge, scale, decode)))
-  tell(rows)
+  rows.append(dict(model='real', **measure(clips, real, OFFLINE, read, ridge, scale, decode)))
+  report(rows)
   if _WHAT.value == 'steps' and _OUTPUT.value:
     plot(pathlib.Path(_OUTPUT.value))
 
 
 def plot(folder):
-  """steps.png from steps.csv: four measures against the number of evaluations."""
+  """Draws steps.png from steps.csv: four measures against the number of evaluations."""
   from matplotlib import pyplot
 
   with open(folder / 'steps.csv', newline='') as file:
@@ -296,7 +298,8 @@ def plot(folder):
   figure.savefig(folder / 'steps.png', dpi=90)
 
 
-def tell(rows):
+def report(rows):
+  """Prints the last row and writes all of them."""
   row = {k: f'{v:.3f}' if isinstance(v, float) else str(v) for k, v in rows[-1].items()}
   print('  '.join(f'{k} {v}' for k, v in row.items()), flush=True)
   if _OUTPUT.value:

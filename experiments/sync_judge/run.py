@@ -3,7 +3,7 @@
   python experiments/sync_judge/run.py --workdir runs/sync_judge --lips runs/sync \
       --cache runs/cache --output experiments/sync_judge
 
-Parts: `length` finds the offset of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
+Parts: `length` finds the lag of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
 whole clips; `rank` compares real videos, the bundled generator's and both with another part of the
 voice. With --weights the network is written, in half precision.
 """
@@ -17,14 +17,13 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.evaluation import lip_sync
-from ifmdm_jax.pipeline import lips, records
+from ifmdm_jax.pipeline import lip_crops, records
 from ifmdm_jax.pipeline.sources import lips as lip_windows
 from ifmdm_jax.training import checkpoints, weights
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
 )
-_LIPS = flags.DEFINE_string('lips', 'runs/sync', 'Made by prepare.py.', **errors.SHARED)
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json.', **errors.SHARED)
 _WEIGHTS = flags.DEFINE_string('weights', None, 'Where to write the network.', **errors.SHARED)
@@ -39,19 +38,16 @@ SHIFTS = lip_sync.SHIFTS
 
 
 def read_clips(folder, split, features):
-  """[(name, crops [T, 48, 48], speech features)] of what prepare.py wrote."""
-  entries = json.loads((pathlib.Path(folder) / 'index.json').read_text())
-  found = []
-  for entry in entries:
-    if entry['split'] == split:
-      with np.load(pathlib.Path(folder) / f'{entry["name"]}.npz') as file:
-        crops, _ = lip_windows.centre(file['lips'], file['points'])
-        found.append((entry['name'], crops, file[features].astype(np.float32)))
-  return found
+  """Lists (name, crops [T, 48, 48], speech features) of the lips of a set."""
+  found, clips = lip_crops.read(folder, split, features), []
+  for entry, clip in zip(found.entries, found):
+    crops, _ = lip_windows.centre(clip.lips, clip.points)
+    clips.append((entry.name, crops, clip.features.astype(np.float32)))
+  return clips
 
 
 def by_length(judge, clips):
-  """{seconds: share of pieces whose offset is found within a frame; how many pieces and clips}.
+  """{seconds: share of pieces whose lag is found within a frame; how many pieces and clips}.
 
   Pieces start every fifth frame, wherever all shifts of the voice exist; means within a clip, then
   over clips.
@@ -80,15 +76,15 @@ def by_length(judge, clips):
 
 
 def by_shift(judge, clips):
-  """Voices moved by whole frames: {frames: [offset found less the own one, of each clip]}."""
+  """Voices late by whole frames: {frames: [lag found less the own one, of each clip]}."""
   rows = {str(shift): [] for shift in (0, 3, 6, -3, -6)}
   for _, crops, speech in clips:
     seen = judge.lips(crops[10:-10])
     found = {}
     for shift in rows:
-      # The voice of `shift` frames later stands at the pictures: it comes too early by as much.
-      later = speech[(10 + int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
-      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(later)))[2]
+      # The voice of `shift` frames earlier stands at the pictures: it is late by as much.
+      late = speech[(10 - int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
+      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(late))).lag
       rows[shift].append(found[shift] - found['0'])
   return rows
 
@@ -97,9 +93,10 @@ def ranking(judge, clips):
   """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
-  from ifmdm_jax.pipeline.prep import faces
+  from ifmdm_jax.face import crop
+  from ifmdm_jax.face.mesh import FaceMesh
 
-  sampler, mesh, rows = ifm.load(), faces.FaceMesh(), []
+  sampler, mesh, rows = ifm.load(), FaceMesh(1), []
   known = records.clips(_CACHE.value)
   places = {entry.name: index for index, entry in enumerate(known.entries)}
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
@@ -107,21 +104,21 @@ def ranking(judge, clips):
     voice = clip.waveform[: round(_SECONDS.value * clip.rate)]
     made = sampler(clip.frames[0], voice, clip.rate, seed=0)
     count = min(len(made), len(crops))
-    drawn = lips.crop(made[:count], mesh.track(made[:count]))
+    drawn = crop.lips(made[:count], mesh.track(made[:count]))
     heard = speech[: count * judge.rate]
     rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
     row = {}
     for video, pictures in (('real', crops[:count]), ('ours', drawn)):
       for voice, features in (('', heard), ('_shuffled', rolled)):
-        lse_c, lse_d, offset = judge.scores(pictures, features)
-        row[video + voice] = dict(lse_c=lse_c, lse_d=lse_d, offset=offset)
+        scores = judge.scores(pictures, features)
+        row[video + voice] = dict(lse_c=scores.confidence, lse_d=scores.distance, lag=scores.lag)
     rows.append(row)
     print(json.dumps(row), flush=True)
   return rows
 
 
 def plot(rows, path):
-  """Share of offsets found against length."""
+  """Share of lags found against length."""
   import matplotlib
 
   matplotlib.use('agg')
@@ -131,7 +128,7 @@ def plot(rows, path):
   seconds = [float(s) for s in rows]
   axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync judge')
   axes.axhline(100 * 3 / 31, color='grey', linestyle=':', label='chance')
-  axes.set(xlabel='seconds of lips', ylabel='offset found within a frame, %', ylim=(0, 103))
+  axes.set(xlabel='seconds of lips', ylabel='lag found within a frame, %', ylim=(0, 103))
   axes.legend(frameon=False)
   figure.savefig(path, dpi=110)
 
@@ -146,8 +143,8 @@ def main(_):
     weights.write(path, params)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
     params = lip_sync.sync_judge.load(path)  # judged as it ships
-  judge = lip_sync.Judge(params, audio)
-  clips = read_clips(_LIPS.value, 'val', audio)
+  judge = lip_sync.Bundled(params, audio)
+  clips = read_clips(_CACHE.value, 'val', audio)
   measures = {'length': by_length, 'moved': by_shift, 'rank': ranking}
   for part in _PARTS.value:
     result = measures[part](judge, clips)

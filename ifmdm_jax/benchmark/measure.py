@@ -8,13 +8,13 @@ import numpy as np
 
 
 def spread(times):
-  """Seconds -> milliseconds: median, p10, p90."""
+  """Sums seconds up as milliseconds: median, p10, p90."""
   low, middle, high = np.percentile(1000 * np.asarray(times), (10, 50, 90))
   return dict(ms=float(middle), p10=float(low), p90=float(high))
 
 
 class Clock:
-  """Wall and CPU time since it was made, seconds."""
+  """Reads wall and CPU time since it began, seconds."""
 
   def __init__(self):
     self._wall, self._cpu = time.perf_counter(), time.process_time()

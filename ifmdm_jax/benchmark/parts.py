@@ -39,7 +39,7 @@ def label(probe):
 
 
 def headline(rows):
-  """{'decoder_ms': the best of its batches, 'decoder_fps': ..., 'encoder_ms': ...} of all parts."""
+  """Takes the best of each part's batches: {'decoder_ms', 'decoder_fps', 'encoder_ms', ...}."""
   numbers = {}
   for part, row in rows.items():
     name, batched, _ = part.partition(' x')

@@ -26,12 +26,12 @@ class Plan:
 
 
 def machine(roof):
-  """What the figures are of."""
+  """Describes what the figures are of."""
   chip = jax.local_devices()[0]
-  found = dict(device=chip.device_kind, platform=chip.platform, cores=device.cores())
+  facts = dict(device=chip.device_kind, platform=chip.platform, cores=device.cores())
   if hasattr(os, 'getloadavg'):  # not on Windows
-    found['load'] = os.getloadavg()[0]  # of others too: above the cores, wall times are not ours
-  return found | {'roofline': roof}
+    facts['load'] = os.getloadavg()[0]  # above the number of cores: wall times count others' work
+  return facts | {'roofline': roof}
 
 
 def measure(generator, roof, plan, words):
@@ -56,7 +56,7 @@ def measure(generator, roof, plan, words):
 
 
 def head(report):
-  """The machine in one line."""
+  """Writes the machine in one line."""
   facts = {name: value for name, value in report.items() if name != 'roofline'}
   return '  '.join(_text(*fact) for fact in (facts | report['roofline']).items())
 

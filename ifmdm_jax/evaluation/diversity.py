@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 
-from ifmdm_jax.evaluation import crops, geometry
+from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import align, crop
+from ifmdm_jax.face.points import EXPRESSIVE, RIGID
 
 METRICS = {
   'diversity_face': Metric('truth', '/255', 'deviation over seeds in the face box at 1-4 s', 2),
@@ -41,10 +42,10 @@ def score(samples, landmarks, portrait_landmarks):
   }
 
 
-def regions(points, side):
+def regions(landmarks, side):
   """Draws masks [side, side] of face and torso for landmarks [468, 2] in pixels."""
   face, torso = np.zeros((2, side, side), bool)
-  rows, columns = crops.face_box(points, side)
+  rows, columns = crop.face_box(landmarks, side)
   face[rows, columns] = True
   middle, half = (columns.start + columns.stop) // 2, columns.stop - columns.start
   torso[rows.stop :, max(0, middle - half) : middle + half] = True
@@ -53,8 +54,8 @@ def regions(points, side):
 
 def _from_the_head(landmarks, portrait):
   """Brings each head onto the portrait's; its expressive points in mm, [K, N, P, 2]."""
-  move = geometry.similarity(
-    landmarks[..., face_mesh.RIGID, :],
-    np.broadcast_to(portrait[face_mesh.RIGID], (*landmarks.shape[:2], len(face_mesh.RIGID), 2)),
+  move = align.similarity(
+    landmarks[..., RIGID, :],
+    np.broadcast_to(portrait[RIGID], (*landmarks.shape[:2], len(RIGID), 2)),
   )
-  return geometry.to_mm(move(landmarks[..., geometry.EXPRESSIVE, :]), portrait[None])
+  return geometry.to_mm(move(landmarks[..., EXPRESSIVE, :]), portrait[None])

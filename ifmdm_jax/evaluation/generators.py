@@ -25,8 +25,9 @@ from ifmdm_jax.clip import FPS, NEEDS
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
+from ifmdm_jax.face.crop import crop_square
+from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.generator import Reenacts
-from ifmdm_jax.pipeline.prep import faces
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
@@ -196,7 +197,7 @@ class Folder:
 
   @functools.cached_property
   def _track(self):
-    return faces.FaceMesh().track
+    return FaceMesh(refinements=1).track
 
   def driven(self, reference, seed):
     return self._read(reference, self.folder)
@@ -229,7 +230,7 @@ class Folder:
       square = reference.square
     elif abs(height - width) > 0.02 * max(height, width):
       notes.append(f'{width} x {height} pixels are not square: cut around the face')
-      square = faces.crop_square(self._track(frames), frames[0].shape)
+      square = crop_square(self._track(frames), frames[0].shape)
     elif (height, width) != (size, size):
       notes.append(f'{width} x {height} pixels brought to {size} x {size}')
     return Video(fit(frames, size, square), notes=tuple(notes))
@@ -253,7 +254,7 @@ def check(generator):
 
 
 def describe(needs):
-  """What a row was shown, for a table."""
+  """Says what a row was shown, for a table."""
   if needs is None:
     return 'not stated'
   order = {name: place for place, name in enumerate(NEEDS)}
@@ -261,7 +262,7 @@ def describe(needs):
 
 
 def frame_rate(path):
-  """Average frames per second that a file states; 25 where it states none."""
+  """Reads the average frames per second that a file states; 25 where it states none."""
   with av.open(str(path)) as container:
     return float(container.streams.video[0].average_rate or FPS)
 

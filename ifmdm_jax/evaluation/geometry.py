@@ -1,29 +1,14 @@
-"""Geometry of the 468-point face mesh that the landmark metrics share.
+"""Measures the geometry of a face mesh, for the landmark metrics.
 
-Points are [..., P, 2] in pixels, x before y, NaN where no face was found.
+Landmarks are [..., 468, 2] in pixels, x before y, NaN where no face was found.
 """
 
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import align, points
 
 # Distance of the outer eye corners in MediaPipe's canonical face model: turns pixels into mm.
 EYES_MM = 88.9
-# The mesh's nearest points to the 68 of iBUG / dlib, in their order; 48 to 67 are the mouth.
-DLIB = np.array(
-  [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389]  # jaw
-  + [71, 63, 105, 66, 107, 336, 296, 334, 293, 301]  # brows
-  + [168, 197, 5, 4, 75, 97, 2, 326, 305]  # nose
-  + [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]  # eyes
-  + [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181]  # lips, outer
-  + [78, 82, 13, 312, 308, 317, 14, 87]  # lips, inner
-)
-MOUTH = DLIB[48:]
-EXPRESSIVE = np.array(
-  face_mesh.LIPS_INNER + face_mesh.LIPS_OUTER + face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE
-  + face_mesh.BROWS
-)  # fmt: skip
-LIDS = ((159, 145, 33, 133), (386, 374, 263, 362))  # upper, lower, outer and inner corner
 # Of the canonical face model (MediaPipe, Apache-2.0), cm, y up, z towards the viewer: points
 # that expression hardly moves. First those of the middle, then (left, right) pairs.
 MIDDLE = {
@@ -47,72 +32,43 @@ HEAD_SHAPE = np.array(
 )
 
 
-def eye_distance(points):
-  """Outer eye corner to outer eye corner, pixels, [...]."""
-  left, right = points[..., face_mesh.LEFT_CORNER, :], points[..., face_mesh.RIGHT_CORNER, :]
-  return np.linalg.norm(left - right, axis=-1)
+def to_mm(landmarks, reference):
+  """Turns pixels into mm by one scale for the whole clip: the reference's median eye distance."""
+  return landmarks * (EYES_MM / np.nanmedian(points.eye_distance(reference)))
 
 
-def to_mm(points, reference):
-  """Pixels to mm by one scale for the whole clip: the reference's median eye distance."""
-  return points * (EYES_MM / np.nanmedian(eye_distance(reference)))
+def eye_opening(landmarks):
+  """Measures the gap of the lids over the width of the eye, mean of both eyes, [...]."""
+  distance = lambda a, b: np.linalg.norm(landmarks[..., a, :] - landmarks[..., b, :], axis=-1)
+  return np.mean(
+    [distance(e.upper, e.lower) / distance(e.outer, e.inner) for e in points.LIDS], axis=0
+  )
 
 
-def eye_opening(points):
-  """Gap of the lids over the width of the eye, mean of both eyes, [...]."""
-  distance = lambda a, b: np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1)
-  return np.mean([distance(u, l) / distance(o, i) for u, l, o, i in LIDS], axis=0)
+def still(landmarks):
+  """Brings each frame onto the clip's mean head: what moves is expression. [T, 468, 2]."""
+  rigid = landmarks[:, points.RIGID]
+  return align.similarity(rigid, np.nanmean(rigid, axis=0, keepdims=True))(landmarks)
 
 
-def similarity(source, target):
-  """Turn, scale and shift that bring `source` nearest to `target` (least squares).
-
-  Args:
-    source, target: [..., P, 2], the same points.
-
-  Returns:
-    A function from points [..., Q, 2] in the source's frame to the target's.
-  """
-  z, w = _complex(source), _complex(target)
-  z_0, w_0 = z.mean(-1, keepdims=True), w.mean(-1, keepdims=True)
-  turn = ((z - z_0).conj() * (w - w_0)).sum(-1, keepdims=True)
-  turn = turn / (np.abs(z - z_0) ** 2).sum(-1, keepdims=True)
-
-  def move(points):
-    moved = turn * (_complex(points) - z_0) + w_0
-    return np.stack([moved.real, moved.imag], axis=-1)
-
-  return move
+def head(landmarks):
+  """Brings the clip's mean head, stiff, into each frame: [T, R, 2], R of `points.RIGID`."""
+  rigid = landmarks[:, points.RIGID]
+  mean = np.broadcast_to(np.nanmean(rigid, axis=0), rigid.shape)
+  return align.similarity(mean, rigid)(mean)
 
 
-def _complex(points):
-  return points[..., 0] + 1j * points[..., 1]
-
-
-def still(points):
-  """Points [T, P, 2] seen from the head: each frame brought onto the clip's mean head."""
-  mean = np.nanmean(points[:, face_mesh.RIGID], axis=0)
-  return similarity(points[:, face_mesh.RIGID], mean)(points)
-
-
-def head(points):
-  """Where the clip's mean head, stiff, is in each frame: [T, R, 2], R of `face_mesh.RIGID`."""
-  rigid = points[:, face_mesh.RIGID]
-  mean = np.nanmean(rigid, axis=0)
-  return similarity(np.broadcast_to(mean, rigid.shape), rigid)(np.broadcast_to(mean, rigid.shape))
-
-
-def angles(points):
-  """Yaw, pitch and roll of the head in degrees, [T, 3], by a scaled orthographic camera.
+def angles(landmarks):
+  """Measures yaw, pitch and roll of the head in degrees, [T, 3], by a scaled orthographic camera.
 
   The canonical face is fitted to the points that expression hardly moves (least squares, then
   the nearest rotation). Absolute angles carry the difference between this face and the canonical
   one; their change over time hardly does.
   """
-  seen = points[:, HEAD].astype(np.float64)
+  seen = landmarks[:, HEAD].astype(np.float64)
   shape = HEAD_SHAPE - HEAD_SHAPE.mean(0)
   rows = np.swapaxes(seen - seen.mean(1, keepdims=True), 1, 2) @ np.linalg.pinv(shape).T
-  result = np.full((len(points), 3), np.nan)
+  result = np.full((len(landmarks), 3), np.nan)
   for t in np.flatnonzero(np.isfinite(rows).all((1, 2))):
     across, down = rows[t] / np.linalg.norm(rows[t], axis=1).mean()
     u, _, v = np.linalg.svd(np.stack([across, down, np.cross(across, down)]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ifmdm_jax.evaluation.networks import PairedFeatures, available, in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import arcface, sface
 
 STRIDE = 10  # frames
@@ -27,24 +28,28 @@ NETWORKS = {'arcface': '', 'sface': '_sface'}  # suffix of the metrics
 
 
 def chips(frames, landmarks):
-  """Aligned faces [N, 112, 112, 3] of every STRIDE-th frame that shows a face."""
+  """Cuts aligned faces [N, 112, 112, 3] of every STRIDE-th frame that shows a face."""
   chosen = [t for t in range(0, len(frames), STRIDE) if np.isfinite(landmarks[t]).all()]
-  aligned = [arcface.align(frames[t], landmarks[t]) for t in chosen]
-  return np.stack(aligned) if aligned else np.zeros((0, arcface.SIDE, arcface.SIDE, 3), np.uint8)
+  aligned = [crop.chip(frames[t], landmarks[t]) for t in chosen]
+  return (
+    np.stack(aligned) if aligned else np.zeros((0, crop.CHIP_SIDE, crop.CHIP_SIDE, 3), np.uint8)
+  )
 
 
 def unit(x):
-  """Rows of length one."""
+  """Scales rows to length one."""
   return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 def cosine(predicted, reference):
-  """Mean cosine of embeddings [N, D] with the first of [M, D]."""
+  """Averages cosines of embeddings [N, D] with the first of [M, D]."""
   return float((unit(predicted) @ unit(reference)[0]).mean())
 
 
 def margins(predicted, references, persons):
-  """Per clip: mean cosine with the own person's mean embedding less the nearest other person's.
+  """Measures how much nearer each clip is to its person than to the nearest other one.
+
+  Mean cosine with the own person's mean embedding less that with the other's.
 
   Args:
     predicted, references: lists of [N_i, D], one per clip.

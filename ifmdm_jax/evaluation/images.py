@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from ifmdm_jax.evaluation import crops
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
 
 EVERY = 5  # frames, for SSIM
 METRICS = {
@@ -71,7 +71,7 @@ class Scorer:
     has_face, side = pair.reference_has_face[1:], real.shape[1]
     points = pair.reference_landmarks[1:]
     parts = {}
-    for name, cut in (('psnr_face', crops.face_box), ('psnr_mouth', crops.mouth_box)):
+    for name, cut in (('psnr_face', crop.face_box), ('psnr_mouth', crop.mouth_box)):
       boxes = {t: cut(points[t], side) for t in np.flatnonzero(has_face)}
       values = [psnr(predicted[t][box], real[t][box]) for t, box in boxes.items()]
       parts[name] = float(np.mean(values)) if values else Absent('no face in the reference')

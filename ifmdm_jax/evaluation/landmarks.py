@@ -3,9 +3,9 @@
 import numpy as np
 
 from ifmdm_jax.evaluation import geometry
-from ifmdm_jax.evaluation.sync import correlation
 from ifmdm_jax.evaluation.types import Absent, Metric
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import align, points
+from ifmdm_jax.face.lag import correlation
 
 METRICS = {
   'lmd': Metric('down', '%', '20 mouth points less their mean, % of the real eye distance', 2),
@@ -27,20 +27,19 @@ def lmd(predicted, real):
   Args:
     predicted, real: [T, 468, 2], pixels of the same scale.
   """
-  centred = lambda points: (
-    points[:, geometry.MOUTH] - points[:, geometry.MOUTH].mean(1, keepdims=True)
-  )
+  mouth = lambda landmarks: landmarks[:, points.IBUG_MOUTH]
+  centred = lambda landmarks: mouth(landmarks) - mouth(landmarks).mean(1, keepdims=True)
   return _relative(centred(predicted) - centred(real), real)
 
 
 def f_lmd(predicted, real):
   """Measures the landmark distance of 68 points after a similarity alignment, %, per frame [T]."""
-  predicted, target = predicted[:, geometry.DLIB], real[:, geometry.DLIB]
-  return _relative(geometry.similarity(predicted, target)(predicted) - target, real)
+  predicted, target = predicted[:, points.IBUG], real[:, points.IBUG]
+  return _relative(align.similarity(predicted, target)(predicted) - target, real)
 
 
 def _relative(difference, real):
-  return 100 * np.linalg.norm(difference, axis=-1).mean(1) / geometry.eye_distance(real)
+  return 100 * np.linalg.norm(difference, axis=-1).mean(1) / points.eye_distance(real)
 
 
 def slope(x, y):
@@ -58,7 +57,7 @@ class Scorer:
       reason = f'a face in both videos in {both.sum()} of {len(both)} frames'
       return dict.fromkeys(METRICS, Absent(reason))
     predicted, real = pair.landmarks[both], pair.reference_landmarks[both]
-    opening, real_opening = face_mesh.mouth_opening(predicted), face_mesh.mouth_opening(real)
+    opening, real_opening = points.mouth_opening(predicted), points.mouth_opening(real)
     return {
       'lmd': float(lmd(predicted, real).mean()),
       'f_lmd': float(f_lmd(predicted, real).mean()),

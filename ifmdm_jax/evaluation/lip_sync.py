@@ -1,15 +1,17 @@
-"""Do lips and voice fit, as a network hears and sees it: LSE-D, LSE-C and the offset.
+"""Measures by a network how well lips and voice fit: LSE-D, LSE-C and the lag.
 
 Vectors of lips and of voice are compared with the voice moved by -15 to 15 frames. The mean
 distance at the best shift is LSE-D (down), the median over the shifts less that is LSE-C (up), the
-shift is the offset in frames (Chung & Zisserman, 2016; Prajwal et al., 2020). Positive offset: the
-voice comes too early.
+shift is the lag in frames (Chung & Zisserman, 2016; Prajwal et al., 2020). Positive, as everywhere
+here: the voice is late. The offset of `syncnet_python` is the same with the other sign.
 
-`lse_c`, `lse_d` and `offset` are the published network's, where its weights were imported;
-`lse_c_own`, `lse_d_own` and `offset_own` those of the judge trained here, which has another scale
+`lse_c`, `lse_d` and `lag` are the published network's, where its weights were imported;
+`lse_c_own`, `lse_d_own` and `lag_own` those of the network trained here, which has another scale
 (unit vectors, distances of 0 to 2). One is never to be compared with the other, nor LSE-C read
 alone: a mouth that twitches at every sound beats real people.
 """
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -17,8 +19,9 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.networks import in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import crop
+from ifmdm_jax.face.lag import Lag
 from ifmdm_jax.perception import mfcc, sync_judge, syncnet
-from ifmdm_jax.pipeline import lips as lip_crops
 
 SHIFTS = 15  # frames either way
 FEWEST = 25  # frames
@@ -30,17 +33,34 @@ METRICS = {
   'lse_d': Metric(
     'down', about='published SyncNet; boxes of the face mesh in place of S3FD', digits=2
   ),
-  'offset': Metric(
-    'truth', 'frames', about='published SyncNet; positive: the voice leads', digits=1
+  'lag': Metric(
+    'truth', 'frames', about='published SyncNet; positive: the voice is late', digits=1
   ),
-  'lse_c_own': Metric('up', about='sync judge trained here; another scale than lse_c'),
-  'lse_d_own': Metric('down', about='sync judge trained here; another scale than lse_d'),
-  'offset_own': Metric('truth', 'frames', about='sync judge; positive: the voice leads', digits=1),
+  'lse_c_own': Metric('up', about='sync network trained here; another scale than lse_c'),
+  'lse_d_own': Metric('down', about='sync network trained here; another scale than lse_d'),
+  'lag_own': Metric(
+    'truth', 'frames', about='sync network trained here; positive: the voice is late', digits=1
+  ),
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Scores:
+  """What `read` finds.
+
+  Attributes:
+    confidence: LSE-C.
+    distance: LSE-D.
+    lag: frames; positive: the voice is late.
+  """
+
+  confidence: float
+  distance: float
+  lag: int
+
+
 def distances(lips, voices, outside='skip'):
-  """Mean Euclidean distance at each shift of the voice.
+  """Measures the mean Euclidean distance at each shift of the voice.
 
   Args:
     lips, voices: [N, D] and [M, D], one vector per frame from the same moment on.
@@ -48,7 +68,7 @@ def distances(lips, voices, outside='skip'):
       is no voice, as the published program does.
 
   Returns:
-    float64 [31]: entry i has the voice i - 15 frames later.
+    float64 [31]: entry i compares lips with the voice of i - 15 frames later.
 
   Raises:
     ValueError: too few vectors for a shift by 15.
@@ -59,24 +79,23 @@ def distances(lips, voices, outside='skip'):
   edge = ((SHIFTS, max(SHIFTS, len(lips) - len(voices) + SHIFTS)), (0, 0))
   padded = np.pad(voices, edge)
   known = np.pad(np.ones(len(voices), bool), edge[0])
-  found = []
+  means = []
   for i in range(2 * SHIFTS + 1):
     apart = np.linalg.norm(lips - padded[i : i + len(lips)], axis=1)
-    found.append(apart[known[i : i + len(lips)]].mean() if outside == 'skip' else apart.mean())
-  return np.array(found)
+    means.append(apart[known[i : i + len(lips)]].mean() if outside == 'skip' else apart.mean())
+  return np.array(means)
 
 
 def read(mean):
-  """(LSE-C, LSE-D, offset in frames) of `distances`."""
+  """Reads `Scores` off `distances`."""
   best = int(mean.argmin())
-  return float(np.median(mean) - mean[best]), float(mean[best]), SHIFTS - best
+  return Scores(float(np.median(mean) - mean[best]), float(mean[best]), best - SHIFTS)
 
 
-class Judge:
-  """The sync judge trained here, ready to use; see `perception.sync_judge`.
+class Bundled:
+  """Scores by the sync network trained here; see `perception.sync_judge`.
 
-  judge = Judge()
-  frames, confidence = judge.offset(lips.crop(frames, landmarks), speech)
+  late = Bundled().lag(crop.lips(frames, landmarks), speech)
   """
 
   def __init__(self, params=None, audio='whisper_tiny', chunk=64):
@@ -88,7 +107,7 @@ class Judge:
     self._voices = jax.jit(lambda x: module.apply({'params': params}, x, method='voices'))
 
   def lips(self, crops):
-    """Grey uint8 crops [T, 48, 48] (`pipeline.lips.crop`) -> unit vectors [T - 4, 128]."""
+    """Grey uint8 crops [T, 48, 48] (`face.crop.lips`) -> unit vectors [T - 4, 128]."""
     return self._over_time(self._lips, np.float32(crops) / 127.5 - 1, 1)
 
   def voices(self, speech):
@@ -112,13 +131,13 @@ class Judge:
     return np.concatenate([np.asarray(piece) for piece in pieces])[:count]
 
   def scores(self, crops, speech):
-    """(LSE-C, LSE-D, offset) of crops [T, 48, 48] and features [2T, 384]; own scale."""
+    """Computes `Scores` of crops [T, 48, 48] and features [2T, 384], on a scale of its own."""
     return read(distances(self.lips(crops), self.voices(speech)))
 
-  def offset(self, crops, speech):
-    """(frames by which the voice comes too early, confidence: LSE-C).
+  def lag(self, crops, speech):
+    """Finds the `Lag` of a voice; its r is LSE-C.
 
-    Moving the voice later by so many frames (or the pictures earlier) puts both in sync. What
+    Moving the voice earlier by so many frames (or the pictures later) puts both in sync. What
     confidence to trust at which length is in experiments/sync_judge.
 
     Raises:
@@ -127,12 +146,12 @@ class Judge:
     count = min(len(crops), len(speech) // self.rate)
     if count < FEWEST:
       raise InputError(f'expected at least {FEWEST} frames of lips and voice, got {count}')
-    confidence, _, frames = self.scores(crops, speech)
-    return frames, confidence
+    scores = self.scores(crops, speech)
+    return Lag(scores.lag, scores.confidence)
 
 
 class Published:
-  """The published SyncNet with imported weights."""
+  """Scores by the published SyncNet with imported weights."""
 
   def __init__(self, weights=None, batch=8):
     params = syncnet.load(weights)
@@ -141,27 +160,24 @@ class Published:
     self._audio = jax.jit(lambda x: syncnet.AudioTower().apply({'params': params['audio']}, x))
 
   def scores(self, frames, landmarks, waveform):
-    """(LSE-C, LSE-D, offset) as `syncnet_python` reads them.
+    """Computes `Scores` as `syncnet_python` does.
 
     Args:
       frames: uint8 RGB [T, H, W, 3], 25 per second.
       landmarks: [T, 468, 2], pixels; frames without a face take the nearest one's box.
       waveform: float [L], 16 kHz.
     """
-    boxes = np.concatenate([landmarks.min(1), landmarks.max(1)], axis=1)
-    seen = np.flatnonzero(np.isfinite(boxes).all(1))
-    boxes = boxes[seen[np.abs(np.arange(len(boxes))[:, None] - seen).argmin(1)]]
-    faces = syncnet.crop(frames, boxes)
-    heard = mfcc.mfcc(waveform)
+    faces = crop.syncnet_faces(frames, landmarks, syncnet.SIDE)
+    cepstrum = mfcc.mfcc(waveform)
     count = min(len(frames), len(waveform) // 640) - syncnet.FRAMES  # one less than there are
     index = np.arange(count)[:, None]
     lips = in_batches(lambda t: self._lip(_stacked(faces, t)), np.arange(count), self._batch)
-    sound = heard[4 * index + np.arange(syncnet.COLUMNS)].swapaxes(1, 2)[..., None]
+    sound = cepstrum[4 * index + np.arange(syncnet.COLUMNS)].swapaxes(1, 2)[..., None]
     return read(distances(lips, in_batches(self._audio, sound, self._batch), outside='zeros'))
 
 
 def _stacked(faces, starts):
-  """Windows of five faces, channels last: [B, 224, 224, 15] float32."""
+  """Stacks windows of five faces, channels last: [B, 224, 224, 15] float32."""
   picked = faces[starts[:, None] + np.arange(syncnet.FRAMES)]  # [B, 5, H, W, 3]
   return np.moveaxis(picked, 1, 3).reshape(len(starts), *faces.shape[1:3], -1).astype(np.float32)
 
@@ -185,18 +201,18 @@ class Scorer:
   def _read(self, names, network, scores, pair):
     if isinstance(network, Absent):
       return dict.fromkeys(names, network)
-    return dict(zip(names, scores(pair)))
+    return dict(zip(names, dataclasses.astuple(scores(pair))))
 
   def _published(self, pair):
     return self.published.scores(pair.predicted, pair.landmarks, pair.waveform)
 
   def _own(self, pair):
-    crops = lip_crops.crop(pair.predicted, pair.landmarks)
+    crops = crop.lips(pair.predicted, pair.landmarks)
     return self.own.scores(crops, pair.speech)
 
 
 def _unfit(pair):
-  """Why a clip cannot be judged, or None."""
+  """Says why a clip cannot be scored, or None."""
   if pair.waveform is None or pair.speech is None:
     return 'no sound'
   if len(pair.predicted) < FEWEST:
@@ -207,9 +223,9 @@ def _unfit(pair):
 
 
 def load(weights=None):
-  """The scorer: our own judge is bundled, the published one needs `weights`."""
+  """Makes the scorer: the network trained here is bundled, the published one needs `weights`."""
   try:
     published = Published(weights)
   except InputError as error:
     published = Absent(str(error))
-  return Scorer(published, Judge())
+  return Scorer(published, Bundled())

@@ -13,7 +13,8 @@ import scipy.ndimage
 
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import crop
+from ifmdm_jax.face.points import EXPRESSIVE, LIDS, mouth_opening
 
 METRICS = {
   'motion_amplitude': Metric('truth', 'mm', 'deviation over time of the 468 points, mean', 2),
@@ -75,15 +76,12 @@ def eye_darkness(frames, points):
   darkness = np.full(len(frames), np.nan)
   for t in np.flatnonzero(np.isfinite(points).all((1, 2))):
     sides = []
-    for _, _, *corners in geometry.LIDS:
-      left, right = sorted(points[t, corners], key=lambda corner: corner[0])
+    for eye in LIDS:
+      left, right = sorted(points[t, [eye.outer, eye.inner]], key=lambda corner: corner[0])
       (x, y), centre = (right - left) / EYE[0], (left + right) / 2
       turn = np.array([[x, -y], [y, x]])
       place = np.column_stack([turn, centre - turn @ (np.array(EYE) / 2)])
-      patch = cv2.warpAffine(
-        frames[t], place, EYE, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-      )  # fmt: skip
+      patch = crop.warp(frames[t], place, EYE, inverse=True)
       patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
       inside, below = np.sort(patch[3:12, 8:24].ravel()), patch[16:20, 6:26]
       sides.append(1 - inside[: len(inside) // 4].mean() / max(below.mean(), 1.0))
@@ -130,11 +128,11 @@ def measures(points, reference, fps):
   with warnings.catch_warnings():
     warnings.simplefilter('ignore', RuntimeWarning)  # points that are NaN throughout
     place = geometry.to_mm(points, reference)
-    inner = geometry.still(place)[:, geometry.EXPRESSIVE]
+    inner = geometry.still(place)[:, EXPRESSIVE]
     yaw, pitch, roll = np.nanstd(geometry.angles(points), axis=0)
     return {
       'motion_amplitude': deviation(place),
-      'opening_std': float(np.nanstd(face_mesh.mouth_opening(points))),
+      'opening_std': float(np.nanstd(mouth_opening(points))),
       'expression_std': deviation(inner),
       'yaw_std': float(yaw),
       'pitch_std': float(pitch),

@@ -1,4 +1,4 @@
-"""report.html: one file that a browser opens; the videos lie beside it in videos/.
+"""Writes report.html: one file that a browser opens; the videos lie beside it in videos/.
 
 The table with its intervals, a dot per clip, then the clips, worst first: real, driven and
 reenacted side by side with sound, and how far the mouth opens over time.

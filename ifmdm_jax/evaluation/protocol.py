@@ -24,7 +24,7 @@ import numpy as np
 from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import Reference
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
 
@@ -169,10 +169,10 @@ def load(protocol, entry, track, encode_audio):
   shape = frames[0].shape[:2]
   square = None
   if protocol.crop == 'face':
-    square = faces.crop_square(track(frames), shape)
+    square = crop_square(track(frames), shape)
   elif shape[0] != shape[1]:
     notes.append(f'{shape[1]} x {shape[0]} pixels are not square: cut around the face')
-    square = faces.crop_square(track(frames), shape)
+    square = crop_square(track(frames), shape)
   if square is None and shape[0] < protocol.size:
     notes.append(f'{shape[0]} pixels enlarged to {protocol.size}')
   frames = fit(frames, protocol.size, square)
@@ -202,7 +202,7 @@ def load(protocol, entry, track, encode_audio):
 def fit(frames, size, square=None):
   """Brings frames of any one shape to uint8 [T, size, size, 3]; cuts a square first if given."""
   if square is not None:
-    return np.stack([faces.cut(frame, square, size) for frame in frames])
+    return np.stack([cut(frame, square, size) for frame in frames])
   if frames[0].shape[:2] == (size, size):
     return frames if isinstance(frames, np.ndarray) else np.stack(list(frames))
   method = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC

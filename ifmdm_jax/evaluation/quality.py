@@ -61,7 +61,7 @@ def luma(frame):
 
 
 def cpbd(image):
-  """Share of edges whose blur is not noticed, of a grey picture [H, W], 0 to 255.
+  """Measures the share of edges whose blur is not noticed, of a grey picture [H, W], 0 to 255.
 
   An edge is as wide as the way to the nearest extremum on either side (Marziliano). It is noticed
   as blurred with probability 1 - exp(-(w / w_jnb)^3.6), w_jnb = 5 px in blocks of contrast up to
@@ -149,7 +149,7 @@ def canny(image, low=0.1, high=0.2):
 
 
 def niqe(image, mean, covariance):
-  """Distance of a picture's statistics from pristine ones.
+  """Measures the distance of a picture's statistics from pristine ones.
 
   Args:
     image: grey [H, W], 0 to 255, sides of 192 or more.

@@ -12,8 +12,8 @@ import ifmdm_jax
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators, page, protocol, scoring, table
+from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.generator import Configured
-from ifmdm_jax.pipeline.prep import faces
 
 BASELINES = (generators.GroundTruth, generators.FirstFrame)
 
@@ -44,7 +44,7 @@ def evaluate(rows, path, output, weights=None):
       'choose another --output'
     ) from error
   encode_audio = features.load('whisper_tiny', layer=2).features
-  track = faces.FaceMesh().track
+  track = FaceMesh(refinements=1).track
   records, scorers, store = scoring.run(rows, clips, output, track, encode_audio, weights)
   if all(record.failed for each in records.values() for record in each):
     reason = next(iter(records.values()))[0].failed
@@ -79,7 +79,7 @@ def with_baselines(rows):
 
 
 def settings(clips, records, weights, rows):
-  """What has to be known to make the table again, {name: text}."""
+  """Lists what has to be known to make the table again, {name: text}."""
   bundles = [row.generator for row in rows if isinstance(row, generators.Bundle)]
   spent = sum(record.seconds for each in records.values() for record in each)
   scored = {row: sum(not record.failed for record in each) for row, each in records.items()}

@@ -20,7 +20,7 @@ from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite
 from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth
 from ifmdm_jax.evaluation.store import Store
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import mouth_opening
 
 TILE = 320  # pixels of a video beside others
 
@@ -155,7 +155,7 @@ class PerSetDescription:
 
 
 def _try(tools, call, *arguments):
-  """The call's result, or Absent with its reason: one family or video must not end a run."""
+  """Returns the call's result, or Absent: one family or video must not end a run."""
   try:
     return call(*arguments)
   except ContractError:
@@ -220,7 +220,7 @@ def _write_video(store, row, clip, pairs):
 
 
 def side_by_side(videos):
-  """uint8 [T, R, R, 3] each -> frames [TILE, n TILE, 3] as long as the longest; ends stay."""
+  """Yields frames [TILE, n TILE, 3] of videos uint8 [T, R, R, 3]; the last frames stay."""
   for t in range(max(map(len, videos))):
     row = [frames[min(t, len(frames) - 1)] for frames in videos]
     yield np.concatenate(
@@ -238,4 +238,4 @@ def _plain(value):
 
 def _opening(points):
   """The mouth opening [T] for a plot, None where there is no face."""
-  return [round(float(x), 4) if np.isfinite(x) else None for x in face_mesh.mouth_opening(points)]
+  return [round(float(x), 4) if np.isfinite(x) else None for x in mouth_opening(points)]

@@ -80,7 +80,7 @@ def bootstrap(count, statistic, draws=DRAWS, seed=0):
 
 
 def aggregate(records, scorers, store):
-  """{row: {metric: Cell}} of what `scoring.run` returned."""
+  """Averages what `scoring.run` returned: {row: {metric: Cell}}."""
   rows = {}
   for row, clips in records.items():
     cells = {name: _per_clip(name, clips) for name in suite.metrics()}
@@ -124,7 +124,7 @@ def _per_set(family, scorer, row, clips, store):
 
 
 def summary(table):
-  """What scores.json holds."""
+  """Returns what scores.json holds."""
   cells = table.rows[table.main]
   failed = [clip for clips in table.records.values() for clip in clips if clip.failed]
   return {
@@ -180,7 +180,7 @@ def _csv(value):
 
 
 def number(cell, metric):
-  """'20.26 [19.1, 21.4]', '–' if absent."""
+  """Writes a figure: '20.26 [19.1, 21.4]', '–' if absent."""
   if cell.value is None:
     return '–'
   text = lambda value: f'{round(value, metric.digits) + 0.0:.{metric.digits}f}'  # no -0.00
@@ -190,7 +190,7 @@ def number(cell, metric):
 
 
 def lines(table):
-  """[(name with unit and arrow, cell text of each row)] of every metric that any row has."""
+  """Lists (name with unit and arrow, [text of each row]) of every metric that any row has."""
   result = []
   for name, metric in suite.metrics().items():
     if all(cells[name].value is None for cells in table.rows.values()):
@@ -201,7 +201,7 @@ def lines(table):
 
 
 def absent(table):
-  """{reason: [metrics]} of the metrics that no row has, for a line each."""
+  """Groups metrics that no row has by reason: {reason: [metrics]}."""
   reasons = {}
   for name in suite.metrics():
     if all(cells[name].value is None for cells in table.rows.values()):
@@ -210,7 +210,7 @@ def absent(table):
 
 
 def text(table):
-  """The table for a terminal: columns, then what is absent and why."""
+  """Writes the table for a terminal: columns, then what is absent and why."""
   head = ['', *(TITLES.get(row, row) for row in table.rows)]
   body = [head, [NEEDS, *table.needs.values()]]
   body += [[title, *cells] for title, cells in lines(table)]
@@ -225,7 +225,7 @@ def text(table):
 
 
 def markdown(table):
-  """Yields the same as lines of a Markdown table."""
+  """Yields lines of a Markdown table, then what is absent and why."""
   head = ['metric', *(TITLES.get(row, row) for row in table.rows)]
   yield '| ' + ' | '.join(head) + ' |'
   yield '| --- |' + ' --- |' * len(table.rows)

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import CHIP_SIDE
 from ifmdm_jax.importers import batch_norm, engine
-from ifmdm_jax.perception.arcface import DEPTHS, SIDE, WIDTHS, IResNet
+from ifmdm_jax.perception.arcface import DEPTHS, WIDTHS, IResNet
 
 
 def channels_last(weight):
@@ -53,7 +54,7 @@ def convert(state, model=None):
         + ', '.join(f'{name}: {known}' for name, known in DEPTHS.items())
       )
     model = IResNet(depths)
-  image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+  image = jax.ShapeDtypeStruct((1, CHIP_SIDE, CHIP_SIDE, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), image)['params']
   return model, engine.convert(state, RULES, IGNORED, target)
 

@@ -12,6 +12,8 @@ residual.py      pre-activation residual blocks with any of the norms
 vq.py            vector quantiser with a learned codebook or running averages
 patch_gan.py     patch discriminator
 adversarial.py   hinge, feature matching, adaptive weight
+depthwise.py     convolution of each channel by itself
+prelu.py         a slope per channel for what is negative
 equalized.py     linear and convolution layers with equalised learning rate, leaky activation
 fir.py           the [1, 3, 3, 1] filter around every change of resolution; gaussians
 modulated.py     style-modulated convolution, without grouped convolutions

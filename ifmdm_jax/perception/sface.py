@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.perception.arcface import SIDE
+from ifmdm_jax.face.crop import CHIP_SIDE
 
 FILE = 'face_recognition_sface_2021dec_int8bq.onnx'
 
@@ -34,9 +34,9 @@ class SFace:
     self.net = cv2.dnn.readNetFromONNX(str(path))
 
   def __call__(self, chips):
-    """RGB uint8 [B, 112, 112, 3] from `arcface.align` -> float32 [B, 128]."""
+    """RGB uint8 [B, 112, 112, 3] from `face.crop.chip` -> float32 [B, 128]."""
     found = []
     for chip in chips:
-      self.net.setInput(cv2.dnn.blobFromImage(chip, 1.0, (SIDE, SIDE)), 'data')
+      self.net.setInput(cv2.dnn.blobFromImage(chip, 1.0, (CHIP_SIDE, CHIP_SIDE)), 'data')
       found.append(self.net.forward('fc1')[0].copy())
     return np.stack(found) if found else np.zeros((0, 128), np.float32)

@@ -153,8 +153,8 @@ def similarities(params, batch, config):
   beside = jnp.stack([voices[:, s : s + count] for s in range(2 * SHIFTS + 1)], axis=2)
   cosines = jnp.einsum('bnd,bnsd->bns', lips, beside)
   others = jnp.einsum('bnd,cnd->bnc', lips, voices[:, SHIFTS : SHIFTS + count])
-  heard = windows(batch['valid'], count, 1).swapaxes(1, 2)  # [B, N, 31]: that voice exists
-  return cosines, others, points, jnp.exp(jnp.minimum(log_scale, 4.0)), heard
+  valid = windows(batch['valid'], count, 1).swapaxes(1, 2)  # [B, N, 31]: that voice exists
+  return cosines, others, points, jnp.exp(jnp.minimum(log_scale, 4.0)), valid
 
 
 def cross_entropy(logits, known):
@@ -187,10 +187,10 @@ def evaluate(params, batch, rng, *, config, frozen):
 
 
 def _loss(params, batch, config):
-  cosines, others, points, scale, heard = similarities(params, batch, config)
-  each, _ = cross_entropy(scale * cosines, heard)
-  amount = heard.sum(1)
-  mean = (cosines * heard).sum(1) / jnp.maximum(amount, 1.0)
+  cosines, others, points, scale, valid = similarities(params, batch, config)
+  each, _ = cross_entropy(scale * cosines, valid)
+  amount = valid.sum(1)
+  mean = (cosines * valid).sum(1) / jnp.maximum(amount, 1.0)
   whole, mean = cross_entropy(scale * config.clip_scale * mean, (amount >= 6).astype(mean.dtype))
   own = jnp.broadcast_to(jnp.arange(len(cosines))[:, None], cosines.shape[:2])
   other = optax.softmax_cross_entropy_with_integer_labels(scale * others, own).mean()

@@ -7,7 +7,6 @@ distances, LSE-C, LSE-D and the offset, is in `evaluation.lip_sync`.
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 
 from ifmdm_jax.nn.frozen_batch_norm import FrozenBatchNorm
 from ifmdm_jax.perception import weights
@@ -87,33 +86,3 @@ def stack(frames):
   """[T, H, W, C] -> windows of five [T - 4, H, W, 5 * C], the oldest frame first."""
   count = len(frames) - FRAMES + 1
   return jnp.concatenate([frames[i : i + count] for i in range(FRAMES)], axis=-1)
-
-
-def crop(frames, boxes):
-  """Their face crop: boxes smoothed, square, more chin than forehead, 224 px.
-
-  The published program takes the boxes from the detector S3FD; any box from hairline to chin and
-  ear to ear is near it.
-
-  Args:
-    frames: uint8 RGB [T, H, W, 3].
-    boxes: [T, 4] as x0, y0, x1, y1, pixels.
-
-  Returns:
-    uint8 BGR [T, 224, 224, 3]; grey (110) outside the picture.
-  """
-  import cv2
-  import scipy.signal
-
-  boxes = np.asarray(boxes, np.float64)
-  half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
-  x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-  half, x, y = (scipy.signal.medfilt(v, 13) if len(v) >= 13 else v for v in (half, x, y))
-  made = []
-  for frame, s, cx, cy in zip(frames, half, x, y):
-    margin = int(s * 1.8)
-    padded = cv2.copyMakeBorder(frame, *(margin,) * 4, cv2.BORDER_CONSTANT, value=(110,) * 3)
-    cx, cy = cx + margin, cy + margin
-    face = padded[int(cy - s) : int(cy + 1.8 * s), int(cx - 1.4 * s) : int(cx + 1.4 * s), ::-1]
-    made.append(cv2.resize(face, (SIDE, SIDE)))
-  return np.stack(made)

@@ -9,6 +9,7 @@ landmarks       landmarks as they are stored
 landmark_code   landmarks to twenty numbers and back
 codes           motion codes of a set, with the speech features of the same frames
 features        speech features of a set, without codes
+lip_crops       lips and voices of a set, for the sync network
 statistics      means and deviations of a window, and of a set
 blur            backgrounds out of focus
 sources/        what a loader draws from, a file a stage

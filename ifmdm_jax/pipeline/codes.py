@@ -14,7 +14,7 @@ import re
 import jax
 import numpy as np
 
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.points import MIRROR, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
@@ -57,6 +57,7 @@ def write(output, read_codes, encode_audio, window=65):
     count = min(entry.count, len(features) // 2)
     codes, mirrored = read_codes(clip, count)
     arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
+    arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
 
   folder = pathlib.Path(output) / 'motion'
@@ -95,8 +96,8 @@ def of_landmarks():
   code = landmark_code.load()
 
   def read_codes(clip, count):
-    points = landmark_code.smooth(clip.landmarks / np.float32(clip.frames.side))[:count]
-    mirrored = points[:, face_points.MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
+    points = smooth(clip.landmarks / np.float32(clip.frames.side))[:count]
+    mirrored = points[:, MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
     return code(points), code(mirrored)
 
   return read_codes

@@ -55,7 +55,7 @@ def write(output, name, encode_audio):
     features = encode_audio(clip)
     if features is None:
       return None
-    features = features[: 2 * entry.count]
+    features = np.asarray(features[: 2 * entry.count], np.float32)
     return dict(features=features), dict(count=len(features) // 2, width=features.shape[1])
 
   return len(

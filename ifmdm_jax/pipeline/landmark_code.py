@@ -12,13 +12,13 @@ import pathlib
 
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 
 BLOCKS = (
-  ('pose', face_mesh.RIGID, 6),
-  ('lips', face_mesh.LIPS_INNER + face_mesh.LIPS_OUTER + face_mesh.CHIN, 8),
-  ('lids', face_mesh.LEFT_EYE + face_mesh.RIGHT_EYE, 3),
-  ('brows', face_mesh.BROWS, 3),
+  ('pose', points.RIGID, 6),
+  ('lips', np.concatenate([points.LIPS, points.CHIN]), 8),
+  ('lids', points.EYES, 3),
+  ('brows', points.BROWS, 3),
 )
 _ENDS = list(itertools.accumulate(count for _, _, count in BLOCKS))
 BLOCK = {name: slice(end - count, end) for (name, _, count), end in zip(BLOCKS, _ENDS)}
@@ -29,12 +29,6 @@ BUNDLED = pathlib.Path(__file__).parents[1] / 'weights' / 'landmark_code.npz'
 def per_number(value, **blocks):
   """Lists a value for each number of the code: `value`, or what `blocks` say of a block."""
   return tuple(blocks.get(name, value) for name, _, count in BLOCKS for _ in range(count))
-
-
-def smooth(track):
-  """Smooths [T, ...] by [1, 2, 1] / 4 over time; ends repeat."""
-  padded = np.concatenate([track[:1], track, track[-1:]])
-  return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +64,12 @@ def fit(tracks):
   weight = np.concatenate([np.full(len(t), len(t) ** -0.25) for t in tracks])
   motion = np.concatenate(centred).reshape(-1, 468 * 2).astype(np.float64)
   mean = np.concatenate(tracks).reshape(-1, 468 * 2).mean(0)
-  columns = lambda points: np.stack([2 * np.array(points), 2 * np.array(points) + 1], 1).ravel()
+  columns = lambda chosen: np.stack([2 * chosen, 2 * chosen + 1], 1).ravel()
   left, maps = motion, []
   encode = np.zeros((468 * 2, 0))
   decode = np.zeros((0, 468 * 2))
-  for _, points, count in BLOCKS:
-    here = columns(points)
+  for _, chosen, count in BLOCKS:
+    here = columns(chosen)
     directions = np.linalg.svd(weight[:, None] * left[:, here], full_matrices=False)[2][:count]
     block = np.zeros((468 * 2, count))
     block[here] = directions.T

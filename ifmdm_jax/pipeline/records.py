@@ -25,7 +25,7 @@ import soundfile
 
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import unpack
 
@@ -153,7 +153,7 @@ def clips(folder, split=None, size=None, *, licence='', stills=False, sound=True
 
 def _clip(entry, record, size, sound):
   frames = codec.Frames(record['video'], size)
-  stored = np.frombuffer(record['landmarks'], np.uint16).reshape(-1, face_points.POINTS, 2)
+  stored = np.frombuffer(record['landmarks'], np.uint16).reshape(-1, POINTS, 2)
   flac = record['sound'] if sound else b''
   return Clip(
     name=entry.name,

@@ -51,3 +51,9 @@ class SpeechFeatures(_Builder):
   """Features of the voice, two a frame: float32 bytes."""
 
   FEATURES = dict(features=_BYTES, about=_BYTES)
+
+
+class LipCrops(_Builder):
+  """Lips uint8, their points float32, and two kinds of features of the voice, float16 bytes."""
+
+  FEATURES = dict(lips=_BYTES, points=_BYTES, whisper_tiny=_BYTES, mfcc=_BYTES, about=_BYTES)

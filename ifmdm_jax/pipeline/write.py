@@ -1,7 +1,9 @@
 """Writes a prepared set: a folder of films, or of ready clips, becomes records with a report."""
 
+import contextlib
 import dataclasses
 import functools
+import io
 import itertools
 import json
 import os
@@ -138,7 +140,8 @@ def write(kind, folder, examples, beam=None):
     from apache_beam.options.pipeline_options import PipelineOptions  # of the extra `beam`
 
     config.beam_options = PipelineOptions(beam)
-  dataset.download_and_prepare(download_config=config)
+  with contextlib.redirect_stdout(io.StringIO()):  # it says where the temporary folder is
+    dataset.download_and_prepare(download_config=config)
   shutil.rmtree(final, ignore_errors=True)
   os.replace(temporary, final)
   shutil.rmtree(final / 'downloads', ignore_errors=True)
@@ -152,7 +155,7 @@ def write_arrays(kind, folder, clips, make):
     kind: the name of a class of `schema`.
     folder: of the set that is written.
     clips: `records.Records` of clips.
-    make: (entry, clip) -> ({name: float array}, what the index is to say of them), or None.
+    make: (entry, clip) -> ({name: array}, what the index is to say of them), or None.
 
   Returns:
     `records.Entry` of each.
@@ -171,7 +174,7 @@ def write_arrays(kind, folder, clips, make):
       about = dict(
         about, name=entry.name, person=entry.person, split=entry.split, licence=entry.licence
       )
-      stored = {k: np.ascontiguousarray(v, np.float32).tobytes() for k, v in arrays.items()}
+      stored = {k: np.ascontiguousarray(v).tobytes() for k, v in arrays.items()}
       yield entry.name, dict(stored, about=json.dumps(about, sort_keys=True))
 
   with progress:

@@ -38,7 +38,7 @@ def changes(package, path):
     'face/points.py',
     'perception/lpips.py',
     'perception/arcface.py',
-    'pipeline/lips.py',
+    'face/crop.py',
     'video/read.py',
     'weights/niqe_own.npz',
   ],

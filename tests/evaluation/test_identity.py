@@ -4,7 +4,7 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.evaluation import identity
 from ifmdm_jax.evaluation.types import Absent, Pair
-from ifmdm_jax.perception import arcface
+from ifmdm_jax.face import align, crop
 
 
 def people(count=3, frames=10, width=8, spread=0.1, seed=0):
@@ -63,11 +63,11 @@ def test_alignment_brings_the_five_points_to_their_places():
   rng = np.random.default_rng(0)
   angle, scale, shift = 0.4, 2.5, np.array([70.0, 30.0])
   turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-  points = scale * arcface.TEMPLATE @ turn.T + shift
-  matrix = arcface.similarity(points, arcface.TEMPLATE)
-  np.testing.assert_allclose(points @ matrix[:, :2].T + matrix[:, 2], arcface.TEMPLATE, atol=1e-9)
+  points = scale * crop.CHIP @ turn.T + shift
+  matrix = align.similarity(points, crop.CHIP).matrix
+  np.testing.assert_allclose(points @ matrix[:, :2].T + matrix[:, 2], crop.CHIP, atol=1e-9)
   # Points that do not fit still give a similarity: no shear, no mirror.
-  linear = arcface.similarity(points + rng.normal(0, 5, (5, 2)), arcface.TEMPLATE)[:, :2]
+  linear = align.similarity(points + rng.normal(0, 5, (5, 2)), crop.CHIP).matrix[:, :2]
   np.testing.assert_allclose(linear @ linear.T, np.eye(2) * np.linalg.det(linear), atol=1e-9)
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from ifmdm_jax.evaluation import landmarks
 from ifmdm_jax.evaluation.types import Absent
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import IBUG, IBUG_MOUTH, LIPS
 from tests.evaluation import synthetic
 
 
@@ -68,5 +68,5 @@ def test_frames_without_a_face_are_left_out_and_too_few_are_a_reason(points):
 
 
 def test_the_dlib_mouth_is_made_of_lip_points():
-  lips = set(face_mesh.LIPS_INNER + face_mesh.LIPS_OUTER)
-  assert len(landmarks.geometry.DLIB) == 68 and set(landmarks.geometry.MOUTH) <= lips
+  lips = set(LIPS)
+  assert len(IBUG) == 68 and set(IBUG_MOUTH) <= lips

@@ -6,6 +6,7 @@ from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import lip_sync
 from ifmdm_jax.evaluation.types import Absent, Pair
+from ifmdm_jax.face import crop
 from ifmdm_jax.perception import sync_judge
 
 
@@ -17,24 +18,25 @@ def vectors(count=80, noise=0.3, seed=0):
 
 
 @pytest.mark.parametrize('outside', ['skip', 'zeros'])
-def test_the_offset_is_the_shift_of_the_voice_and_positive_where_it_leads(outside):
+def test_the_lag_is_the_shift_of_the_voice_and_positive_where_it_is_late(outside):
   lips, voices = vectors(100)
   for shift in (-7, 0, 3, 6):
-    # At frame t stands the voice of frame t + shift: it comes too early by so many frames.
-    late = np.roll(voices, -shift, axis=0)[20:80]
-    assert lip_sync.read(lip_sync.distances(lips[20:80], late, outside))[2] == shift
+    # At frame t stands the voice of frame t - shift: it comes too late by so many frames.
+    late = np.roll(voices, shift, axis=0)[20:80]
+    assert lip_sync.read(lip_sync.distances(lips[20:80], late, outside)).lag == shift
 
 
 def test_a_worse_voice_is_further_away_and_less_sure():
   scores = [lip_sync.read(lip_sync.distances(*vectors(noise=n))) for n in (0.0, 0.5, 1.0)]
-  (c_0, d_0, _), (c_1, d_1, _), (c_2, d_2, _) = scores
-  assert d_0 == 0 and d_0 < d_1 < d_2 and c_0 > c_1 > c_2
+  same, near, far = scores
+  assert 0 == same.distance < near.distance < far.distance
+  assert same.confidence > near.confidence > far.confidence
 
 
 def test_another_voice_is_hardly_surer_at_one_shift_than_at_any():
   lips, own = vectors()
   _, other = vectors(seed=1)
-  sure = lambda voices: lip_sync.read(lip_sync.distances(lips, voices))[0]
+  sure = lambda voices: lip_sync.read(lip_sync.distances(lips, voices)).confidence
   assert sure(other) < 0.1 * sure(own)
 
 
@@ -55,7 +57,7 @@ def test_too_few_vectors_are_refused():
 
 @pytest.fixture(scope='module')
 def judge():
-  return lip_sync.Judge(chunk=16)
+  return lip_sync.Bundled(chunk=16)
 
 
 def clip(frames=30, seed=0):
@@ -81,12 +83,12 @@ def test_loudness_and_level_of_features_do_not_matter(judge):
   np.testing.assert_allclose(judge.voices(speech), judge.voices(3 * speech + 1), atol=1e-3)
 
 
-def test_offset_needs_a_second(judge):
+def test_a_lag_needs_a_second(judge):
   crops, speech = clip()
-  frames, confidence = judge.offset(crops, speech)
-  assert -15 <= frames <= 15 and confidence >= 0
+  lag = judge.lag(crops, speech)
+  assert -15 <= lag.frames <= 15 and lag.r >= 0
   with pytest.raises(InputError, match='at least 25 frames'):
-    judge.offset(crops[:20], speech)
+    judge.lag(crops[:20], speech)
 
 
 def pair(**changes):
@@ -117,7 +119,7 @@ def test_a_clip_that_cannot_be_judged_says_why(judge, changes, reason):
 
 def test_own_scores_stand_beside_the_reason_why_the_published_are_absent(judge):
   scores = lip_sync.Scorer(Absent('no weights'), judge).score(pair())
-  assert scores['lse_c'] == scores['lse_d'] == scores['offset'] == Absent('no weights')
+  assert scores['lse_c'] == scores['lse_d'] == scores['lag'] == Absent('no weights')
   assert 0 <= scores['lse_d_own'] <= 2 and scores['lse_c_own'] >= 0
 
 
@@ -128,7 +130,6 @@ def test_without_weights_the_published_network_is_absent_with_the_reason(monkeyp
 
 def test_published_scores_come_from_imported_weights():
   """Random weights: the path from video to figures, not the figures."""
-  from ifmdm_jax.perception import syncnet
 
   def tower(x):
     return np.asarray(x, np.float32).reshape(len(x), -1)[:, :8]
@@ -136,14 +137,10 @@ def test_published_scores_come_from_imported_weights():
   published = lip_sync.Published.__new__(lip_sync.Published)
   published._batch, published._lip, published._audio = 8, tower, tower
   given = pair()
-  confidence, distance, offset = published.scores(given.predicted, given.landmarks, given.waveform)
-  assert confidence >= 0 and distance > 0 and -15 <= offset <= 15
-  assert syncnet.crop(given.predicted, np.tile([10, 10, 50, 50], (30, 1))).shape == (
-    30,
-    224,
-    224,
-    3,
-  )
+  scores = published.scores(given.predicted, given.landmarks, given.waveform)
+  assert scores.confidence >= 0 and scores.distance > 0 and -15 <= scores.lag <= 15
+  faces = crop.syncnet_faces(given.predicted, given.landmarks)
+  assert faces.shape == (30, 224, 224, 3)
 
 
 def test_bundled_weights_are_small_and_complete():

@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ifmdm_jax.evaluation import geometry, movement
+from ifmdm_jax.evaluation import movement
 from ifmdm_jax.evaluation.types import Absent
+from ifmdm_jax.face.points import LIDS
 from tests.evaluation import synthetic
 
 
@@ -91,8 +92,8 @@ def eyes(shut, frames=100):
   points = np.broadcast_to(synthetic.mesh(1), (frames, 468, 2)).copy()
   video = np.full((frames, 512, 512, 3), 200, np.uint8)
   for t in set(range(frames)) - set(shut):
-    for _, _, *corners in geometry.LIDS:
-      centre = points[t, corners].mean(0)
+    for eye in LIDS:
+      centre = points[t, [eye.outer, eye.inner]].mean(0)
       cv2.circle(video[t], [round(x) for x in centre.tolist()], 12, (20, 20, 20), -1)
   return video, points
 

@@ -21,7 +21,7 @@ def made(size, frames=12, batch=2):
     features=rng.normal(size=(batch, (frames + 30) * rate, WIDTHS[config.audio])).astype(
       np.float32
     ),
-    heard=np.ones((batch, frames + 26), np.float32),
+    valid=np.ones((batch, frames + 26), np.float32),
   )
   return config, params, given
 
@@ -29,11 +29,11 @@ def made(size, frames=12, batch=2):
 @pytest.mark.parametrize('size', ['tiny', 'mfcc'])
 def test_similarities_are_cosines_over_all_shifts(size):
   config, params, batch = made(size)
-  cosines, others, points, _, heard = jax.jit(lambda p, b: sync_judge.similarities(p, b, config))(
+  cosines, others, points, _, valid = jax.jit(lambda p, b: sync_judge.similarities(p, b, config))(
     params, batch
   )
   assert cosines.shape == (2, 8, 31) and others.shape == (2, 8, 2) and points.shape == (2, 8, 80)
-  assert heard.shape == cosines.shape and np.abs(cosines).max() <= 1 + 1e-5
+  assert valid.shape == cosines.shape and np.abs(cosines).max() <= 1 + 1e-5
   # Shift 0 of one's own clip is what other clips are compared with.
   np.testing.assert_allclose(cosines[..., 15], others[jnp.arange(2), :, jnp.arange(2)], atol=1e-5)
 

@@ -14,8 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.landmark_code import smooth
+from ifmdm_jax.face import lag, points
 
 PORTRAIT = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures' / 'portrait.jpg'
 RATE = 16_000
@@ -122,13 +121,8 @@ class LevelLag:
 
   def __call__(self, waveform, landmarks):
     level = np.sqrt((waveform[: len(landmarks) * 640].reshape(-1, 640) ** 2).mean(1))
-    opening = smooth(face_mesh.mouth_opening(landmarks))
-    scores = {}
-    for lag in range(-8, 9):
-      a, b = level[max(0, lag) : len(level) + min(0, lag)], opening[max(0, -lag) :]
-      scores[lag] = np.corrcoef(a, b[: len(a)])[0, 1]
-    lag = max(scores, key=scores.get)
-    return lag, scores[lag]
+    opening = points.smooth(points.mouth_opening(landmarks))
+    return lag.find(level, opening, 8)
 
 
 class Poisoned:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from configs import autoencoder, motion
+from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows
 from ifmdm_jax.training import loop
@@ -61,7 +62,7 @@ def test_codes_of_landmarks_and_their_mirror_images(film_set, tmp_path):
   assert codes.write(output, codes.of_landmarks(), noise(4), window=9) == 3
   (clip,), (track,) = records.clips(output, 'val'), codes.read(output, 'val')
   code = landmark_code.load()
-  points = landmark_code.smooth(clip.landmarks / 64)
+  points = smooth(clip.landmarks / 64)
   np.testing.assert_allclose(track.codes, code(points), atol=1e-3)
   head = (
     track.mirrored[:, landmark_code.BLOCK['pose']] - track.codes[:, landmark_code.BLOCK['pose']]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ifmdm_jax import testing
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 from ifmdm_jax.pipeline import landmark_code
 
 
@@ -21,7 +21,7 @@ def test_one_unit_is_one_deviation_within_clips(tracks):
 
 def test_the_lips_block_sees_the_mouth_open_and_the_pose_block_the_head_turn(tracks):
   code, track = landmark_code.fit(tracks), tracks[0]
-  opening = face_mesh.mouth_opening(track)
+  opening = points.mouth_opening(track)
   codes = code(track)
   correlation = lambda block, series: max(
     abs(np.corrcoef(c, series)[0, 1]) for c in codes[:, landmark_code.BLOCK[block]].T
@@ -35,10 +35,6 @@ def test_moving_the_head_as_a_whole_leaves_the_lips_alone(tracks):
   face = tracks[0][:1]
   change = np.abs(code(face + 0.02) - code(face))[0]
   assert change[landmark_code.BLOCK['lips']].max() < 0.3 * change[landmark_code.BLOCK['pose']].max()
-
-
-def test_smoothing_keeps_constants_and_length():
-  np.testing.assert_allclose(landmark_code.smooth(np.full((5, 2), 3.0)), 3.0)
 
 
 def test_values_by_block_stand_at_the_numbers_of_the_block():

@@ -14,9 +14,12 @@ import numpy as np
 import soundfile
 
 from ifmdm_jax.clip import FPS, SAMPLE_RATE
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.matte import PersonMatte
+from ifmdm_jax.face.track import follow
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
-from ifmdm_jax.pipeline.prep import faces, filters, matte, squares, tracks
+from ifmdm_jax.pipeline.prep import filters, squares
 from ifmdm_jax.pipeline.prep import sound as sounds
 from ifmdm_jax.pipeline.prep.job import Job
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
@@ -76,7 +79,7 @@ class Film(Job):
     """Lists the tracks of the whole film; their landmarks wait on disk."""
     limits, found = self.settings.limits, []
     longest, shortest = round(self.settings.longest * FPS), round(limits.seconds * FPS)
-    for track in tracks.follow(self.counted_frames(), shortest, longest):
+    for track in follow(self.counted_frames(), shortest, longest):
       if track.stop - track.start < FPS // 5:
         continue  # a flicker of the detector is nobody
       places = squares.squares_of(track, self.settings)
@@ -104,8 +107,9 @@ class Film(Job):
       return
     with np.load(track.arrays) as file:
       landmarks = file['landmarks'][:count]
-    track.lag, r = self.estimate_lag(voice[: count * PER_FRAME], landmarks)
-    measures['sync'] = float(r)
+    lag = self.estimate_lag(voice[: count * PER_FRAME], landmarks)
+    track.lag = lag.frames
+    measures['sync'] = lag.r
 
   def _choose(self, track, sound):
     """Returns what to cut out of a track, or drops it and returns None."""
@@ -147,7 +151,7 @@ class Film(Job):
     """Reads the film again: every piece's square of every frame, straight into its file."""
     if not pieces:
       return
-    find = matte.PersonMatte() if self.settings.matte else None
+    find = PersonMatte() if self.settings.matte else None
     waiting = sorted(enumerate(pieces), key=lambda pair: -pair[1].first)
     writing = []
     for number, frame in enumerate(self.frames(max(piece.stop for piece in pieces))):
@@ -155,7 +159,7 @@ class Film(Job):
         writing.append(self._open(*waiting.pop()))
       for open_piece in writing:
         square = open_piece.squares[number - open_piece.piece.first]
-        picture = faces.cut(frame, tuple(square), self.settings.size)
+        picture = cut(frame, tuple(square), self.settings.size)
         open_piece.frames.add(picture)
         if find:
           open_piece.matte.add(find(picture))

@@ -6,9 +6,9 @@ import numpy as np
 
 from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.points import LEFT_CHEEK, NOSE_TIP, RIGHT_CHEEK, height, mouth_opening
 
-CHEEKS, NOSE = (234, 454), 4  # of the mesh
+CHEEKS = (LEFT_CHEEK, RIGHT_CHEEK)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Limits:
 
   seconds: float = 1.5  # of a track, at least
   face: float = 64.0  # height of the face in the source, pixels
-  sharpness: float = 2.5  # of the face; see `tracks.sharpness`
+  sharpness: float = 2.5  # of the face; see `face.track.sharpness`
   profile: float = 0.3  # share of frames in which the face is turned away, at most
   outside: float = 0.1  # share of frames in which the face leaves the square, at most
   loudness: float = -50.0  # level of the sound, dB of full scale
@@ -45,7 +45,7 @@ class Limits:
 
 def turned_away(landmarks, least=0.15):
   """Measures the share of frames in which one cheek is nearly hidden behind the nose."""
-  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE]], axis=-1)
+  sides = np.linalg.norm(landmarks[:, CHEEKS] - landmarks[:, [NOSE_TIP]], axis=-1)
   return float((sides.min(1) / sides.sum(1) < least).mean())
 
 
@@ -62,7 +62,7 @@ def loudness(waveform):
 
 def talking(landmarks):
   """Measures the deviation of the mouth opening over the track."""
-  return float(face_mesh.mouth_opening(landmarks).std())
+  return float(mouth_opening(landmarks).std())
 
 
 def picture_measures(track, fractions):
@@ -74,7 +74,7 @@ def picture_measures(track, fractions):
   """
   return dict(
     seconds=len(track.landmarks) / FPS,
-    face=face_mesh.height(track.landmarks),
+    face=height(track.landmarks),
     sharpness=float(np.median(track.sharpness)),
     profile=turned_away(track.landmarks),
     outside=outside(fractions),

@@ -1,34 +1,27 @@
-"""By how many frames a voice is late: the estimator that every process makes for itself."""
+"""Estimates by how many frames a voice is late; every process makes an estimator for itself."""
 
 import functools
 
 from ifmdm_jax.audio import features
 from ifmdm_jax.clip import SAMPLE_RATE
-from ifmdm_jax.evaluation import sync
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face import lag
+from ifmdm_jax.face.points import mouth_opening
 
-LAG = 15  # frames that voice and lips are looked for apart
+MOST = 15  # frames that voice and lips are looked for apart
 
 
 class LagEstimator:
-  """(waveform [L] at 16 kHz, landmarks [T, 468, 2]) -> (frames by which the voice is late, r).
+  """Finds the `face.lag.Lag` of a waveform [L] at 16 kHz for landmarks [T, 468, 2].
 
-  No network is trained for it: a ridge regression from Whisper features to the mouth opening
-  (`evaluation.sync`), whose correlation with the opening seen is taken at every shift.
+  No network is trained for it: `face.lag.OpeningRidge` on Whisper features.
   """
 
   @functools.cached_property
   def _networks(self):
     """Loaded at the first call: ready clips and stills need none."""
-    return features.load('whisper_tiny'), sync.load().judge
+    return features.load('whisper_tiny'), lag.load()
 
   def __call__(self, waveform, landmarks):
     encoder, ridge = self._networks
     speech = encoder.features(waveform, SAMPLE_RATE)
-    return lag(ridge, speech, face_points.mouth_opening(landmarks))
-
-
-def lag(ridge, speech, opening):
-  """Estimates the same from features [2T, 384] and mouth opening [T]."""
-  r, shift = sync.best_lag(ridge.predict(speech), sync.smooth(opening), LAG)
-  return shift, r
+    return ridge.lag(speech, mouth_opening(landmarks), MOST)

@@ -11,11 +11,13 @@ import soundfile
 
 from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.matte import PersonMatte
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
-from ifmdm_jax.pipeline.prep import faces, matte, squares
 from ifmdm_jax.pipeline.prep import sound as sounds
+from ifmdm_jax.pipeline.prep import squares
 from ifmdm_jax.pipeline.prep.job import Job
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
 
@@ -36,11 +38,11 @@ class ReadyClip(Job):
 
   def find(self, frames):
     """Returns landmarks float32 [T, 468, 2] in pixels of frames, NaN where there is no face."""
-    return faces.FaceMesh(faces.LOOKS).track(frames)
+    return FaceMesh().track(frames)
 
   def _store(self, frames, find, quality):
     """Writes frames and mattes as they pass by; returns their landmarks and their side."""
-    person = matte.PersonMatte() if self.settings.matte else None
+    person = PersonMatte() if self.settings.matte else None
     pictures = self.encoder(0, 'frames', quality)
     mattes = self.encoder(0, 'matte') if person else None
     size, shape = self.settings.size, None
@@ -107,7 +109,7 @@ class Still(ReadyClip):
     if known.exists():
       with np.load(known) as file:
         if path.name in file:
-          guess = file[path.name][: face_points.POINTS].astype(np.float32)
+          guess = file[path.name][:POINTS].astype(np.float32)
           extent = np.float32(picture.shape[1::-1])
-          return faces.FaceMesh(faces.LOOKS).landmarks(picture, guess * extent)[0][None]
+          return FaceMesh().landmarks(picture, guess * extent)[0][None]
     return super().find([picture])

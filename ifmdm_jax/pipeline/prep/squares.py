@@ -3,12 +3,12 @@
 import numpy as np
 
 from ifmdm_jax.clip import FPS
-from ifmdm_jax.pipeline.landmark_code import smooth
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face.crop import crop_square
+from ifmdm_jax.face.points import smooth
 
 
 def squares_of(track, settings):
-  """Places the square of every frame by `faces.crop_square`, still or following the head slowly.
+  """Places the square of every frame by `crop_square`, still or following the head slowly.
 
   A square that follows keeps its side, and moves by the head's path smoothed over time.
 
@@ -19,7 +19,7 @@ def squares_of(track, settings):
   Returns:
     int32 [T, 3]: x0, y0, side in pixels of the source.
   """
-  x0, y0, side = faces.crop_square(track.landmarks, track.shape, settings.face_fraction)
+  x0, y0, side = crop_square(track.landmarks, track.shape, settings.face_fraction)
   squares = np.tile(np.array([x0, y0, side], np.int32), (len(track.landmarks), 1))
   if settings.smoothing:
     import scipy.ndimage  # most of the time that a worker takes to start

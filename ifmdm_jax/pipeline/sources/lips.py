@@ -1,50 +1,35 @@
-"""Draws windows of lips and voice for the sync network.
-
-folder/                  written by experiments/sync_judge/prepare.py
-  index.json               one entry per clip with sound: name, person, split
-  NAME.npz                 lips uint8 [T, 60, 60] (a quarter wider than what the network sees),
-                           points float32 [T, 40, 2] in the crop's pixels, and per kind of speech
-                           feature one array, standardised over the clip: whisper_tiny [2T, 384],
-                           mfcc [4T, 13]
-"""
-
-import json
-import pathlib
+"""Draws windows of lips and voice for the sync network."""
 
 import cv2
 import grain
 import numpy as np
 
-from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import loader
-from ifmdm_jax.pipeline.lips import SIDE
+from ifmdm_jax.face.crop import LIPS_SIDE, warp
+from ifmdm_jax.face.points import MIRROR as MESH_MIRROR
+from ifmdm_jax.pipeline import lip_crops, loader
 
 FRAMES, SHIFTS = 5, 15  # of a window; frames that voice and lips are moved apart
 POINT_UNIT = 1.5  # pixels of the crop
-RING = (*range(10, -1, -1), *range(19, 10, -1))  # a ring of lip points seen in the mirror
-MIRROR = np.array([*RING, *(20 + i for i in RING)])
+LIPS = np.array(lip_crops.POINTS)
+MIRROR = (LIPS == MESH_MIRROR[LIPS][:, None]).argmax(1)  # which of LIPS it is in the mirror
 
 
 class Clips(grain.sources.RandomAccessDataSource):
   """Offers a clip as often as windows fit into it, all in memory; `draw` cuts one."""
 
   def __init__(self, folder, split, features, frames):
-    folder = pathlib.Path(folder)
-    if not (folder / 'index.json').exists():
-      raise InputError(
-        f'{folder} should hold lips and voices, found none: make them with python '
-        f'experiments/sync_judge/prepare.py --output {folder}'
-      )
-    entries = json.loads((folder / 'index.json').read_text())
-    self.clips = []
-    for entry in entries:
-      if entry['split'] == split:
-        with np.load(folder / f'{entry["name"]}.npz') as file:
-          clip = dict(lips=file['lips'], points=file['points'], features=file[features])
-        if len(clip['lips']) >= frames:
-          self.clips.append(clip)
+    """Reads the lips of a set.
+
+    Args:
+      folder: of the set.
+      split: 'train' or 'val'; what is for training is varied.
+      features: kind of speech feature, see `lip_crops.WIDTHS`.
+      frames: T of a window.
+    """
+    found = lip_crops.read(folder, split, features)
+    self.clips = [found[i] for i, entry in enumerate(found.entries) if entry.count >= frames]
     self.frames, self.train = frames, split == 'train'
-    counts = [max(1, round(len(clip['lips']) / frames)) for clip in self.clips]
+    counts = [max(1, round(len(clip.lips) / frames)) for clip in self.clips]
     self.items = [i for i, n in enumerate(counts) for _ in range(n)]
 
   def __len__(self):
@@ -65,13 +50,13 @@ class Clips(grain.sources.RandomAccessDataSource):
       frames from 15 frames before, 'valid': [T - 4 + 30], which windows of voice the clip holds}.
     """
     clip = self.clips[item]
-    count, total = self.frames, len(clip['lips'])
+    count, total = self.frames, len(clip.lips)
     start = int(rng.integers(total - count + 1))
-    lips, points = clip['lips'][start : start + count], clip['points'][start : start + count]
+    lips, points = clip.lips[start : start + count], clip.points[start : start + count]
     lips, points = self.augment(lips, points, rng) if self.train else centre(lips, points)
-    rate = len(clip['features']) // total
+    rate = len(clip.features) // total
     begin, end = start - SHIFTS, start + count + SHIFTS
-    inside = clip['features'][max(0, begin) * rate : min(total, end) * rate].astype(np.float32)
+    inside = clip.features[max(0, begin) * rate : min(total, end) * rate].astype(np.float32)
     before, after = max(0, -begin), max(0, end - total)
     features = np.pad(inside, ((before * rate, after * rate), (0, 0)))
     first = begin + np.arange(count - FRAMES + 1 + 2 * SHIFTS)  # frame where a window begins
@@ -85,12 +70,10 @@ class Clips(grain.sources.RandomAccessDataSource):
     angle = rng.normal(0, 0.07)
     linear = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = (lips.shape[1] - 1) / 2
-    shift = (SIDE - 1) / 2 + rng.normal(0, 1.5, 2) - linear @ (middle, middle)
+    shift = (LIPS_SIDE - 1) / 2 + rng.normal(0, 1.5, 2) - linear @ (middle, middle)
     matrix = np.column_stack([linear, shift])
     points = points @ linear.T + shift
-    lips = np.stack([
-      cv2.warpAffine(p, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE) for p in lips
-    ])  # fmt: skip
+    lips = np.stack([warp(each, matrix, LIPS_SIDE) for each in lips])
     if rng.random() < 0.5:
       lips = lips[:, :, ::-1]
       points = mirror(points)
@@ -103,19 +86,19 @@ class Clips(grain.sources.RandomAccessDataSource):
 
 def centre(lips, points):
   """Cuts what the network sees out of a wider crop."""
-  edge = (lips.shape[1] - SIDE) // 2
-  return lips[:, edge : edge + SIDE, edge : edge + SIDE], points - edge
+  edge = (lips.shape[1] - LIPS_SIDE) // 2
+  return lips[:, edge : edge + LIPS_SIDE, edge : edge + LIPS_SIDE], points - edge
 
 
 def mirror(points):
   """Returns the lip points of the mirrored picture, in their order: the rings change sides."""
   flipped = points[:, MIRROR].copy()
-  flipped[..., 0] = SIDE - 1 - flipped[..., 0]
+  flipped[..., 0] = LIPS_SIDE - 1 - flipped[..., 0]
   return flipped
 
 
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
   """Returns endless batches, see `Clips.draw` and `loader.endless`."""
-  source = Clips(config.folder, split, config.features, config.frames)
+  source = Clips(config.cache, split, config.features, config.frames)
   where = dict(process_index=process_index, process_count=process_count)
   return loader.endless(source, batch=batch, seed=seed, **where)

@@ -10,7 +10,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.points import MIRROR, eye_distance, mouth_opening
 from ifmdm_jax.pipeline import loader, records
 from ifmdm_jax.pipeline.blur import blur_background
 
@@ -148,7 +148,7 @@ class Pairs(grain.sources.RandomAccessDataSource):
       chosen[1:] = rng.integers(first, stop, size=self.targets)
     # Half of the examples: one target as far as possible from the source in mouth opening.
     if rng.random() < 0.5:
-      opening = face_points.mouth_opening(points)
+      opening = mouth_opening(points)
       some = rng.integers(first, stop, size=16)
       chosen[1] = some[np.argmax(np.abs(opening[some] - opening[chosen[0]]))]
     pictures = np.asarray(clip.frames[chosen])
@@ -177,17 +177,16 @@ class Pairs(grain.sources.RandomAccessDataSource):
   def _borrowed(self, points, rng):
     """Returns what another face's landmarks did between two moments, in this face's size."""
     track = fractions(self.clips[rng.integers(len(self.clips))])
-    opening = face_points.mouth_opening(track)
+    opening = mouth_opening(track)
     some = rng.integers(len(track), size=12)
-    start = some[np.argmin(np.abs(opening[some] - face_points.mouth_opening(points)))]
-    size = lambda p: np.linalg.norm(p[33] - p[263])
+    start = some[np.argmin(np.abs(opening[some] - mouth_opening(points)))]
     end = rng.choice(some)
-    return (track[end] - track[start]) * (size(points) / size(track[start]))
+    return (track[end] - track[start]) * (eye_distance(points) / eye_distance(track[start]))
 
   def _augment(self, pictures, points, rng):
     matrix, table = affine(rng, **AUGMENT), recolour(rng, **AUGMENT)
     if rng.random() < 0.5:
-      matrix, points = flip(matrix), points[:, face_points.MIRROR]
+      matrix, points = flip(matrix), points[:, MIRROR]
     moved = [cv2.LUT(move_picture(p, matrix), table[None]) for p in pictures]
     return np.stack(moved), move_points(points, matrix)
 

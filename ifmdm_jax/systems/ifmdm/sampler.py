@@ -6,12 +6,14 @@ compiled functions for many voices at once.
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
+from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.streaming import device, session
 from ifmdm_jax.streaming.programs import Jitted
@@ -84,12 +86,18 @@ class Sampler:
     """Draws the whole clip: uint8 [T, size, size, 3], T = round(seconds * 25).
 
     Args:
-      image: uint8 [H, H, 3], a square portrait, see `ifmdm_jax.read_portrait`.
-      waveform: [L] or [L, C].
-      sample_rate: Hz.
+      image: uint8 [H, H, 3], a square portrait, or a picture's file; see `ifmdm_jax.read_portrait`.
+      waveform: [L] or [L, C], or the file of a voice; see `ifmdm_jax.read_voice`.
+      sample_rate: Hz, of an array.
       seed: of the motion; the same seed gives the same frames.
       options: of `stream`; the plan is `offline` if none is given.
     """
+    options = {'plan': self.offline, **options}
+    self.options(**{name: value for name, value in options.items() if name != 'plan'})
+    if isinstance(image, str | os.PathLike):
+      image = read.read_portrait(image)
+    if isinstance(waveform, str | os.PathLike):
+      waveform, sample_rate = read.read_voice(waveform)
     return np.concatenate(list(self.frames(image, waveform, sample_rate, seed, **options)))
 
   def frames(self, image, waveform, sample_rate=16_000, seed=0, plan=None, **options):

@@ -10,20 +10,13 @@ import pytest
 import soundfile
 
 from ifmdm_jax import errors
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import CHIN_TIP, FOREHEAD, LEFT_LIDS, NOSE_TIP, RIGHT_LIDS, mouth_opening
+from ifmdm_jax.face.track import Track, follow, sharpness
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline import landmarks
-from ifmdm_jax.pipeline.prep import (
-  faces,
-  film,
-  filters,
-  layouts,
-  process,
-  results,
-  sound,
-  squares,
-  tracks,
-)
+from ifmdm_jax.pipeline.prep import film, filters, layouts, process, results, sound, squares
 from tests.pipeline import films
 
 SETTINGS = results.Settings(size=64, limits=filters.Limits(seconds=1.0, sync=0.2))
@@ -56,8 +49,8 @@ def test_any_frame_rate_comes_out_at_25_fps_with_the_voice_at_the_lips(tmp_path,
     points = landmarks.unpack(file['landmarks'])
   assert len(points) == kept['stop'] - kept['start']
   assert abs(len(points) - (75 - 25 * late)) <= 1
-  lag, r = films.LevelLag()(sound_of(result, tmp_path), points)
-  assert abs(lag) <= 1 and r > 0.3
+  lag = films.LevelLag()(sound_of(result, tmp_path), points)
+  assert abs(lag.frames) <= 1 and lag.r > 0.3
 
 
 def test_people_one_after_another_are_tracks_cut_where_they_change(tmp_path):
@@ -74,14 +67,14 @@ def test_people_one_after_another_are_tracks_cut_where_they_change(tmp_path):
 
 def test_people_side_by_side_are_one_track_each(tmp_path):
   left, right = (films.picture(0.3, 128, flip=flip) for flip in (False, True))
-  found = list(tracks.follow([np.concatenate([left, right], 1)] * 15, 5, 100))
+  found = list(follow([np.concatenate([left, right], 1)] * 15, 5, 100))
   assert sorted(t.landmarks[0, 1, 0] < 128 for t in found) == [False, True]
   assert [len(t.landmarks) for t in found] == [15, 15]
 
 
 def test_long_takes_become_pieces_without_a_gap():
   frame = films.picture(0.3, 96)
-  found = list(tracks.follow([frame] * 47, 5, 20))
+  found = list(follow([frame] * 47, 5, 20))
   assert [(t.start, t.stop) for t in found] == [(0, 20), (20, 47 - 7), (40, 47)]
 
 
@@ -91,17 +84,17 @@ def test_stored_landmarks_lie_on_the_stored_frames(processed):
   frames = codec.Frames((folder / '000.frames').read_bytes(), 256)
   with np.load(folder / '000.npz') as file:
     stored = landmarks.unpack(file['landmarks'])
-  seen = faces.FaceMesh().track(list(frames[:3])) / 256
+  seen = FaceMesh(1).track(list(frames[:3])) / 256
   # 64 px pictures: the mesh is good to about a pixel of them.
   assert np.abs(seen - stored[:3]).mean() < 0.02
 
 
 def test_a_square_that_follows_keeps_its_side_and_moves_slowly():
   face = films.picture(0.3, 64)
-  points = faces.FaceMesh().track([face])[0]
+  points = FaceMesh(1).track([face])[0]
   path = np.linspace(0, 200, 100, dtype=np.float32)
   moving = points + np.stack([path, 0 * path], -1)[:, None]
-  track = tracks.Track(0, 0, (200, 400), moving, None, None)
+  track = Track(0, 0, (200, 400), moving, None, None)
   places = squares.squares_of(track, results.Settings(smoothing=0.5))
   assert len(set(places[:, 2])) == 1 and np.ptp(places[:, 0]) > 100
   assert np.abs(np.diff(places[:, 0])).max() <= 4
@@ -167,10 +160,10 @@ def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
   folder = tmp_path / 'videos' / result['key']
   with np.load(folder / '000.npz') as file:
     points, (x0, y0, side) = landmarks.unpack(file['landmarks'])[0], file['squares'][0]
-  assert points[face_mesh.CHIN_TIP, 1] - points[face_mesh.FOREHEAD, 1] > 0.3  # chin below hairline
-  assert points[faces.RIGHT_EYE, 0] - points[faces.LEFT_EYE, 0] > 0.1
+  assert points[CHIN_TIP, 1] - points[FOREHEAD, 1] > 0.3  # chin below hairline
+  assert points[RIGHT_LIDS.outer, 0] - points[LEFT_LIDS.outer, 0] > 0.1
   shown = np.pad(films.picture(0.0, 160), ((48, 48), (0, 0), (0, 0)), 'edge')
-  wanted = faces.cut(shown, (x0, y0, side), 64).astype(int)
+  wanted = cut(shown, (x0, y0, side), 64).astype(int)
   frames = codec.Frames((folder / '000.frames').read_bytes())
   assert min(np.abs(frame - wanted).mean() for frame in frames[:]) < 8  # two lossy codecs
 
@@ -192,7 +185,7 @@ def test_the_person_is_found_in_every_stored_frame_if_asked_for(processed):
   with np.load(folder / '000.npz') as file:
     points = landmarks.unpack(file['landmarks'])
   assert len(mattes) == len(points) and result['kept'][0]['matte']
-  x, y = (256 * points[0, filters.NOSE]).astype(int)
+  x, y = (256 * points[0, NOSE_TIP]).astype(int)
   assert mattes[0][y, x, 0] > 200
 
 
@@ -219,12 +212,12 @@ def test_what_is_done_is_not_done_again_until_settings_change(processed, tmp_pat
 
 def test_blur_is_measured_on_the_face():
   sharp = films.picture(0.3, 192)
-  points = faces.FaceMesh().track([sharp])[0]
+  points = FaceMesh(1).track([sharp])[0]
   smeared = cv2.GaussianBlur(sharp, (0, 0), 3)
-  assert tracks.sharpness(sharp, points) > 2 * tracks.sharpness(smeared, points)
+  assert sharpness(sharp, points) > 2 * sharpness(smeared, points)
 
 
 def test_the_drawn_mouth_is_seen_to_open():
-  mesh = faces.FaceMesh()
-  opening = [face_mesh.mouth_opening(mesh.track([films.picture(o)])[0]) for o in (0.0, 1.0)]
+  mesh = FaceMesh(1)
+  opening = [mouth_opening(mesh.track([films.picture(o)])[0]) for o in (0.0, 1.0)]
   assert opening[1] > opening[0] + 0.05

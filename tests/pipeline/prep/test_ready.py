@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from ifmdm_jax.face import points as face_points
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import records, write
-from ifmdm_jax.pipeline.prep import faces, layouts, results
+from ifmdm_jax.pipeline.prep import layouts, results
 from ifmdm_jax.pipeline.sources import pairs
 from ifmdm_jax.video import read
 from tests.pipeline import films
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
   (root / 'stills').mkdir()
   for name, picture in (('a', face), ('b', films.picture(0.8, 128)), ('none', wall)):
     cv2.imwrite(str(root / 'stills' / f'{name}.jpg'), picture[..., ::-1])
-  guess = faces.FaceMesh().track([face])[0] / 96
+  guess = FaceMesh(1).track([face])[0] / 96
   np.savez(root / 'stills' / 'landmarks.npz', **{'a.jpg': guess})
   (root / 'MANIFEST.csv').write_text(
     'file,identity,split\ntalks.mp4,somebody,train\nsilent.mp4,another,train\n'
@@ -56,7 +57,7 @@ def test_ready_clips_keep_every_frame_and_their_whole_voice(folder, ready_set):
   assert talks.num_frames == len(frames) and talks.person == 'somebody'
   small = np.stack([cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA) for f in frames])
   assert np.abs(talks.frames[:].astype(int) - small).mean() < 3  # WebP
-  found = faces.FaceMesh(faces.LOOKS).track(frames)
+  found = FaceMesh().track(frames)
   np.testing.assert_allclose(talks.landmarks, found * (64 / 96), atol=64 / 32768)
   assert abs(len(talks.waveform) - 640 * len(frames)) <= 1024  # AAC's frame
   wanted = read.audio(folder / 'talks.mp4')[: len(talks.waveform)]
@@ -75,7 +76,7 @@ def test_stills_are_clips_of_one_frame_without_loss(folder, ready_set):
   picture = cv2.cvtColor(cv2.imread(str(folder / 'stills' / 'b.jpg')), cv2.COLOR_BGR2RGB)
   small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
   np.testing.assert_array_equal(second.frames[0], small)
-  opening = [face_points.mouth_opening(clip.landmarks[0]) for clip in (first, second)]
+  opening = [mouth_opening(clip.landmarks[0]) for clip in (first, second)]
   assert opening[0] < opening[1]
 
 

@@ -5,25 +5,28 @@ import pytest
 
 from configs import sync_judge as configs
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import write
 from ifmdm_jax.pipeline.sources import lips
 
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory):
   """Two clips whose every feature, point and pixel tells its frame."""
-  folder, entries = tmp_path_factory.mktemp('sync'), []
-  for name, split, frames in (('a', 'train', 40), ('b', 'val', 34)):
-    time = np.arange(frames)
-    np.savez(
-      folder / f'{name}.npz',
-      lips=np.broadcast_to(time[:, None, None], (frames, 60, 60)).astype(np.uint8),
-      points=np.broadcast_to(time[:, None, None], (frames, 40, 2)).astype(np.float32),
-      whisper_tiny=np.repeat(time, 2)[:, None] * np.ones(3, np.float16),
+  folder, examples = tmp_path_factory.mktemp('set'), {}
+  for name, split, count in (('a', 'train', 40), ('b', 'val', 34)):
+    time = np.arange(count)
+    arrays = dict(
+      lips=np.broadcast_to(time[:, None, None], (count, 60, 60)).astype(np.uint8),
+      points=np.broadcast_to(time[:, None, None], (count, 40, 2)).astype(np.float32),
+      whisper_tiny=np.tile(np.repeat(time, 2)[:, None], 384).astype(np.float16),
+      mfcc=np.tile(np.repeat(time, 4)[:, None], 13).astype(np.float16),
     )
-    entries.append(dict(name=name, person=name, split=split))
-  (folder / 'index.json').write_text(json.dumps(entries))
+    about = dict(name=name, person=name, split=split, licence='', count=count)
+    stored = {k: v.tobytes() for k, v in arrays.items()}
+    examples[split] = [(name, dict(stored, about=json.dumps(about)))]
+  write.write('LipCrops', folder / 'lips', examples)
   config = configs.get_config('tiny').data
-  config.folder = str(folder)
+  config.cache = str(folder)
   return config
 
 
@@ -33,7 +36,7 @@ def batch(config, **kwargs):
 
 def test_voice_begins_fifteen_frames_before_the_lips(config):
   found = batch(config)
-  assert found['lips'].shape == (3, 28, 48, 48) and found['features'].shape == (3, 116, 3)
+  assert found['lips'].shape == (3, 28, 48, 48) and found['features'].shape == (3, 116, 384)
   first = found['lips'][:, 0, 0, 0].astype(int)
   for row, start in zip(found['features'], first):
     times, frames = row[::2, 0], np.arange(start - 15, start + 43)
@@ -76,6 +79,6 @@ def test_mirrored_points_keep_their_names():
 
 def test_a_missing_folder_is_told_with_the_command_that_makes_it(config, tmp_path):
   config = config.copy_and_resolve_references()
-  config.folder = str(tmp_path)
-  with pytest.raises(InputError, match='prepare.py'):
+  config.cache = str(tmp_path)
+  with pytest.raises(InputError, match='--lips'):
     batch(config)

@@ -1,5 +1,3 @@
-import types
-
 import jax
 import numpy as np
 import pytest
@@ -200,12 +198,6 @@ def test_without_control_the_network_is_not_conditioned_on_mean_or_deviation(sam
 def test_a_picture_that_is_not_square_is_refused(sampler, voice):
   with pytest.raises(InputError, match='square'):
     sampler(np.zeros((32, 64, 3), np.uint8), voice(0.3))
-
-
-def test_the_package_face_is_small():
-  import ifmdm_jax as ifm
-
-  assert isinstance(ifm.video, types.ModuleType) and callable(ifm.load) and ifm.Sampler is Sampler
 
 
 def test_all_that_an_evaluation_asks_of_a_sampler_is_answered(sampler, image, voice, monkeypatch):

@@ -3,46 +3,41 @@
 Points are [B, 468, 2], fractions of the side, x before y.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import align, points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
 
 # The points that carry the flow: contours, and enough of the rest that no cheek is far from one.
 CARRIERS = np.array(
   sorted(
     {
-      *face_mesh.LIPS_OUTER, *face_mesh.LIPS_INNER, *face_mesh.LEFT_EYE, *face_mesh.RIGHT_EYE,
-      *face_mesh.BROWS, *face_mesh.OVAL, *face_mesh.RIGID,
+      *points.EXPRESSIVE, *points.OVAL, *points.RIGID,
       205, 425, 50, 280, 187, 411, 18, 200, 199, 175, 2, 164,
     }
   )
 )  # fmt: skip
-SKULL = np.array(face_mesh.RIGID)
 # Left corner to right corner, along the upper and the lower inner lip.
-UPPER_LIP = np.array([78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308])
-LOWER_LIP = np.array([78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308])
+UPPER_LIP, LOWER_LIP = points.UPPER_LIP_INNER, points.LOWER_LIP_INNER
 # Inner and outer points of either lip without the corners, pair by pair.
-UPPER_PAIRS = UPPER_LIP[1:-1], np.array([185, 40, 39, 37, 0, 267, 269, 270, 409])
-LOWER_PAIRS = LOWER_LIP[1:-1], np.array([146, 91, 181, 84, 17, 314, 405, 321, 375])
+UPPER_PAIRS = UPPER_LIP[1:-1], points.UPPER_LIP_OUTER[1:-1]
+LOWER_PAIRS = LOWER_LIP[1:-1], points.LOWER_LIP_OUTER[1:-1]
 REACH, FADE = 0.03, 0.08  # the face moves what is this near; beyond, its pull fades
 
 
-def splat(values, points, side):
-  """Spreads values at points over a picture: exact at the points, fading away from all of them.
+def splat(values, places, side):
+  """Spreads values at places over a picture: exact at the places, fading away from all of them.
 
-  Shepard's interpolation, weights 1 / distance^4. values [B, K, C], points [B, K, 2] ->
+  Shepard's interpolation, weights 1 / distance^4. values [B, K, C], places [B, K, 2] ->
   [B, side, side, C].
   """
   centres = composite.identity_grid(side)[0, :, :1]
 
-  def one(values, points):
+  def one(values, places):
     # Pixels lie on lines, so distances are sums of two small tables; one product for both sums.
-    across, down = (jnp.square(centres - points[None, :, axis]) for axis in (0, 1))  # [side, K]
+    across, down = (jnp.square(centres - places[None, :, axis]) for axis in (0, 1))  # [side, K]
     squared = (down[:, None] + across[None]).reshape(side * side, -1)
     weights = 1.0 / jnp.square(squared + 1e-5)
     sums = weights @ jnp.concatenate([values, jnp.ones((values.shape[0], 1))], axis=1)
@@ -50,58 +45,31 @@ def splat(values, points, side):
     pull = jnp.exp(-0.5 * jnp.square(jnp.maximum(nearest - REACH, 0.0) / FADE))
     return (pull * sums[:, :-1] / sums[:, -1:]).reshape(side, side, -1)
 
-  return jax.vmap(one)(values, points)
+  return jax.vmap(one)(values, places)
 
 
-class Similarity(NamedTuple):
-  """A shift, turn and scale of the plane, which takes places [B or 1, ..., 2] along when called."""
-
-  start: jax.Array  # [B, 1, 2] what is turned about
-  end: jax.Array  # [B, 1, 2] where that goes
-  along: jax.Array  # [B] scale times cosine
-  across: jax.Array  # [B] scale times sine
-
-  def __call__(self, places):
-    rows = jnp.stack([self.along, -self.across], -1), jnp.stack([self.across, self.along], -1)
-    shape = (-1,) + (1,) * (places.ndim - 2) + (2,)
-    centred = places - self.start.reshape(shape)
-    turned = jnp.einsum('bij,b...j->b...i', jnp.stack(rows, axis=1), centred)
-    return turned + self.end.reshape(shape)
-
-
-def similarity(start, end):
-  """The one that best takes points to points, [B, P, 2] each."""
-  from_centre, to_centre = start.mean(1, keepdims=True), end.mean(1, keepdims=True)
-  x, y = start - from_centre, end - to_centre
-  size = jnp.square(x).sum((1, 2))
-  along = (x * y).sum((1, 2)) / size
-  across = (x[..., 0] * y[..., 1] - x[..., 1] * y[..., 0]).sum(1) / size
-  return Similarity(from_centre, to_centre, along, across)
-
-
-NOSE = np.array([1, 4, 5, 195])  # in front of the rest: tells turns to the side, up and down
 BODY = 24, (-1.9, -2.1), 3.8  # cells; left lower corner and side, heights of the face from the chin
 
 
-def head_axes(points):
+def head_axes(landmarks):
   """[B, 468, 2] -> [B, 2, 2]; axes @ way is how far that is to the face's right, and up.
 
   In heights of the face, from chin to forehead.
   """
-  up = points[:, face_mesh.FOREHEAD] - points[:, face_mesh.CHIN_TIP]
+  up = landmarks[:, points.FOREHEAD] - landmarks[:, points.CHIN_TIP]
   right = jnp.stack([-up[:, 1], up[:, 0]], axis=-1)
   squared = jnp.maximum(jnp.square(up).sum(-1), 1e-8)
   return jnp.stack([right, up], axis=1) / squared[:, None, None]
 
 
-def seen_from_head(points, side):
+def seen_from_head(landmarks, side):
   """How far to the right of the chin, and above it, the places of a picture are.
 
   [B, 468, 2] -> [B, side, side, 2], heights of the face.
   """
-  chin = points[:, None, None, face_mesh.CHIN_TIP]
+  chin = landmarks[:, None, None, points.CHIN_TIP]
   places = composite.identity_grid(side)[None] - chin
-  return jnp.einsum('bij,bhwj->bhwi', head_axes(points), places)
+  return jnp.einsum('bij,bhwj->bhwi', head_axes(landmarks), places)
 
 
 def pose_change(source, target):
@@ -110,8 +78,11 @@ def pose_change(source, target):
   Shift to the right and up (heights of the face), log of the scale, roll (radians), and by how much
   the nose went further right and up than the head, which is how a picture sees yaw and pitch.
   """
-  head = similarity(source[:, SKULL], target[:, SKULL])
-  ways = (head.end - head.start)[:, 0], (target[:, NOSE] - head(source[:, NOSE])).mean(1)
+  head = align.similarity(source[:, points.RIGID], target[:, points.RIGID])
+  ways = (
+    (head.end - head.start)[:, 0],
+    (target[:, points.NOSE_RIDGE] - head(source[:, points.NOSE_RIDGE])).mean(1),
+  )
   shift, nose = (jnp.einsum('bij,bj->bi', head_axes(target), way) for way in ways)
   size = 0.5 * jnp.log(jnp.square(head.along) + jnp.square(head.across))
   turn = jnp.stack([size, jnp.arctan2(head.across, head.along)], axis=-1)
@@ -139,7 +110,7 @@ def body_motion(field, source, target, side):
   return jnp.einsum('bij,bhwi->bhwj', axes, motion) / size
 
 
-def uncrossed(source, points):
+def uncrossed(source, landmarks):
   """Landmarks of a frame whose lips meet where they would pass each other, [B, 468, 2].
 
   A code moves lips by differences: what presses a mouth that was ajar would push the closed one of
@@ -147,39 +118,39 @@ def uncrossed(source, points):
   reading) may stay as far across.
 
   Args:
-    source, points: landmarks of portrait and frame, [B, 468, 2] each.
+    source, landmarks: of portrait and frame, [B, 468, 2] each.
   """
-  points = jnp.asarray(points)
-  down = -head_axes(points)[:, 1]
+  landmarks = jnp.asarray(landmarks)
+  down = -head_axes(landmarks)[:, 1]
   down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
 
-  def gap(points):  # [B, 9], negative where lips cross
-    apart = points[:, LOWER_PAIRS[0]] - points[:, UPPER_PAIRS[0]]
+  def gap(landmarks):  # [B, 9], negative where lips cross
+    apart = landmarks[:, LOWER_PAIRS[0]] - landmarks[:, UPPER_PAIRS[0]]
     return jnp.einsum('bpj,bj->bp', apart, down)
 
-  across = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(points), 0.0)
+  across = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(landmarks), 0.0)
   away = 0.5 * across[..., None] * down[:, None]
   for upper, lower in zip(UPPER_PAIRS, LOWER_PAIRS):
-    points = points.at[:, upper].add(-away).at[:, lower].add(away)
-  return points
+    landmarks = landmarks.at[:, upper].add(-away).at[:, lower].add(away)
+  return landmarks
 
 
 HALF, SHOULDERS = 0.2, 0.08  # above the chin, and how abruptly; heights of the face
 
 
-def above_shoulders(points, side):
+def above_shoulders(landmarks, side):
   """Logit of going with the head, by height alone: [B, 468, 2] -> [B, side, side, 1].
 
   Where the half lies was found by trial on people of split `train` (`experiments/release`).
   """
-  height = seen_from_head(points, side)[..., 1:]
+  height = seen_from_head(landmarks, side)[..., 1:]
   return jnp.clip((height - HALF) / SHOULDERS, -5.0, 5.0)
 
 
 SOFT = 1.5 / 256  # width of the lips' edge
 
 
-def _mouth_frame(points, side):
+def _mouth_frame(landmarks, side):
   """Places of a picture as seen from the mouth.
 
   Returns:
@@ -188,8 +159,8 @@ def _mouth_frame(points, side):
     along: (lip, values [B, 11]) -> [B, side^2]: values at the points of a lip, straight lines
       between, level beyond the ends.
   """
-  corner = points[:, UPPER_LIP[0], None]
-  across = points[:, UPPER_LIP[-1], None] - corner
+  corner = landmarks[:, UPPER_LIP[0], None]
+  across = landmarks[:, UPPER_LIP[-1], None] - corner
   across = across / jnp.linalg.norm(across, axis=-1, keepdims=True)
   along_mouth = lambda place: ((place - corner) * across).sum(-1)
 
@@ -201,7 +172,7 @@ def _mouth_frame(points, side):
   u = along_mouth(grid)
 
   def along(lip, values):
-    knots = along_mouth(points[:, lip])
+    knots = along_mouth(landmarks[:, lip])
     length = jnp.maximum(jnp.diff(knots, axis=1), 1e-4)
     slope = jnp.diff(values, axis=1) / length
     return values[:, :1] + sum(
@@ -212,12 +183,12 @@ def _mouth_frame(points, side):
   return down(grid), down, along
 
 
-def inner_mouth(points, side):
+def inner_mouth(landmarks, side):
   """1 between the inner lips, 0 elsewhere and where they touch: [B, side, side, 1]."""
-  v, down, along = _mouth_frame(points, side)
-  upper, lower = (along(lip, down(points[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
+  v, down, along = _mouth_frame(landmarks, side)
+  upper, lower = (along(lip, down(landmarks[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
   inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
-  return inside.reshape(points.shape[0], side, side, 1)
+  return inside.reshape(landmarks.shape[0], side, side, 1)
 
 
 def anchored_mouth(source, target, side):
@@ -252,9 +223,9 @@ def fold(x, factor):
   return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // factor, width // factor, -1)
 
 
-def region(points, side, margin, edge=0.01):
+def region(landmarks, side, margin, edge=0.01):
   """1 around the points, 0 elsewhere, soft at the edge. [B, P, 2] -> [B, side, side, 1]."""
-  low, high = points.min(1), points.max(1)
+  low, high = landmarks.min(1), landmarks.max(1)
   room = margin * (high - low).max(-1, keepdims=True)
   low, high = (low - room)[:, None, None, :], (high + room)[:, None, None, :]
   grid = composite.identity_grid(side)[None]

@@ -1,7 +1,7 @@
 """Stage 1 of `lite` as the trainer sees it: init, loss, pictures.
 
-The motion code is linear in the landmarks of a face mesh (`perception/mesh.py`); a matte
-(`perception/person.py`) cuts the person out of the background. The weights of both and the code's
+The motion code is linear in the landmarks of a face mesh (`face/mesh.py`); a matte
+(`face/matte.py`) cuts the person out of the background. The weights of both and the code's
 own are constants among the parameters: nothing here trains them. What is trained is how a portrait
 moves with its landmarks, and what is painted where moving pixels is not enough.
 """
@@ -12,15 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.face import tflite
+from ifmdm_jax.face import matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.perception import mesh, person
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, network
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
 VIEW = 256  # pixels: mesh and matte look at a copy of about their own resolution
-EYES = np.array([[33, 133, 159, 145], [362, 263, 386, 374]])  # corners and lids of either eye
 
 
 def network_of(config):
@@ -32,14 +29,14 @@ def network_of(config):
 def init(rng, config):
   """{'network': to be trained; 'mesh', 'person', 'code': constants}."""
   picture = jnp.zeros((1, config.side, config.side, 3))
-  points = jnp.zeros((1, face_mesh.POINTS, 2))
+  landmarks = jnp.zeros((1, points.POINTS, 2))
   net = network_of(config)
   code = jnp.zeros((1, net.motion_dim))
   with np.load(CODE) as file:
     return {
-      'network': net.init(rng, picture, picture[..., :1], points, code, points)['params'],
+      'network': net.init(rng, picture, picture[..., :1], landmarks, code, landmarks)['params'],
       'mesh': mesh.load(),
-      'person': person.load(),
+      'person': matte.load(),
       'code': dict(file),
     }
 
@@ -54,24 +51,29 @@ class Portrait(NamedTuple):
 
 def portrait(params, image, config):
   """uint8 [R, R, 3], R a power of two times `config.side` -> Portrait."""
-  points = landmarks(params, image[None])
-  layers, appearance = take_apart(params, to_float(image)[None], points, config)
-  return Portrait(layers, appearance, code_of(params, points))
+  landmarks = find_landmarks(params, image[None])
+  layers, appearance = take_apart(params, to_float(image)[None], landmarks, config)
+  return Portrait(layers, appearance, code_of(params, landmarks))
 
 
-def take_apart(params, pixels, points, config):
+def take_apart(params, pixels, landmarks, config):
   """Pictures [B, R, R, 3] in [-1, 1], landmarks [B, 468, 2] -> `composite.Layers`, appearance."""
-  matte = person.matte(params['person'], shrink((pixels + 1.0) / 2.0, VIEW))
+  person = matte.find(params['person'], shrink((pixels + 1.0) / 2.0, VIEW))
   appearance = apply(
-    params, config, 'appearance', shrink(pixels, config.side), shrink(matte, config.side), points
+    params,
+    config,
+    'appearance',
+    shrink(pixels, config.side),
+    shrink(person, config.side),
+    landmarks,
   )
-  return composite.layers(pixels, matte, appearance.behind), appearance
+  return composite.layers(pixels, person, appearance.behind), appearance
 
 
 def motion(params, frames, config):
   """uint8 [T, R, R, 3] -> codes [T, M]."""
   del config
-  return code_of(params, landmarks(params, frames))
+  return code_of(params, find_landmarks(params, frames))
 
 
 def for_cpu(params):
@@ -97,23 +99,23 @@ def apply(params, config, method, *args):
   return network_of(config).apply(variables, *args, method=method)
 
 
-def landmarks(params, pictures):
+def find_landmarks(params, pictures):
   """uint8 [B, R, R, 3] -> points [B, 468, 2], fractions of the side."""
   view = shrink(pictures.astype(jnp.float32) / 255.0, VIEW)
   return mesh.find(params['mesh'], view, composite.sample)
 
 
-def code_of(params, points):
+def code_of(params, landmarks):
   """Landmarks [..., 468, 2] -> codes [..., M]; see `pipeline/landmark_code.py`."""
   code = params['code']
-  flat = points.reshape(*points.shape[:-2], -1)
+  flat = landmarks.reshape(*landmarks.shape[:-2], -1)
   return flat @ code['encode'] - jnp.expand_dims(code['bias'], range(flat.ndim - 1))
 
 
 def moves(params, difference):
   """Where a difference of codes [..., M] takes the landmarks: [..., 468, 2]."""
   moved = difference @ params['code']['decode']  # [..., 936]
-  return moved.reshape(*difference.shape[:-1], face_mesh.POINTS, 2)
+  return moved.reshape(*difference.shape[:-1], points.POINTS, 2)
 
 
 def to_float(pictures):
@@ -128,11 +130,11 @@ def shrink(pictures, side):
   return pictures
 
 
-def regions(points, side):
+def regions(landmarks, side):
   """(mouth, eyes, face) soft boxes of the landmarks [B, 468, 2]."""
-  mouth = geometry.region(points[:, np.array(face_mesh.LIPS)], side, margin=0.3)
-  eyes = sum(geometry.region(points[:, eye], side, margin=0.4) for eye in EYES)
-  return mouth, jnp.minimum(eyes, 1.0), geometry.region(points, side, margin=0.1)
+  mouth = geometry.region(landmarks[:, points.LIPS_BOX], side, margin=0.3)
+  eyes = sum(geometry.region(landmarks[:, np.array(eye)], side, margin=0.4) for eye in points.LIDS)
+  return mouth, jnp.minimum(eyes, 1.0), geometry.region(landmarks, side, margin=0.1)
 
 
 def mean_over(values, weight):
@@ -146,9 +148,9 @@ def unmoved(source, target, side, tolerance=0.04):
   return jnp.exp(-composite.upsample(change, side) / tolerance)
 
 
-def mouth_crop(pictures, points, side):
+def mouth_crop(pictures, landmarks, side):
   """A square around the lips, `side` pixels: [B, R, R, 3] -> [B, side, side, 3]."""
-  lips = points[:, np.array(face_mesh.LIPS)]
+  lips = landmarks[:, points.LIPS_BOX]
   centre = (lips.min(1) + lips.max(1)) / 2.0
   half = 0.75 * (lips.max(1) - lips.min(1)).max(-1)
   grid = centre[:, None, None, :] + half[:, None, None, None] * (
@@ -210,9 +212,9 @@ def loss(params, batch, rng, *, config, step, frozen):
   drawing, picture, bare, target = animate(params, batch, config)
   seen = batch['seen'].reshape(-1)
   targets = batch['target'].shape[1]
-  points = batch['target_points'].reshape(-1, face_mesh.POINTS, 2)
-  mouth, eyes, face = regions(points, target.shape[1])
-  inside = geometry.inner_mouth(points, target.shape[1])
+  landmarks = batch['target_points'].reshape(-1, points.POINTS, 2)
+  mouth, eyes, face = regions(landmarks, target.shape[1])
+  inside = geometry.inner_mouth(landmarks, target.shape[1])
   weight = 1.0 + weights.face * face + weights.mouth * mouth + weights.eyes * eyes
   weight += weights.inside * inside
   weight = weight / weight.mean((1, 2, 3), keepdims=True)
@@ -220,14 +222,14 @@ def loss(params, batch, rng, *, config, step, frozen):
 
   allowed = shrink(jnp.maximum(mouth, eyes), drawing.mask.shape[1])
   parted, unseen, _ = geometry.anchored_mouth(
-    jnp.repeat(batch['source_points'], targets, axis=0), points, drawing.mask.shape[1]
+    jnp.repeat(batch['source_points'], targets, axis=0), landmarks, drawing.mask.shape[1]
   )
   shown = parted * (1.0 - unseen)
   error = jnp.abs(drawing.paint - shrink(target, drawing.paint.shape[1])).mean(-1, keepdims=True)
   within = lambda values, place: (values * place).sum((1, 2, 3)) / (place.sum((1, 2, 3)) + 1.0)
 
   correction = 100.0 * (drawing.grid - drawing.base)
-  carriers = points[:, geometry.CARRIERS, None]
+  carriers = landmarks[:, geometry.CARRIERS, None]
   drift = 100.0 * (drawing.grid - composite.identity_grid(drawing.grid.shape[1])[None])
   source = jnp.repeat(to_float(batch['source']), targets, axis=0)
   rest = unmoved(source, target, drift.shape[1]) * (1.0 - shrink(face, drift.shape[1]))
@@ -250,7 +252,7 @@ def loss(params, batch, rng, *, config, step, frozen):
     folds=jnp.square(jnp.diff(drift, axis=1)).mean() + jnp.square(jnp.diff(drift, axis=2)).mean(),
   )
   if weights.perceptual:
-    crop = lambda x: mouth_crop(x, points, 64)
+    crop = lambda x: mouth_crop(x, landmarks, 64)
     terms['perceptual'] = mean_over(
       perceptual_loss(frozen['perceptual'], crop(picture), crop(target)), seen
     )

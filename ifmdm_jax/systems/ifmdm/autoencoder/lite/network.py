@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
+from ifmdm_jax.face import align, points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry
 
 
@@ -90,8 +91,8 @@ class SourceEncoder(nn.Module):
   coarse: int = 64
 
   @nn.compact
-  def __call__(self, image, matte, points):  # [B, 128, 128, 3], [B, 128, 128, 1], [B, 468, 2]
-    mouth = geometry.inner_mouth(points, image.shape[1])
+  def __call__(self, image, matte, landmarks):  # [B, 128, 128, 3], [B, 128, 128, 1], [B, 468, 2]
+    mouth = geometry.inner_mouth(landmarks, image.shape[1])
     maps = Encoder(self.widths)(jnp.concatenate([image, mouth], axis=-1))
     half, quarter, eighth, x = maps  # 64, 32, 16, 8 px
     x = NormBlock()(act(conv(self.widths[2])(enlarge(act(x)))) + eighth)
@@ -101,12 +102,12 @@ class SourceEncoder(nn.Module):
     fine = conv(self.fine)(act(conv(self.widths[0])(y)))
     person = composite.halve(matte)
     seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
-    prior = geometry.above_shoulders(points, x.shape[1])
+    prior = geometry.above_shoulders(landmarks, x.shape[1])
     # Small at first: an untrained network adds little to what geometry says.
     follows = prior + conv(1, kernel=1, kernel_init=normal(5e-3), name='follows')(seen)
     thumb = composite.halve(image)
     behind = composite.fill(thumb, known=1.0 - composite.grown(person, composite.RIM))
-    return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, points)
+    return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, landmarks)
 
 
 class FilmBlock(nn.Module):
@@ -139,18 +140,18 @@ class Decoder(nn.Module):
   depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
-  def __call__(self, source, code, moved):  # h_t - h_s [B, M], what it does to points [B, 468, 2]
+  def __call__(self, source, code, moved):  # h_t - h_s [B, M], its motion [B, 468, 2]
     # Orthogonal directions (paper, eq. of the latent navigation): motion = Q (h_t - h_s).
     raw = self.param('directions', normal(1.0), (self.directions, code.shape[-1]))
     motion = code @ jnp.linalg.qr(raw)[0].T
     motion = jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
 
     side = source.fine.shape[1]  # 64
-    points = geometry.uncrossed(source.points, source.points + moved)
+    landmarks = geometry.uncrossed(source.points, source.points + moved)
     cells = geometry.BODY[0]
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
-    base, missing = follow(source, points, body, 2 * side)
-    mouth, unseen, hanging = geometry.anchored_mouth(source.points, points, 2 * side)
+    base, missing = follow(source, landmarks, body, 2 * side)
+    mouth, unseen, hanging = geometry.anchored_mouth(source.points, landmarks, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
     base = base + mouth * (hanging - base)
 
@@ -183,7 +184,7 @@ class Decoder(nn.Module):
     return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
 
 
-def follow(source, points, body, side, rounds=3):
+def follow(source, landmarks, body, side, rounds=3):
   """Where each pixel of the frame looks in the source, as head, body and landmarks have it.
 
   A place q of the source follows the head by follows(q); which q a given place of the frame shows
@@ -191,7 +192,7 @@ def follow(source, points, body, side, rounds=3):
 
   Args:
     source: `Source`.
-    points: [B, 468, 2], landmarks of the frame.
+    landmarks: [B, 468, 2], landmarks of the frame.
     body: [24, 24, 6, 2], see `geometry.body_motion`.
     side: of the answer, pixels.
 
@@ -200,13 +201,13 @@ def follow(source, points, body, side, rounds=3):
   """
   small = source.follows.shape[1]
   still = composite.identity_grid(small)[None]
-  places = still + geometry.body_motion(body, source.points, points, small)
-  skull = lambda points: points[:, geometry.SKULL]
-  back = geometry.similarity(skull(points), skull(source.points))(places) - places
+  places = still + geometry.body_motion(body, source.points, landmarks, small)
+  skull = lambda landmarks: landmarks[:, points.RIGID]
+  back = align.similarity(skull(landmarks), skull(source.points))(places) - places
   found = places + source.follows * back
   for _ in range(rounds):
     found = places + composite.sample(source.follows, found) * back
-  carriers = points[:, geometry.CARRIERS]
+  carriers = landmarks[:, geometry.CARRIERS]
   flow = composite.sample(found - still, carriers[:, :, None])[:, :, 0]
   missing = source.points[:, geometry.CARRIERS] - carriers - flow
   return composite.upsample_grid(found, side) + geometry.splat(missing, carriers, side), missing
@@ -231,13 +232,13 @@ class Autoencoder(nn.Module):
     self.source_encoder = SourceEncoder(self.source_widths, self.fine, self.coarse)
     self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
 
-  def appearance(self, image, matte, points):
+  def appearance(self, image, matte, landmarks):
     """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
-    return self.source_encoder(image, matte, points)
+    return self.source_encoder(image, matte, landmarks)
 
   def draw(self, source, code, moved):
     """Source, relative code h_t - h_s [B, M], how it moves landmarks [B, 468, 2] -> Drawing."""
     return self.decoder(source, code, moved)
 
-  def __call__(self, image, matte, points, code, moved):
-    return self.draw(self.appearance(image, matte, points), code, moved)
+  def __call__(self, image, matte, landmarks, code, moved):
+    return self.draw(self.appearance(image, matte, landmarks), code, moved)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from configs import autoencoder as configs
-from ifmdm_jax import sample, testing
-from ifmdm_jax.face import points as face_mesh
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax import read, testing
+from ifmdm_jax.face.crop import cut
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.points import LOWER_LIP_INNER, MIRROR, UPPER_LIP_INNER
 from ifmdm_jax.pipeline.sources import pairs
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, model
 from ifmdm_jax.video import image
@@ -67,11 +68,11 @@ def test_targets_without_a_picture_teach_no_colour(tiny, batch, gradient):
 def test_a_portrait_is_read_as_the_landmark_tracker_reads_it(tiny):
   config, params = tiny
   picture = image.read_image(FIXTURE)
-  square = faces.cut(picture, sample.find_square(picture))
-  ours = model.landmarks(params, square[None])[0]
-  mesh = faces.FaceMesh(faces.LOOKS)
+  square = cut(picture, read.find_square(picture))
+  ours = model.find_landmarks(params, square[None])[0]
+  mesh = FaceMesh()
   theirs, mirrored = (mesh.track([p])[0] / len(square) for p in (square, square[:, ::-1]))
-  theirs = (theirs + mirrored[face_mesh.MIRROR] * [-1, 1] + [1, 0]) / 2
+  theirs = (theirs + mirrored[MIRROR] * [-1, 1] + [1, 0]) / 2
   face = np.linalg.norm(theirs[10] - theirs[152])
   # The sampler looks at a smaller copy; three quarters of a pixel of a face of 256.
   assert np.abs(ours - theirs).mean() < 0.003 * face
@@ -81,12 +82,12 @@ def test_the_inner_mouth_is_between_the_lips():
   points = np.zeros((1, 468, 2), np.float32)
   across = np.linspace(0.4, 0.6, 11)
   open_by = 0.04 * np.sin(np.linspace(0, np.pi, 11))
-  points[0, geometry.UPPER_LIP] = np.stack([across, 0.6 - open_by], 1)
-  points[0, geometry.LOWER_LIP] = np.stack([across, 0.6 + open_by], 1)
+  points[0, UPPER_LIP_INNER] = np.stack([across, 0.6 - open_by], 1)
+  points[0, LOWER_LIP_INNER] = np.stack([across, 0.6 + open_by], 1)
   mouth = np.asarray(geometry.inner_mouth(points, 100))[0, :, :, 0]
   assert mouth[60, 50] == 1.0 and mouth[60, 30] == mouth[50, 50] == 0.0
   closed = points.copy()
-  closed[0, geometry.LOWER_LIP] = closed[0, geometry.UPPER_LIP]
+  closed[0, LOWER_LIP_INNER] = closed[0, UPPER_LIP_INNER]
   assert geometry.inner_mouth(closed, 100).max() == 0.0
   # A mouth opened by the lower lip alone: nothing of it is in the source, nothing hangs elsewhere.
   _, unseen, flow = geometry.anchored_mouth(closed, points, 100)

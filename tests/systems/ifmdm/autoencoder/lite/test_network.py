@@ -5,7 +5,7 @@ import pytest
 
 from configs import autoencoder as configs
 from ifmdm_jax import testing
-from ifmdm_jax.face import points as face_mesh
+from ifmdm_jax.face import points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model, network
 
 RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
@@ -68,11 +68,11 @@ def test_the_mask_starts_closed_but_between_the_lips(tiny):
 def test_a_mouth_that_the_portrait_kept_closed_opens_dark(tiny):
   config, params = tiny
   appearance = model.portrait(params, picture(2), config).appearance
-  points, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
-  points[0, geometry.LOWER_LIP] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
-  points[0, geometry.UPPER_LIP] = points[0, geometry.LOWER_LIP]
-  moved[0, geometry.LOWER_LIP[1:-1], 1] = 0.3
-  white = appearance._replace(points=points, thumb=jnp.ones_like(appearance.thumb))
+  landmarks, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
+  landmarks[0, points.LOWER_LIP_INNER] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
+  landmarks[0, points.UPPER_LIP_INNER] = landmarks[0, points.LOWER_LIP_INNER]
+  moved[0, points.LOWER_LIP_INNER[1:-1], 1] = 0.3
+  white = appearance._replace(points=landmarks, thumb=jnp.ones_like(appearance.thumb))
   drawing = model.apply(params, config, 'draw', white, jnp.full((1, 20), 3.0), moved)
   paint, side = drawing.paint[0], drawing.paint.shape[1]
   assert float(paint[int(0.65 * side), side // 2].max()) < -0.5  # white was 1
@@ -89,70 +89,59 @@ def test_directions_are_orthogonal_in_the_decoder(tiny):
 def test_landmarks_land_where_the_code_sends_them(tiny):
   config, params = tiny
   rng = np.random.default_rng(0)
-  points = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
+  landmarks = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
   image = rng.uniform(-1, 1, (1, config.side, config.side, 3)).astype(np.float32)
   matte = np.ones((1, config.side, config.side, 1), np.float32)
-  source = model.apply(params, config, 'appearance', image, matte, points)
+  source = model.apply(params, config, 'appearance', image, matte, landmarks)
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
-  target = points + model.moves(params, code)
+  target = landmarks + model.moves(params, code)
   grid, _ = network.follow(source, target, RIGID, 128)
   looked = composite.sample(grid, target[:, geometry.CARRIERS, None])[:, :, 0]
   # Random points lie closer to each other than those of a face; half a per cent of the side.
-  assert float(jnp.abs(looked - points[:, geometry.CARRIERS]).mean()) < 0.005
+  assert float(jnp.abs(looked - landmarks[:, geometry.CARRIERS]).mean()) < 0.005
 
 
 def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
   config, params = tiny
-  points = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
+  landmarks = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
   image = np.zeros((1, config.side, config.side, 3), np.float32)
-  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, points)
+  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, landmarks)
   shift = np.array([0.05, 0.0], np.float32)
-  grid, _ = network.follow(source, points + shift, RIGID, 64)
+  grid, _ = network.follow(source, landmarks + shift, RIGID, 64)
   flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
   np.testing.assert_allclose(flow[4, 20:44, 0], -0.05, atol=0.005)  # above the forehead
   assert np.abs(flow[-1]).max() < 0.0125  # the lower edge, where the pull of the chin has faded
 
 
-def test_a_similarity_is_found_again():
-  rng = np.random.default_rng(0)
-  start = rng.uniform(0.2, 0.8, (2, 30, 2)).astype(np.float32)
-  turn = 1.1 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]], np.float32)
-  move = geometry.similarity(start, start @ turn.T + np.float32(0.1))
-  places = rng.uniform(0, 1, (1, 4, 5, 2)).astype(np.float32)
-  np.testing.assert_allclose(
-    move(places), np.repeat(places @ turn.T + np.float32(0.1), 2, 0), atol=1e-5
-  )
-
-
 def face(seed=9):
   """Landmarks [1, 468, 2] of no one, chin below forehead."""
-  points = np.random.default_rng(seed).uniform(0.4, 0.6, (1, 468, 2)).astype(np.float32)
-  points[:, face_mesh.FOREHEAD], points[:, face_mesh.CHIN_TIP] = (0.5, 0.3), (0.5, 0.7)
-  return points
+  landmarks = np.random.default_rng(seed).uniform(0.4, 0.6, (1, 468, 2)).astype(np.float32)
+  landmarks[:, points.FOREHEAD], landmarks[:, points.CHIN_TIP] = (0.5, 0.3), (0.5, 0.7)
+  return landmarks
 
 
-def turned(points, angle, scale=1.0, shift=0.0):
+def turned(landmarks, angle, scale=1.0, shift=0.0):
   """About the middle of the picture."""
   c, s = scale * np.cos(angle), scale * np.sin(angle)
   turn = np.array([[c, -s], [s, c]], np.float32)
-  return (points - np.float32(0.5)) @ turn.T + np.float32(0.5) + np.float32(shift)
+  return (landmarks - np.float32(0.5)) @ turn.T + np.float32(0.5) + np.float32(shift)
 
 
 def test_a_pose_change_says_what_a_rigid_head_did():
-  points = face()
-  pose = geometry.pose_change(points, turned(points, 0.2, 1.1))[0]
+  landmarks = face()
+  pose = geometry.pose_change(landmarks, turned(landmarks, 0.2, 1.1))[0]
   np.testing.assert_allclose(pose[2:], [np.log(1.1), 0.2, 0, 0], atol=1e-5)
-  shifted = geometry.pose_change(points, points + np.float32([0.1, -0.2]))[0]
+  shifted = geometry.pose_change(landmarks, landmarks + np.float32([0.1, -0.2]))[0]
   np.testing.assert_allclose(shifted, [0.25, 0.5, 0, 0, 0, 0], atol=1e-5)  # heights of 0.4
-  nodded = points + np.isin(np.arange(468), geometry.NOSE)[:, None] * np.float32([0.0, 0.1])
-  assert geometry.pose_change(points, nodded)[0, 5] < -0.2  # the nose went down
+  nodded = landmarks + np.isin(np.arange(468), points.NOSE_RIDGE)[:, None] * np.float32([0.0, 0.1])
+  assert geometry.pose_change(landmarks, nodded)[0, 5] < -0.2  # the nose went down
 
 
 def test_the_body_moves_as_seen_from_the_head():
   field = np.random.default_rng(4).normal(0, 0.1, (24, 24, 6, 2)).astype(np.float32)
   source, target = face(), face() + np.float32([0.05, 0.02])
   motion = geometry.body_motion(field, source, target, 32)
-  quarter = lambda points: turned(points, np.pi / 2)  # right becomes down
+  quarter = lambda landmarks: turned(landmarks, np.pi / 2)  # right becomes down
   rolled = geometry.body_motion(field, quarter(source), quarter(target), 32)
   expected = jnp.rot90(jnp.stack([-motion[..., 1], motion[..., 0]], -1), -1, axes=(1, 2))
   np.testing.assert_allclose(rolled, expected, atol=1e-5)

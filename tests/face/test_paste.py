@@ -1,7 +1,6 @@
 import numpy as np
 
-from ifmdm_jax.pipeline.prep import faces
-from ifmdm_jax.video.paste import Paster
+from ifmdm_jax.face.crop import Paster, cut
 
 
 def smooth(height=300, width=400):
@@ -11,7 +10,7 @@ def smooth(height=300, width=400):
 
 def test_the_crop_itself_pasted_back_changes_nothing():
   picture, square = smooth(), (90, 60, 200)
-  pasted = Paster(picture, square)(faces.cut(picture, square, 512))
+  pasted = Paster(picture, square)(cut(picture, square, 512))
   assert np.abs(pasted.astype(int) - picture).max() <= 2  # resized up and down again
 
 
@@ -34,5 +33,5 @@ def test_no_fading_where_the_square_ends_at_the_border():
 
 def test_a_square_that_sticks_out_is_cut_to_the_picture():
   picture, square = smooth(100, 120), (-20, -30, 160)
-  pasted = Paster(picture, square)(faces.cut(picture, square, 160))
+  pasted = Paster(picture, square)(cut(picture, square, 160))
   assert np.abs(pasted.astype(int) - picture).max() <= 1

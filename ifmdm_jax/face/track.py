@@ -1,6 +1,6 @@
-"""Who is where: a stream of frames becomes tracks of one face each, within one shot.
+"""Follows every face of a film: a stream of frames becomes tracks of one face within one shot.
 
-The detector looks at every shot's first frame and twice a second after that; in between the mesh
+The detector sees every shot's first frame and twice a second after that; in between the mesh
 follows each face from the frame before. Nothing but landmarks is kept, and of those at most two
 pieces per face, so that memory does not grow with the film.
 """
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from ifmdm_jax.pipeline.prep import faces
+from ifmdm_jax.face import crop
+from ifmdm_jax.face.detect import FaceDetector
+from ifmdm_jax.face.mesh import FaceMesh
 
-LOOK_EVERY = 12  # frames between two looks of the detector
+DETECT_EVERY = 12  # frames
 PRESENCE = 0.5  # of the mesh network; below, the face is lost
 MOST_FACES = 6  # at once, the largest
 THUMBNAIL = 128  # pixels
@@ -21,22 +23,32 @@ THUMBNAIL = 128  # pixels
 
 @dataclasses.dataclass
 class Track:
-  """One face in consecutive frames of one shot."""
+  """One face in consecutive frames of one shot.
 
-  person: int  # counts the faces of a video; pieces of one long take share it
-  start: int  # frame number
-  shape: tuple  # (H, W) of the frames
-  landmarks: np.ndarray  # float32 [T, 468, 2], pixels
-  sharpness: np.ndarray  # float32 [T], see `sharpness`
-  picture: np.ndarray  # uint8 [128, 128, 3] of its first frame
+  Attributes:
+    person: counts the faces of a video; pieces of one long take share it.
+    start: number of the first frame.
+    shape: (H, W) of the frames.
+    landmarks: float32 [T, 468, 2], pixels.
+    sharpness: float32 [T], see `sharpness`.
+    picture: uint8 [128, 128, 3] of the first frame.
+  """
+
+  person: int
+  start: int
+  shape: tuple
+  landmarks: np.ndarray
+  sharpness: np.ndarray
+  picture: np.ndarray
 
   @property
   def stop(self):
+    """Number of the frame after the last one."""
     return self.start + len(self.landmarks)
 
 
 class Cuts:
-  """`cuts(frame)` is true for the first frame of every shot but the first.
+  """Finds cuts: `cuts(frame)` is true for the first frame of every shot but the first.
 
   A cut changes the small picture by `least` of 255 on average and by `times` what the frames before
   it did; flashes and fast pans do only one of these for long. Slow fades are not found.
@@ -60,7 +72,10 @@ class Cuts:
 
 
 def sharpness(frame, points):
-  """Deviation of the Laplacian of the face at 96 px, grey levels: 2 is smeared, 10 is sharp."""
+  """Measures how sharp a face is: 2 is smeared, 10 is sharp.
+
+  Deviation of the Laplacian at 96 px, grey levels.
+  """
   low, high = points.min(0), points.max(0)
   x0, y0 = np.maximum(low, 0).astype(int)
   x1, y1 = np.minimum(high, frame.shape[1::-1]).astype(int)
@@ -71,15 +86,16 @@ def sharpness(frame, points):
 
 
 def overlap(a, b):
-  """Intersection over union of two boxes (x0, y0, x1, y1)."""
+  """Measures intersection over union of two boxes (x0, y0, x1, y1)."""
   low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
   shared = np.prod(np.maximum(high - low, 0))
   area = lambda box: np.prod(box[2:] - box[:2])
   return shared / max(area(a) + area(b) - shared, 1e-6)
 
 
-def box_of(points):
-  return np.concatenate([points.min(0), points.max(0)])
+def box_of(landmarks):
+  """Finds the box (x0, y0, x1, y1) of points [P, 2]."""
+  return np.concatenate([landmarks.min(0), landmarks.max(0)])
 
 
 class _Open:
@@ -87,20 +103,19 @@ class _Open:
 
   def __init__(self, person, start, frame, points):
     self.person, self.start, self.shape = person, start, frame.shape[:2]
-    square = faces.crop_square(points, frame.shape)
-    self.picture = faces.cut(frame, square, THUMBNAIL)
+    square = crop.crop_square(points, frame.shape)
+    self.picture = crop.cut(frame, square, THUMBNAIL)
     self.landmarks, self.sharpness = [], []
 
   def add(self, frame, points):
     self.landmarks.append(points)
-    # Every fifth frame tells as much as all of them.
-    same = len(self.sharpness) % 5 and self.sharpness
-    self.sharpness.append(self.sharpness[-1] if same else sharpness(frame, points))
+    measured = len(self.sharpness) % 5 == 0  # every fifth frame is enough
+    self.sharpness.append(sharpness(frame, points) if measured else self.sharpness[-1])
 
   def piece(self, count=None):
-    """The first `count` frames (None: all) as a Track; the rest stays."""
+    """Takes the first `count` frames (None: all) as a Track; the rest stays."""
     count = len(self.landmarks) if count is None else count
-    made = Track(
+    track = Track(
       person=self.person,
       start=self.start,
       shape=self.shape,
@@ -110,7 +125,7 @@ class _Open:
     )
     self.start += count
     self.landmarks, self.sharpness = self.landmarks[count:], self.sharpness[count:]
-    return made
+    return track
 
 
 def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
@@ -121,7 +136,7 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
     shortest, longest: frames; longer takes become pieces that follow each other, none of them
       shorter than `shortest`.
   """
-  detector, mesh, cuts = faces.FaceDetector(), faces.FaceMesh(faces.LOOKS), Cuts()
+  detector, mesh, cuts = FaceDetector(), FaceMesh(), Cuts()
   living, people, since = [], 0, 0
   for number, frame in enumerate(frames):
     if cuts(frame):
@@ -132,14 +147,14 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
       points, presence = mesh.landmarks(frame, track.landmarks[-1])
       if presence < PRESENCE or _is_twin(points, kept):
         yield track.piece()
-        since = 0  # look at once: it may be somebody who turned fast
+        since = 0  # detect at once: it may be somebody who turned fast
       else:
         track.add(frame, points)
         kept.append(track)
         if len(track.landmarks) >= longest + shortest:
           yield track.piece(longest)
     living = kept
-    if since % LOOK_EVERY == 0:
+    if since % DETECT_EVERY == 0:
       for face in detector(frame)[:MOST_FACES]:
         box = np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
         if any(overlap(box, box_of(track.landmarks[-1])) > 0.2 for track in living):
@@ -156,5 +171,5 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
 
 
 def _is_twin(points, others):
-  """Two tracks that slid onto one face: the later one ends."""
+  """Whether a track slid onto the face of another one: the later one ends."""
   return any(overlap(box_of(points), box_of(other.landmarks[-1])) > 0.5 for other in others)

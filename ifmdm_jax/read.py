@@ -1,0 +1,130 @@
+"""Reads what people have: a picture with a face in it, and a file with sound."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ifmdm_jax.audio import waveform
+from ifmdm_jax.clip import SAMPLE_RATE
+from ifmdm_jax.errors import InputError, note
+from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.face.detect import FaceDetector
+from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.video import image as images
+from ifmdm_jax.video import read
+
+SILENCE = 1e-4  # peak, -80 dB
+
+
+class Picture(NamedTuple):
+  """A picture and the square of it that is animated."""
+
+  pixels: np.ndarray  # uint8 [H, W, 3]
+  square: tuple[int, int, int]  # x0, y0, side
+
+  def portrait(self, size=512):
+    """Cuts the square out: uint8 [size, size, 3]."""
+    return cut(self.pixels, self.square, size)
+
+
+def read_portrait(path, *, face=None, crop='auto', size=512):
+  """Reads the square around a face.
+
+  Args:
+    path: a picture that OpenCV reads, of any size.
+    face: which one, 1 is the largest; None: the largest.
+    crop: 'auto', or 'none': the picture is square and is taken as it is.
+    size: side of the result, pixels.
+
+  Returns:
+    uint8 RGB [size, size, 3].
+
+  Raises:
+    InputError: there is no picture, no such face in it, or it is too small.
+  """
+  return read_picture(path, face=face, crop=crop).portrait(size)
+
+
+def read_picture(path, *, face=None, crop='auto', largest=None):
+  """Reads a `Picture`; see `read_portrait`.
+
+  Args:
+    path, face, crop: as there.
+    largest: side that a larger picture is brought to, pixels.
+  """
+  pixels = images.read_image(path)
+  scale = (largest or np.inf) / max(pixels.shape[:2])
+  if scale < 1:
+    pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+  height, width = pixels.shape[:2]
+  if crop == 'auto':
+    return Picture(pixels, find_square(pixels, face, path))
+  if height != width:
+    raise InputError(
+      f'expected a square picture with --crop none, {path} is {width} x {height}: '
+      'cut it to a square, or use --crop auto'
+    )
+  return Picture(pixels, (0, 0, width))
+
+
+def find_square(pixels, face=None, name='the picture'):
+  """Finds the square (x0, y0, side) around a face of a picture uint8 RGB [H, W, 3].
+
+  Args:
+    pixels: the picture.
+    face: which one, 1 is the largest; None: the largest.
+    name: of the picture, in messages.
+  """
+  boxes = FaceDetector()(pixels)
+  if not boxes:
+    raise InputError(
+      f'expected a clearly visible face, {name} shows none that the detector finds: '
+      'use another picture, or --crop none if it is a square portrait'
+    )
+  if face is None and len(boxes) > 1:
+    note(f'{len(boxes)} faces found, taking the largest; --face 1 to {len(boxes)} picks another')
+  if not 1 <= (face or 1) <= len(boxes):
+    raise InputError(
+      f'expected --face 1 to {len(boxes)}, got {face}: {name} shows '
+      f'{len(boxes)} face{"s" * (len(boxes) > 1)}, the largest first'
+    )
+  points, _ = FaceMesh().landmarks(pixels, boxes[(face or 1) - 1])
+  x0, y0, side = crop_square(points, pixels.shape)
+  if side < 64:
+    raise InputError(
+      f'expected a face of 32 pixels or more, {name} has one of {side // 2}: use a larger picture'
+    )
+  if side < 256:
+    note(f'the face is only {side // 2} pixels high: the result will be soft')
+  return x0, y0, side
+
+
+def read_voice(path, rate=None):
+  """Reads a sound file, or the sound of a video; a silent one is allowed, with a note.
+
+  Args:
+    path: any file that FFmpeg decodes.
+    rate: Hz, to have it mono at this rate; None: as it was recorded.
+
+  Returns:
+    (float32 [L] or [L, C], its rate in Hz).
+
+  Raises:
+    InputError: there is no sound, or it cannot be used.
+  """
+  voice, rate = (read.audio(path, rate), rate) if rate else waveform.read(path)
+  voice = waveform.check(voice, rate)
+  if np.abs(voice).max() < SILENCE:
+    note(f'{path} is silent: the lips will rest')
+  return voice, rate
+
+
+def voice_length(path):
+  """Counts a voice's samples at 16 kHz, checked like `read_voice` in memory that is bounded."""
+  count, peak = 0, 0.0
+  for block in read.mono_blocks(path, SAMPLE_RATE):
+    count, peak = count + len(block), max(peak, float(np.abs(block).max(initial=0)))
+  if count < SAMPLE_RATE or peak < SILENCE or peak > 64:  # it has to be said
+    return len(read_voice(path, SAMPLE_RATE)[0])
+  return count

@@ -1,0 +1,137 @@
+"""From files to a file: a picture and a voice become a talking video, by any generator."""
+
+import os
+import pathlib
+import time
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import ifmdm_jax as ifm
+from ifmdm_jax import read
+from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import Paster
+from ifmdm_jax.generator import Streams
+from ifmdm_jax.video import Writer, provenance
+from ifmdm_jax.video import read as films
+
+LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
+
+
+class Result(NamedTuple):
+  """What was written."""
+
+  path: pathlib.Path
+  frames: int
+  seconds: float  # that it took
+
+
+def make(
+  image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
+  overwrite=False, stream=False, teacher=False, seed=0, **options,
+):  # fmt: skip
+  """Writes a video; all input is checked before the work.
+
+  Args:
+    image: file of the portrait.
+    audio: file of the voice; it decides how long the video is and is kept as it was recorded.
+    output: file to write, *.mp4; by default beside the voice.
+    checkpoint: weights, see `ifmdm_jax.load`.
+    crop, face: see `ifmdm_jax.read_portrait`.
+    paste_back: put the moving square back into the whole picture.
+    overwrite: whether the output may exist.
+    stream: take the sound block by block, in memory that does not grow.
+    teacher: see `ifmdm_jax.load`.
+    seed: of the motion.
+    options: of the generator, see `systems.ifmdm.motion_stream.Options`.
+
+  Returns:
+    `Result`.
+  """
+  output = check_output(output or beside(audio), (image, audio), overwrite)
+  for name, value in options.items():
+    numbers = np.asarray(value)
+    if numbers.dtype.kind == 'f' and not np.isfinite(numbers).all():
+      raise InputError(f'expected --{name} to be finite, got {value}: leave it out for the default')
+  if checkpoint is not None and not os.path.exists(checkpoint):
+    raise InputError(
+      f'expected a checkpoint, {checkpoint} does not exist: check the path, or '
+      'leave --checkpoint out for the bundled weights'
+    )
+  largest = LARGEST_SIDE if paste_back else None
+  picture = read.read_picture(image, crop=crop, face=face, largest=largest)
+  voice = None if stream else read.read_voice(audio, SAMPLE_RATE)[0]
+  count = read.voice_length(audio) if stream else len(voice)
+
+  start = time.monotonic()
+  generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
+  portrait = picture.portrait()
+  if not stream:
+    clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
+    blocks = generator.generate(clip, seed=seed, **options)
+  elif isinstance(generator, Streams):
+    sound = films.mono_blocks(audio, SAMPLE_RATE)
+    blocks = generator.stream(portrait, sound, SAMPLE_RATE, seed, **options)
+  else:
+    raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
+  paster = Paster(picture.pixels, picture.square) if paste_back else None
+  tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
+  written = _write(output, blocks, paster, audio, round(count / SAMPLE_RATE * FPS), tags)
+  return Result(output, written, time.monotonic() - start)
+
+
+def beside(audio):
+  """Names a video beside a sound file, and another one than that, if it is a video itself."""
+  audio = pathlib.Path(audio)
+  named = audio.with_suffix('.mp4')
+  return named if named != audio else audio.with_name(f'{audio.stem}_talking.mp4')
+
+
+def check_output(output, inputs=(), overwrite=False):
+  """Returns the path to write.
+
+  Raises:
+    InputError: it has another suffix, is there already, is an input, or cannot be written.
+  """
+  output = pathlib.Path(output)
+  if output.suffix.lower() != '.mp4':
+    raise InputError(f'expected an output named *.mp4, got {output}: add .mp4')
+  if output.is_dir():
+    raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
+  if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
+    raise InputError(f'expected a new file, {output} is an input: choose another --output')
+  if output.exists() and not overwrite:
+    raise InputError(
+      f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
+    )
+  folder = output.absolute().parent
+  while not folder.exists():  # missing folders are made later
+    folder = folder.parent
+  if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    raise InputError(
+      f'expected a folder to write into, {folder} is not a writable one: choose another --output'
+    )
+  return output
+
+
+def _write(output, blocks, paster, audio, total, tags):
+  """Streams blocks of frames into the file, beside the sound as recorded; counts them."""
+  rate, sound = films.audio_blocks(audio)
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with (
+      Writer(output, sound, rate, FPS, metadata=tags) as writer,
+      tqdm(total=total, unit='frame', disable=None) as progress,
+    ):
+      for block in blocks:
+        for frame in np.asarray(block):
+          writer.add(paster(frame) if paster else frame)
+        progress.update(len(block))
+      return writer.num_frames
+  except OSError as error:  # disk full, folder gone
+    raise InputError(
+      f'expected to be able to write {output}, but: {error.strerror or error}; '
+      'make room, or choose another --output'
+    ) from error
