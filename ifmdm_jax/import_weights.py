@@ -17,12 +17,12 @@ kind where its files come from and what their licence is.
 
 import os
 import pathlib
-import shutil
 
 from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.files import atomic
 from ifmdm_jax.importers import kinds
 
 _KIND = flags.DEFINE_enum(
@@ -108,15 +108,8 @@ def take(kind, source, output, parts=None, **options):
   if kind == 'autoencoder' and isinstance(tree.get('dis'), dict):
     found['discriminator'] = kinds.convert('discriminator', tree, source)
 
-  partial = output.with_name(output.name + '.part')
-  shutil.rmtree(partial, ignore_errors=True)
-  try:
-    _save(partial, kind, found, names, parts or {})
-    if output.exists():
-      output.rmdir()
-    os.replace(partial, output)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+  with atomic(output) as half:
+    _save(half, kind, found, names, parts or {})
   for name, part in found.items():
     _tell(name, part, names)
   print(f'{output}: written')
