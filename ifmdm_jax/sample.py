@@ -9,6 +9,8 @@ FFmpeg decodes, a video's too; it decides how long the result is (25 frames per 
 as it was recorded. Same seed, same video.
 
   livelier, or calm (the lips still move)        --motion_std 1.3      --motion_std 0
+  part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
+  a pose by the names of its directions          --motion_mean pose_1=0.5,brows_2=-1
   without control, as in the paper's Table 1     --motion_mean none --motion_std none
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
@@ -43,7 +45,11 @@ SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
 TEACHER = boolean('teacher', False, 'The undistilled network: slower, any --steps and --guidance.')
 STEPS = integer('steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1)
 GUIDANCE = real('guidance', None, 'How strictly the motion follows the voice, 1 and more.')
-MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one per direction, none.')
+MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one each, some by name.')
+HEAD, MOUTH, EXPRESSION, BROWS = (
+  real(name, None, f'How much {what} move: 1 as it is made, 0 not at all, up to 2.')
+  for name, what in (('head', 'the head may'), ('mouth', 'the lips'),
+                     ('expression', 'lids and brows'), ('brows', 'the brows')))
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
@@ -54,11 +60,16 @@ OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
 
+KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS
+
+
 def numbers(name, words):
-  """Reads a flag's words: ['0.1'] -> 0.1; ['0.1', '0'] -> (0.1, 0.0); ['none'] -> None."""
+  """Reads a flag: ['1'] -> 1.0; ['1', '0'] -> (1.0, 0.0); ['pose_1=1'] -> a dict; none -> None."""
   if words == ['none']:
     return None
   try:
+    if words and all('=' in word for word in words):
+      return {key: float(number) for key, number in (word.split('=') for word in words)}
     found = tuple(float(word) for word in words)
   except ValueError:
     found = ()
@@ -81,7 +92,7 @@ def main(_):
       )
   if COMPILE_CACHE.value:
     programs.keep(COMPILE_CACHE.value)
-  options = {flag.name: flag.value for flag in (STEPS, GUIDANCE) if flag.value is not None}
+  options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:

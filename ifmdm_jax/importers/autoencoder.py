@@ -1,4 +1,4 @@
-"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `paper.Autoencoder`.
+"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `model.Autoencoder`.
 
 LIA's generator, which it descends from, has the same names less the generated features.
 """
@@ -10,9 +10,10 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 from ifmdm_jax.nn.stylegan import channels
+from ifmdm_jax.systems.ifmdm.autoencoder import model as stage_1
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
-from ifmdm_jax.systems.ifmdm.autoencoder.paper import Autoencoder
+from ifmdm_jax.systems.ifmdm.autoencoder.model import Autoencoder
 
 APP = 'enc.net_app.convs'
 HEADS = 'dec.{head:to_flows|to_rgbs}.{i}'
@@ -155,10 +156,10 @@ def model_of(state):
 
 
 def config(model):
-  """config.model of the network, for `paper.build` and for training on."""
-  return dict(module=paper.__name__, **{name: getattr(model, name) for name in paper.FIELDS})
+  """config.model of the network, for `model.build` and for training on."""
+  return dict(module=paper.__name__, **{name: getattr(model, name) for name in stage_1.FIELDS})
 
 
 def build(config):
   """The inverse of `config`."""
-  return paper.build(config)[0]
+  return stage_1.build(config)[0]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
+from ifmdm_jax.systems.ifmdm.autoencoder import model as stage_1
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import Discriminator
 from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
@@ -57,4 +58,4 @@ def config(model):
 
 def build(config):
   """The inverse of `config`."""
-  return paper.build(config)[1]
+  return stage_1.build(config)[1]

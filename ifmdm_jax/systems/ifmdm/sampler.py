@@ -38,7 +38,8 @@ class Stage:
 class Sampler:
   """`sampler(image, waveform)`; see `ifmdm_jax.load`. A `generator.Generator`.
 
-  Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std; see
+  Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
+  head, mouth, expression and brows; see
   `motion_stream.Options` and `motion_stream.Solver`.
 
   Attributes:
