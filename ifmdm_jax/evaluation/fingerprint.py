@@ -92,7 +92,7 @@ def imports(path):
 
 
 def _files(parts, package):
-  """A module's own file and the __init__ of every folder above it, of those that exist."""
+  """Finds a module's own file and the __init__ of every folder above it, of those that exist."""
   if not parts:
     return set()
   folders = [package.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -21,7 +21,7 @@ from absl import flags
 from ifmdm_jax import errors, testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import check_networks as networks
-from ifmdm_jax.importers import compare
+from ifmdm_jax.importers.comparison import compare
 
 _GOLDENS = flags.DEFINE_string(
   'goldens', None, 'Folder with keys/*.json, *.npz and recipe.py.', **errors.SHARED
@@ -68,10 +68,19 @@ def run(folder, only=''):
     states = [recipe.load_state(path) for path in paths]
     with jax.default_matmul_precision('highest'):  # accelerators round products otherwise
       ours, limit = network(recipe, *states, theirs)
-    rows = [
-      compare.compare(array, ours.get(array), theirs[array], limit(array)) for array in theirs
-    ]
+    rows = [compare(array, ours.get(array), theirs[array], limit(array)) for array in theirs]
     yield name, rows, time.monotonic() - began
+
+
+def table(rows):
+  """Rows as text, columns aligned."""
+  width = max(len(row.array) for row in rows)
+  lines = [
+    f'{row.array:{width}}  {row.max:8.1e}  {row.mean:8.1e}  {row.limit:15}  '
+    f'{"pass" if row.passed else "MISS"}'
+    for row in rows
+  ]
+  return '\n'.join([f'{"array":{width}}  {"max":>8}  {"mean":>8}  {"tolerance":15}', *lines])
 
 
 def main(_):
@@ -79,7 +88,7 @@ def main(_):
     raise InputError('expected --goldens DIR; --help says what it holds')
   total, misses = 0, []
   for name, rows, seconds in run(_GOLDENS.value, _ONLY.value):
-    print(f'\n{name}\n{compare.table(rows)}\n{len(rows)} arrays in {seconds:.0f} s', flush=True)
+    print(f'\n{name}\n{table(rows)}\n{len(rows)} arrays in {seconds:.0f} s', flush=True)
     total += len(rows)
     misses += [f'{name}: {row.array}' for row in rows if not row.passed]
   print(f'\n{total - len(misses)} of {total} arrays agree')

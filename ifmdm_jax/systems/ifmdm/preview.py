@@ -87,7 +87,7 @@ def sample_codes(params, batch, config, seed=0):
 
 @functools.lru_cache(maxsize=KEPT)
 def _compiled(config):
-  """The sampler of a frozen config.model, so that the next call need not compile it again."""
+  """Compiles the sampler of a frozen config.model, once for all calls."""
   sample = functools.partial(motion_stream.sample_motion, config, motion_model.frozen(config))
   return jax.jit(sample, static_argnames=('new', 'solver'))
 
@@ -138,6 +138,6 @@ def compare(real, sampled):
 
 
 def _columns(name, codes):
-  """{name: all rows of codes [..., M], name/00: the first number of each, ...}."""
+  """Splits codes [..., M]: {name: all rows, name/00: the first number of each, ...}."""
   rows = np.asarray(codes).reshape(-1, codes.shape[-1])
   return {name: rows, **{f'{name}/{i:02d}': rows[:, i] for i in range(rows.shape[1])}}

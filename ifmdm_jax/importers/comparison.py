@@ -1,4 +1,4 @@
-"""Arrays of ours against those of the original: limits, differences, a table of them."""
+"""Ours beside theirs: one array compared, and the difference that is accepted."""
 
 from typing import NamedTuple
 
@@ -53,14 +53,3 @@ def compare(array, ours, theirs, limit):
   passed = error.max() < limit.max and (limit.mean is None or error.mean() < limit.mean)
   passed = passed and (limit.moments is None or error[:2].max() < limit.moments)
   return Row(array, error.max(), error.mean(), str(limit), bool(passed))
-
-
-def table(rows):
-  """Rows as text, columns aligned."""
-  width = max(len(row.array) for row in rows)
-  lines = [
-    f'{row.array:{width}}  {row.max:8.1e}  {row.mean:8.1e}  {row.limit:15}  '
-    f'{"pass" if row.passed else "MISS"}'
-    for row in rows
-  ]
-  return '\n'.join([f'{"array":{width}}  {"max":>8}  {"mean":>8}  {"tolerance":15}', *lines])
