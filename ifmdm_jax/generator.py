@@ -102,6 +102,17 @@ class Configured(Protocol):
   defaults: Any
 
 
+@runtime_checkable
+class Sourced(Protocol):
+  """A generator made of more than the folder that it was loaded from.
+
+  Attributes:
+    sources: those other files and folders; what was scored before one of them changed is old.
+  """
+
+  sources: Sequence[str | pathlib.Path]
+
+
 @dataclasses.dataclass(frozen=True)
 class Probe:
   """One part of a generator, for `ifmdm_jax.bench` to time.

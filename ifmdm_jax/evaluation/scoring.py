@@ -66,7 +66,7 @@ def run(rows, clips, output, track, encode_audio, weights=None):
   """
   store, records = Store(output), {row.name: [] for row in rows}
   load_scorers = functools.cache(lambda: suite.load(weights))
-  networks = fingerprint.of_folder(weights) if weights else None
+  networks = fingerprint.of_files(weights) if weights else None
   settings = [definitions(), clips.size, clips.crop, clips.seeds, networks]
   total = len(rows) * len(clips.clips)
   with tqdm(total=total, desc=clips.name, unit='video', disable=None) as progress:

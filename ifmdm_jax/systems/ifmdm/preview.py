@@ -15,7 +15,6 @@ from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.systems.ifmdm.render import Renderer
 from ifmdm_jax.systems.ifmdm.sampler import Stage
-from ifmdm_jax.training import checkpoints
 
 KEPT = 2  # compiled samplers: of the weights in training and of another config
 
@@ -106,6 +105,8 @@ def code_errors(workdir, config, batches=4):
     and mean change between frames over the real ones'; 'ms_per_window': time of one window when
     a batch is sampled, without compiling}.
   """
+  from ifmdm_jax.training import checkpoints  # Orbax takes a second: sampling does without
+
   trained, params = checkpoints.load(workdir)
   config = config.copy_and_resolve_references()
   config.model = trained.model

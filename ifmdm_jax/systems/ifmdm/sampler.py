@@ -50,8 +50,10 @@ class Sampler:
     offline, streaming: the plans for a voice that is there already, and for one still arriving.
     renderer: the `render.Renderer`.
     stages: (stage 1, stage 2, units).
+    sources: files and folders that it was made of, besides the one that it was loaded from.
   """
 
+  sources = ()
   needs = frozenset({'image', 'voice'})
   fps = FPS
 
