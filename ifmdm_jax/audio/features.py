@@ -51,7 +51,8 @@ def load(name, **options):
   'wav2vec2', 'hubert', 'wavlm': what is in the folder of that name, here or in the folder of
     imported weights that the environment variable IFMDM_WEIGHTS names; layer=, else the one that it
     was imported with.
-  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
+  'mel': two consecutive 80-band log-mel frames, 160 wide; for networks with an encoder of their
+    own.
   A folder: the same as `ifmdm_jax.import_weights` left it anywhere.
 
   Raises:

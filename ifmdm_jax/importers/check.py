@@ -20,6 +20,7 @@ from absl import flags
 
 from ifmdm_jax import errors, testing
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import check_networks as networks
 from ifmdm_jax.importers.comparison import compare
 
 _GOLDENS = flags.DEFINE_string(
@@ -36,8 +37,6 @@ def run(folder, only=''):
   Raises:
     InputError: the folder is no folder of goldens, or a keys/*.json lacks its arrays.
   """
-  from ifmdm_jax.importers import check_networks as networks
-
   folder = pathlib.Path(folder)
   keys = sorted((folder / 'keys').glob('*.json'))
   if not keys:
