@@ -16,7 +16,7 @@ from flax import traverse_util
 from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
-from ifmdm_jax.importers.check import Limit
+from ifmdm_jax.importers.comparison import Limit
 from ifmdm_jax.nn import embed
 from ifmdm_jax.nn.modulated import ModulatedConv
 from ifmdm_jax.systems.ifmdm.autoencoder import step
@@ -146,7 +146,7 @@ def discriminator(recipe, state, theirs):
   ours = {}
 
   @jax.jit
-  def judge(params, image):
+  def score(params, image):
     blocks = lambda module, _: module.name and module.name.startswith(('conv_in', 'block_'))
     logits, found = model.apply({'params': params}, image, capture_intermediates=blocks)
     maps = found['intermediates']
@@ -156,7 +156,7 @@ def discriminator(recipe, state, theirs):
   batches = sorted(int(a.removeprefix('logits_B')) for a in theirs if a.startswith('logits_B'))
   shown = 2 if 2 in batches else batches[0]  # the batch whose feature maps the file has
   for batch in batches:
-    logits, maps = judge(params, nhwc(recipe.image('input/dis', batch, model.size)))
+    logits, maps = score(params, nhwc(recipe.image('input/dis', batch, model.size)))
     ours[f'logits_B{batch}'], ours[f'stddev_B{batch}'] = logits, minibatch_stddev(maps[-1])
     if batch == shown:
       ours |= {f'conv{i}_stats': stats(value) for i, value in enumerate(maps)}
