@@ -16,7 +16,7 @@ as it was recorded. Same seed, same video.
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
   hours of sound, in memory that does not grow   --stream
-  the next start in seconds                      --compile_cache ~/.cache/ifmdm_jax
+  compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
 
 The result is marked as synthetic in its metadata. Animate only faces you may animate.
 Bad input ends in one line, exit status 2 and no file.
@@ -28,10 +28,9 @@ import sys
 
 from absl import flags
 
-from ifmdm_jax import errors, talk
+from ifmdm_jax import compile_cache, errors, talk
 from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import SHARED, InputError
-from ifmdm_jax.streaming import programs
 
 # fmt: off
 string, integer, real, boolean, words, enum = (functools.partial(define, **SHARED) for define in (
@@ -55,7 +54,8 @@ CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the 
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
 STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory.')
-COMPILE_CACHE = string('compile_cache', None, 'Folder that keeps compiled programs.')
+COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
+                       "in the user's cache folder.")
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -90,8 +90,7 @@ def main(_):
       raise InputError(
         f'expected --image and --audio, got no --{required.name}: --help shows an example'
       )
-  if COMPILE_CACHE.value:
-    programs.keep(COMPILE_CACHE.value)
+  compile_cache.keep(COMPILE_CACHE.value)
   options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)

@@ -16,7 +16,7 @@ from flax import traverse_util
 from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
-from ifmdm_jax.importers.check import Limit
+from ifmdm_jax.importers.comparison import Limit
 from ifmdm_jax.nn import embed
 from ifmdm_jax.nn.modulated import ModulatedConv
 from ifmdm_jax.systems.ifmdm.autoencoder import step
