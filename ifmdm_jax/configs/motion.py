@@ -83,7 +83,7 @@ def get_config(size='paper'):
     # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
     smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
     # Share of the noise that sampling starts from, one per direction; (): all of it.
-    chance=(),
+    chance=per_number(0.8, lips=0.3) if size == 'lite' else (),
     audio={'paper': 'wav2vec2', 'lite': 'whisper_base', 'tiny': 'whisper_tiny'}[size],
   )
   config.data = dict(
