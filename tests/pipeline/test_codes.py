@@ -7,11 +7,11 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import autoencoder, motion
 from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows
 from ifmdm_jax.training import loop
+from tests.training import test_stages
 
 pytest.importorskip('tensorflow_datasets')
 
@@ -70,12 +70,10 @@ def test_codes_of_landmarks_and_their_mirror_images(film_set, tmp_path):
   assert np.abs(head).max() > 0.1  # the picture's mirror image is another one
 
 
-@pytest.mark.parametrize('stage', [autoencoder, motion], ids=['autoencoder', 'motion'])
+@pytest.mark.parametrize('stage', [test_stages.adversarial, test_stages.motion])
 def test_both_stages_train_from_records(coded, tmp_path, stage):
-  config = stage.get_config('tiny')
-  config.data.cache = str(coded)
-  config.train.steps = 2
-  config.train.batch = 4
-  # One device compiles in a third of the time; that many agree with one is a promise of training/.
+  config = stage(coded)  # the program of training's own test, which is compiled once
+  if stage is test_stages.adversarial:
+    config.data.size = 16  # as there
   state = loop.train(config, tmp_path, devices=jax.devices()[:1])
-  assert int(state.step) == 2 and any(tmp_path.rglob('checkpoints/*'))
+  assert int(state.step) == config.train.steps and any(tmp_path.rglob('checkpoints/*'))
