@@ -4,7 +4,8 @@
 
 `paper` is the published network and objective: noise prediction, learned variance, statistics of
 the codes as controls. `lite` is for real time on a laptop and for hours, not days, of speech: it
-predicts the codes themselves, reads Whisper-tiny and weighs the change between frames.
+predicts the codes themselves, counted from the rest of the person, reads multilingual Whisper-base
+and weighs the change between frames.
 Expected of `lite`: mse 0.35 on held-out windows after 1,500 steps, 20 minutes on two shared CPU
 cores, with Whisper-tiny features of 108 clips. `paper` has not been trained here.
 """
@@ -16,7 +17,7 @@ from ifmdm_jax.training import program
 
 SIZES = {
   'paper': dict(width=512, depth=6, heads=8, audio_width=768),
-  'lite': dict(width=160, depth=4, heads=4, audio_width=384),
+  'lite': dict(width=160, depth=4, heads=4, audio_width=512),
   'tiny': dict(width=32, depth=2, heads=2, audio_width=12),  # tests
 }
 FAITHFUL = dict(
@@ -75,11 +76,13 @@ def get_config(size='paper'):
     # One number per motion direction, the lips count more; (): all the same.
     dim_weights=per_number(1, lips=2) if size == 'lite' else (),
     units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
-    relative=20,  # with units: as many leading directions are counted from the hint
+    relative=20,  # with units: as many leading directions are counted from an origin
+    # The origin: the rest of the person, or the last code made, from where motion walks at random.
+    fixed=size == 'lite',
     untold=(LIPS.start, LIPS.stop),  # with units: the lips, whose mean and deviation are not told
     # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
     smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
-    audio='wav2vec2' if size == 'paper' else 'whisper_tiny',
+    audio={'paper': 'wav2vec2', 'lite': 'whisper_base', 'tiny': 'whisper_tiny'}[size],
   )
   config.data = dict(
     module='ifmdm_jax.pipeline.sources.windows',

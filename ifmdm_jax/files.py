@@ -37,6 +37,12 @@ def atomic(path):
     _remove(half)
 
 
+def write_text(path, text):
+  """Writes a whole text file, UTF-8, in place of what was there."""
+  with atomic(path) as half:
+    half.write_text(text, encoding='utf-8')
+
+
 def _remove(path):
   if path.is_dir():
     shutil.rmtree(path, ignore_errors=True)

@@ -11,34 +11,27 @@
 What comes out is what training leaves: `--checkpoint` of sample, `--init_from` of train,
 `ifmdm_jax.load` and, for networks that measure, `--weights` of evaluate take it. Files of PyTorch
 are read without PyTorch, and nothing in them is run. `--export` writes a checkpoint, imported or
-trained here, under the original's names; .pt and .pth need PyTorch for that.
-
-Kinds:
+trained here, under the original's names; .pt and .pth need PyTorch for that. `--help` says of each
+kind where its files come from and what their licence is.
 """
 
 import os
 import pathlib
-import shutil
-import textwrap
 
 from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.files import atomic
 from ifmdm_jax.importers import kinds
 
-__doc__ += '\n'.join(
-  textwrap.fill(
-    f'{name}: {kind.origin}. Licence: {kind.licence}.',
-    100,
-    initial_indent='  ',
-    subsequent_indent=' ' * 6,
-  )
-  for name, kind in kinds.KINDS.items()
-)
-
 _KIND = flags.DEFINE_enum(
-  'kind', None, list(kinds.KINDS), 'What the weights are of; see above.', **errors.SHARED
+  'kind',
+  None,
+  list(kinds.KINDS),
+  'What the weights are of. '
+  + ' '.join(f'{name}: {kind.origin} ({kind.licence}).' for name, kind in kinds.KINDS.items()),
+  **errors.SHARED,
 )
 _SOURCE = flags.DEFINE_multi_string(
   'source',
@@ -115,15 +108,8 @@ def take(kind, source, output, parts=None, **options):
   if kind == 'autoencoder' and isinstance(tree.get('dis'), dict):
     found['discriminator'] = kinds.convert('discriminator', tree, source)
 
-  partial = output.with_name(output.name + '.part')
-  shutil.rmtree(partial, ignore_errors=True)
-  try:
-    _save(partial, kind, found, names, parts or {})
-    if output.exists():
-      output.rmdir()
-    os.replace(partial, output)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
+  with atomic(output) as half:
+    _save(half, kind, found, names, parts or {})
   for name, part in found.items():
     _tell(name, part, names)
   print(f'{output}: written')

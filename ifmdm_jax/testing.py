@@ -195,6 +195,9 @@ def write_cache(
     every_feature.append(feature)
     about = dict(about, count=num_frames, motion_dim=motion_dim, width=audio_width)
     arrays = dict(codes=code.tobytes(), mirrored=code.tobytes(), features=feature.tobytes())
+    opening = rng.uniform(0, 0.2, num_frames).astype(np.float32)
+    quiet = np.tile(np.float32([0, 1]), num_frames)[:num_frames]  # of one other sound
+    arrays |= dict(opening=opening.tobytes(), altered=(-feature).tobytes(), quiet=quiet.tobytes())
     codes.setdefault(split, []).append((name, dict(arrays, about=json.dumps(about))))
   write.write('TalkingFaces', folder, faces)
   write.write('MotionCodes', folder / 'motion', codes)

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+import ifmdm_jax
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / 'docs').glob('*.md'))
 ALL = sorted(
@@ -27,6 +29,12 @@ def test_every_symbol_that_a_page_names_exists(page, module, symbol):
   found = importlib.import_module(module)
   for part in symbol.split('.'):
     found = getattr(found, part)
+
+
+def test_documents_call_what_the_package_offers():
+  named = {name for path in ALL for name in re.findall(r'\bifm\.(\w+)', path.read_text())}
+  assert {'read_portrait', 'read_voice', 'load', 'video'} <= named
+  assert all(hasattr(ifmdm_jax, name) for name in named)
 
 
 def test_the_map_of_the_paper_has_both_stages():

@@ -167,7 +167,8 @@ def sample_all(sampler, clips, windows, plan, seed, solver):
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
   seeds = np.uint32(1000 * seed + np.arange(len(clips)))
-  controls = Controls(seeds, rest, std, np.ones((len(clips), 2), bool))
+  given = np.ones((len(clips), 2), bool)
+  controls = Controls(seeds, rest, std, given, rest, np.ones_like(rest))
   state = State(np.repeat(rest, 1 + plan.known, axis=1), np.zeros(len(clips), np.uint32))
   sampled, began = [[] for _ in clips], None
   for window in windows:

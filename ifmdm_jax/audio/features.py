@@ -51,7 +51,8 @@ def load(name, **options):
   'wav2vec2', 'hubert', 'wavlm': what is in the folder of that name, here or in the folder of
     imported weights that the environment variable IFMDM_WEIGHTS names; layer=, else the one that it
     was imported with.
-  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
+  'mel': two consecutive 80-band log-mel frames, 160 wide; for networks with an encoder of their
+    own.
   A folder: the same as `ifmdm_jax.import_weights` left it anywhere.
 
   Raises:
@@ -94,7 +95,8 @@ class Whisper:
   def __init__(self, layer=2, layers=None, path=whisper.WEIGHTS):
     module, params = whisper.load(path, tuple(layers) if layers else (layer,))
     self.width = module.width * len(module.layers)
-    self._network = jax.jit(functools.partial(module.apply, {'params': params}))
+    apply = jax.jit(lambda params, *inputs: module.apply({'params': params}, *inputs))
+    self._network = functools.partial(apply, jax.device_put(params))  # no constants: see Wav2Vec2
 
   def features(self, waveform, sample_rate):
     mel = _whisper_mel(*_on_grid(waveform, sample_rate))
@@ -154,7 +156,7 @@ def _whisper_mel(grid, samples, block=1000):
     padded[i * size * mel.hop :][: size * mel.hop + mel.n_fft - mel.hop] for i in range(blocks)
   ]
   log10 = np.concatenate([np.asarray(_log10_power(span, mel)) for span in spans])[:count]
-  return np.asarray(logmel.whisper_scale(log10))
+  return logmel.whisper_scale(log10)
 
 
 @functools.partial(jax.jit, static_argnums=1)

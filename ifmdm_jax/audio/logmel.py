@@ -54,9 +54,13 @@ def whisper_scale(log10_mel, peak=None):
   Args:
     log10_mel: [..., F, n_mels].
     peak: the loudest log10 value of the whole recording; None takes it from `log10_mel`.
+
+  Returns:
+    An array of the same kind: NumPy's compile nothing, which matters where each length is new.
   """
-  peak = jnp.max(log10_mel) if peak is None else peak
-  return (jnp.maximum(log10_mel, peak - 8.0) + 4.0) / 4.0
+  xp = np if isinstance(log10_mel, np.ndarray) else jnp
+  peak = xp.max(log10_mel) if peak is None else peak
+  return (xp.maximum(log10_mel, peak - 8.0) + 4.0) / 4.0
 
 
 @functools.lru_cache(maxsize=8)

@@ -75,7 +75,7 @@ class Schedule:
 
 
 def linear(steps=1000, first=1e-4, last=0.02):
-  """Beta grows linearly from `first` to `last`: IF-MDM's schedule of training."""
+  """Beta grows linearly from `first` to `last`: the usual schedule of training."""
   return Schedule(betas=np.linspace(first, last, steps), timesteps=np.arange(steps))
 
 

@@ -22,16 +22,16 @@ def channels_first(kernel):
 
 
 RULES = [  # theirs                                ours                             axes
-  (r'conv1\.weight', 'conv1/kernel', 'OIHW->HWIO'),
-  (r'prelu\.weight', 'prelu/alpha', ''),
-  (r'layer(\d)\.(\d+)\.(conv\d)\.weight', r'layer\1_\2/\3/kernel', 'OIHW->HWIO'),
-  (r'layer(\d)\.(\d+)\.prelu\.weight', r'layer\1_\2/prelu/alpha', ''),
-  (r'layer(\d)\.(\d+)\.downsample\.0\.weight', r'layer\1_\2/downsample_0/kernel', 'OIHW->HWIO'),
-  *batch_norm.rules(r'layer(\d)\.(\d+)\.downsample\.1', r'layer\1_\2/downsample_1'),
-  *batch_norm.rules(r'layer(\d)\.(\d+)\.(bn\d)', r'layer\1_\2/\3'),
-  *batch_norm.rules(r'(bn\d|features)', r'\1'),
-  (r'fc\.weight', 'fc/kernel', (channels_last, channels_first)),
-  (r'fc\.bias', 'fc/bias', ''),
+  ('conv1.weight', 'conv1/kernel', 'OIHW->HWIO'),
+  ('prelu.weight', 'prelu/alpha', ''),
+  ('layer{i}.{j}.conv{k}.weight', 'layer{i}_{j}/conv{k}/kernel', 'OIHW->HWIO'),
+  ('layer{i}.{j}.prelu.weight', 'layer{i}_{j}/prelu/alpha', ''),
+  ('layer{i}.{j}.downsample.0.weight', 'layer{i}_{j}/downsample_0/kernel', 'OIHW->HWIO'),
+  *batch_norm.rules('layer{i}.{j}.downsample.1', 'layer{i}_{j}/downsample_1'),
+  *batch_norm.rules('layer{i}.{j}.bn{k}', 'layer{i}_{j}/bn{k}'),
+  *batch_norm.rules('{norm:bn1|bn2|features}', '{norm}'),
+  ('fc.weight', 'fc/kernel', (channels_last, channels_first)),
+  ('fc.bias', 'fc/bias', ''),
 ]
 
 IGNORED = [batch_norm.COUNTER]

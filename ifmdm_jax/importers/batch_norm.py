@@ -1,15 +1,15 @@
 """Rows that every table of a network with batch normalisation needs."""
 
-COUNTER = (r'.*\.num_batches_tracked', 'how often PyTorch updated its statistics')
+COUNTER = ('*.num_batches_tracked', 'how often PyTorch updated its statistics')
 
 
 def rules(theirs, ours):
-  """The four vectors of a BatchNorm at `theirs` (a pattern) -> a FrozenBatchNorm at `ours`."""
+  """Rows for the four vectors of a BatchNorm at `theirs` -> a FrozenBatchNorm at `ours`."""
   return [
-    (theirs + r'\.weight', ours + '/scale', ''),
-    (theirs + r'\.bias', ours + '/bias', ''),
-    (theirs + r'\.running_mean', ours + '/mean', ''),
-    (theirs + r'\.running_var', ours + '/var', ''),
+    (theirs + '.weight', ours + '/scale', ''),
+    (theirs + '.bias', ours + '/bias', ''),
+    (theirs + '.running_mean', ours + '/mean', ''),
+    (theirs + '.running_var', ours + '/var', ''),
   ]
 
 

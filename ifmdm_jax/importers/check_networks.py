@@ -16,10 +16,10 @@ from flax import traverse_util
 from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
-from ifmdm_jax.importers.check import Limit
+from ifmdm_jax.importers.comparison import Limit
 from ifmdm_jax.nn import embed
 from ifmdm_jax.nn.modulated import ModulatedConv
-from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder import step
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.testing import nchw, nhwc, stats
@@ -146,7 +146,7 @@ def discriminator(recipe, state, theirs):
   ours = {}
 
   @jax.jit
-  def judge(params, image):
+  def score(params, image):
     blocks = lambda module, _: module.name and module.name.startswith(('conv_in', 'block_'))
     logits, found = model.apply({'params': params}, image, capture_intermediates=blocks)
     maps = found['intermediates']
@@ -156,7 +156,7 @@ def discriminator(recipe, state, theirs):
   batches = sorted(int(a.removeprefix('logits_B')) for a in theirs if a.startswith('logits_B'))
   shown = 2 if 2 in batches else batches[0]  # the batch whose feature maps the file has
   for batch in batches:
-    logits, maps = judge(params, nhwc(recipe.image('input/dis', batch, model.size)))
+    logits, maps = score(params, nhwc(recipe.image('input/dis', batch, model.size)))
     ours[f'logits_B{batch}'], ours[f'stddev_B{batch}'] = logits, minibatch_stddev(maps[-1])
     if batch == shown:
       ours |= {f'conv{i}_stats': stats(value) for i, value in enumerate(maps)}
@@ -171,11 +171,11 @@ def training(recipe, gen_state, dis_state, theirs):
   source, target = (
     nhwc(recipe.image(f'input/{name}', 2, model.size)) for name in ('source', 'drive')
   )
-  tx = paper.lazy_adam(1e-4, interval=4)
+  tx = step.lazy_adam(1e-4, interval=4)
 
   def terms(gen, dis):
     """[l1, gan] and the reconstruction."""
-    _, (made, metrics) = paper.gen_loss(gen, dis, source, target, config=config)
+    _, (made, metrics) = step.gen_loss(gen, dis, source, target, config=config)
     return jnp.stack([metrics['l1'], metrics['gan']]), made
 
   @jax.jit
@@ -188,7 +188,7 @@ def training(recipe, gen_state, dis_state, theirs):
     updates, _ = tx.update(jax.tree.map(jnp.add, *grads), tx.init(gen))
     return optax.apply_updates(gen, updates)
 
-  dis_loss = jax.jit(jax.value_and_grad(functools.partial(paper.dis_loss, config=config)))
+  dis_loss = jax.jit(jax.value_and_grad(functools.partial(step.dis_loss, config=config)))
   values, made, grads = gradients(gen, dis)
   loss, dis_grads = dis_loss(dis, target, made)
   keys = [key for key in gen_state if not key.endswith('.kernel')]

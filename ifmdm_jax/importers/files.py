@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.files import atomic
 from ifmdm_jax.importers import torch_file
 
 # What a Hugging Face folder may hold, best first.
@@ -106,9 +107,7 @@ def write(path, state):
     InputError: another suffix, or PyTorch is wanted and not installed.
   """
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  part = path.with_name(path.name + '.part')
-  try:
+  with atomic(path) as part:
     if path.suffix == '.safetensors':
       from safetensors import numpy as safetensors
 
@@ -126,9 +125,6 @@ def write(path, state):
       torch.save({key: torch.from_numpy(np.array(value)) for key, value in state.items()}, part)
     else:
       raise InputError(f'--export {path}: expected .safetensors, .npz, .pt or .pth')
-    part.replace(path)
-  finally:
-    part.unlink(missing_ok=True)
 
 
 def _is_npz(path):

@@ -7,12 +7,12 @@ from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.i3d import CLASSES, FRAMES, MIXED, SIDE, I3d
 
 RULES = [  # theirs                              ours                    axes
-  (r'(Conv3d_\w+)\.conv3d\.weight', r'\1/conv3d/kernel', 'OITHW->THWIO'),
-  (r'(Mixed_\w+)\.(b\w+)\.conv3d\.weight', r'\1/\2/conv3d/kernel', 'OITHW->THWIO'),
-  (r'logits\.conv3d\.weight', 'logits/kernel', 'OITHW->THWIO'),
-  (r'logits\.conv3d\.bias', 'logits/bias', ''),
-  *batch_norm.rules(r'(Conv3d_\w+)\.bn', r'\1/bn'),
-  *batch_norm.rules(r'(Mixed_\w+)\.(b\w+)\.bn', r'\1/\2/bn'),
+  ('Conv3d_{name}.conv3d.weight', 'Conv3d_{name}/conv3d/kernel', 'OITHW->THWIO'),
+  ('Mixed_{name}.b{branch}.conv3d.weight', 'Mixed_{name}/b{branch}/conv3d/kernel', 'OITHW->THWIO'),
+  ('logits.conv3d.weight', 'logits/kernel', 'OITHW->THWIO'),
+  ('logits.conv3d.bias', 'logits/bias', ''),
+  *batch_norm.rules('Conv3d_{name}.bn', 'Conv3d_{name}/bn'),
+  *batch_norm.rules('Mixed_{name}.b{branch}.bn', 'Mixed_{name}/b{branch}/bn'),
 ]
 
 IGNORED = [batch_norm.COUNTER]

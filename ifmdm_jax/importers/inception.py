@@ -8,15 +8,19 @@ from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.inception import Inception
 
 RULES = [  # theirs                            ours                     axes
-  (r'(Conv2d_\w+)\.conv\.weight', r'\1/conv/kernel', 'OIHW->HWIO'),
-  (r'(Mixed_\w+)\.(branch\w+)\.conv\.weight', r'\1/\2/conv/kernel', 'OIHW->HWIO'),
-  *batch_norm.rules(r'(Conv2d_\w+)\.bn', r'\1/bn'),
-  *batch_norm.rules(r'(Mixed_\w+)\.(branch\w+)\.bn', r'\1/\2/bn'),
+  ('Conv2d_{name}.conv.weight', 'Conv2d_{name}/conv/kernel', 'OIHW->HWIO'),
+  (
+    'Mixed_{name}.branch{branch}.conv.weight',
+    'Mixed_{name}/branch{branch}/conv/kernel',
+    'OIHW->HWIO',
+  ),
+  *batch_norm.rules('Conv2d_{name}.bn', 'Conv2d_{name}/bn'),
+  *batch_norm.rules('Mixed_{name}.branch{branch}.bn', 'Mixed_{name}/branch{branch}/bn'),
 ]
 
 IGNORED = [
   batch_norm.COUNTER,
-  (r'fc\.(weight|bias)', 'class scores; FID reads what comes before them'),
+  ('fc.{part:weight|bias}', 'class scores; FID reads what comes before them'),
 ]
 
 

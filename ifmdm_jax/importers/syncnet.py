@@ -22,23 +22,23 @@ def unstacked(kernel):
 
 
 PLACES = {0: 1, 4: 5, 8: 9, 11: 12, 14: 15, 18: 19}  # of a convolution -> of its batch norm
-CONV = '(0|4|8|11|14|18)'
+CONV = '{place:0|4|8|11|14|18}'
 
 RULES = [  # theirs                              ours                       axes
-  (r'netcnnlip\.0\.weight', 'lip/conv_0/kernel', (stacked, unstacked)),
-  (rf'netcnnlip\.{CONV}\.weight', r'lip/conv_\1/kernel', 'OI1HW->HWIO'),
-  (rf'netcnnaud\.{CONV}\.weight', r'audio/conv_\1/kernel', 'OIHW->HWIO'),
-  (rf'netcnnlip\.{CONV}\.bias', r'lip/conv_\1/bias', ''),
-  (rf'netcnnaud\.{CONV}\.bias', r'audio/conv_\1/bias', ''),
+  ('netcnnlip.0.weight', 'lip/conv_0/kernel', (stacked, unstacked)),
+  (f'netcnnlip.{CONV}.weight', 'lip/conv_{place}/kernel', 'OI1HW->HWIO'),
+  (f'netcnnaud.{CONV}.weight', 'audio/conv_{place}/kernel', 'OIHW->HWIO'),
+  (f'netcnnlip.{CONV}.bias', 'lip/conv_{place}/bias', ''),
+  (f'netcnnaud.{CONV}.bias', 'audio/conv_{place}/bias', ''),
 ]
 for theirs_name, ours_name in (('lip', 'lip'), ('aud', 'audio')):
   RULES += [
-    (rf'netfc{theirs_name}\.(0|3)\.weight', rf'{ours_name}/head/fc_\1/kernel', 'OI->IO'),
-    (rf'netfc{theirs_name}\.(0|3)\.bias', rf'{ours_name}/head/fc_\1/bias', ''),
-    *batch_norm.rules(rf'netfc{theirs_name}\.1', f'{ours_name}/head/norm_1'),
+    (f'netfc{theirs_name}.{{place:0|3}}.weight', f'{ours_name}/head/fc_{{place}}/kernel', 'OI->IO'),
+    (f'netfc{theirs_name}.{{place:0|3}}.bias', f'{ours_name}/head/fc_{{place}}/bias', ''),
+    *batch_norm.rules(f'netfc{theirs_name}.1', f'{ours_name}/head/norm_1'),
   ]
   for conv, norm in PLACES.items():
-    RULES += batch_norm.rules(rf'netcnn{theirs_name}\.{norm}', f'{ours_name}/norm_{conv}')
+    RULES += batch_norm.rules(f'netcnn{theirs_name}.{norm}', f'{ours_name}/norm_{conv}')
 
 IGNORED = [batch_norm.COUNTER]
 

@@ -57,7 +57,7 @@ def distance(params, a, b):
   Returns:
     [B]; 0 for equal images.
   """
-  module = vgg.Vgg16() if 'conv1_1' in params['net'] else AlexNet()
+  module = vgg.Vgg() if 'conv1_1' in params['net'] else AlexNet()
 
   def activations(x):
     shift, scale = (jnp.asarray(v, x.dtype)[None, None, None] for v in (SHIFT, SCALE))

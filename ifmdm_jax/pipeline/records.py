@@ -15,7 +15,6 @@ import dataclasses
 import functools
 import io
 import json
-import os
 import pathlib
 import re
 import threading
@@ -23,6 +22,7 @@ import threading
 import numpy as np
 import soundfile
 
+from ifmdm_jax import files
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import POINTS
@@ -191,9 +191,7 @@ def write_index(folder):
   for split in splits(folder):
     for number, record in enumerate(source(folder, split)):
       found.append({**json.loads(record['about']), 'split': split, 'record': number})
-  temporary = folder / '.index.json.tmp'
-  temporary.write_text(json.dumps(found, indent=1) + '\n')
-  os.replace(temporary, folder / 'index.json')
+  files.write_text(folder / 'index.json', json.dumps(found, indent=1) + '\n')
   return [Entry.of_json(e) for e in found]
 
 

@@ -42,9 +42,14 @@ class TalkingFaces(_Builder):
 
 
 class MotionCodes(_Builder):
-  """Motion codes of every frame and its mirror image, and features of the voice: float32 bytes."""
+  """Motion codes of every frame and its mirror image, how far the mouth is open, features of the
+  voice, and of other sounds for the same face: float32 bytes. See `pipeline.codes`.
+  """
 
-  FEATURES = dict(codes=_BYTES, mirrored=_BYTES, features=_BYTES, about=_BYTES)
+  VERSION = tfds.core.Version('1.1.0')
+  FEATURES = dict.fromkeys(
+    ('codes', 'mirrored', 'opening', 'features', 'altered', 'quiet', 'about'), _BYTES
+  )
 
 
 class SpeechFeatures(_Builder):

@@ -2,11 +2,11 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import sys
 import time
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 RESULT = 'result.json'
@@ -72,9 +72,7 @@ class Sweep:
       return None
     result = dict(change=_plain(self.changes[index]), figures=figures)
     result['minutes'] = round((time.monotonic() - begin) / 60, 2)
-    temporary = workdir / f'.{RESULT}'
-    temporary.write_text(json.dumps(result, indent=1))
-    os.replace(temporary, workdir / RESULT)
+    files.write_text(workdir / RESULT, json.dumps(result, indent=1))
     return figures
 
   def _runner(self):

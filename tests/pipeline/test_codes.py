@@ -70,6 +70,22 @@ def test_codes_of_landmarks_and_their_mirror_images(film_set, tmp_path):
   assert np.abs(head).max() > 0.1  # the picture's mirror image is another one
 
 
+def test_other_sounds_and_openings_stand_beside_the_codes_of_what_is_trained_on(film_set, tmp_path):
+  output = shutil.copytree(film_set[0], tmp_path / 'set')
+
+  def alter(clip, count):
+    return np.ones((2, 2 * count, 4), np.float32), np.full((2, count), 0.5, np.float32)
+
+  codes.write(output, codes.of_landmarks(), noise(4), window=9, alter=alter)
+  (held,), taught = codes.read(output, 'val'), codes.read(output, 'train')[0]
+  count = len(taught.codes)
+  assert taught.altered.shape == (2, 2 * count, 4) and taught.quiet.shape == (2, count)
+  assert len(held.altered) == 0 and len(held.opening) == len(held.codes)
+  with np.load(output / 'motion' / 'statistics.npz') as file:
+    assert (file['lowest'] <= 0).all() and (file['highest'] >= 0).all()
+    assert (file['reference_std'] > 0).all()
+
+
 @pytest.mark.parametrize('stage', [test_stages.adversarial, test_stages.motion])
 def test_both_stages_train_from_records(coded, tmp_path, stage):
   config = stage(coded)  # the program of training's own test, which is compiled once

@@ -10,7 +10,7 @@ SYSTEMS = [
   'ifmdm_jax.systems.ifmdm.autoencoder.lite.model',
   'ifmdm_jax.systems.ifmdm.motion.model',
   'ifmdm_jax.systems.ifmdm.motion.distill',
-  'ifmdm_jax.perception.sync_judge',
+  'ifmdm_jax.perception.sync_network',
 ]
 
 

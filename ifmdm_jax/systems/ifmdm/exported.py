@@ -56,7 +56,9 @@ def exported(sampler, plan):
     codes, state = motion_stream.sample_motion(
       stage_2.config, units, params['stage_2'], y[None], valid[None].astype(y.dtype),
       motion_stream.State(before, index),
-      motion_stream.Controls(seed, mean, std, motion_stream.given(options)),
+      motion_stream.Controls(
+        seed, mean, std, motion_stream.given(options), reference=mean, gain=jnp.ones_like(mean)
+      ),
       new=plan.new, solver=options.solver,
     )  # fmt: skip
     return codes, state.before

@@ -56,7 +56,7 @@ def fresh(size, make, dtype='float32'):
 
 
 def _stage(config, constants=False):
-  """A `Stage` of random numbers; of its own initialisation if it holds `constants`."""
+  """Makes a `Stage` of random numbers; of its own initialisation if it holds `constants`."""
   module = generator.trainable(parts.KINDS[config.kind])[1]
   init = functools.partial(module.init, config=config)
   if constants:

@@ -50,7 +50,9 @@ def load_run(workdir, config, params, *, teacher=False):
     )
   first = Stage(*bundle.trained(config.data.autoencoder))
   second = Stage(generator.trainable(config.model.module)[1], config.model, params)
-  return sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
+  made = sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
+  made.sources = tuple(filter(None, (config.data.autoencoder, config.model.units)))
+  return made
 
 
 def pack(runs):

@@ -88,6 +88,7 @@ class Motion:
   clean_drop: bool = False
   clean_guidance: bool = False
   relative: int = 0
+  fixed: bool = False
   untold: tuple = (0, 0)
   smoothing: tuple = ()
   audio: str = 'whisper_tiny'

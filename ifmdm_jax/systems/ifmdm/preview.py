@@ -15,7 +15,6 @@ from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.systems.ifmdm.render import Renderer
 from ifmdm_jax.systems.ifmdm.sampler import Stage
-from ifmdm_jax.training import checkpoints
 
 KEPT = 2  # compiled samplers: of the weights in training and of another config
 
@@ -87,7 +86,7 @@ def sample_codes(params, batch, config, seed=0):
 
 @functools.lru_cache(maxsize=KEPT)
 def _compiled(config):
-  """The sampler of a frozen config.model, so that the next call need not compile it again."""
+  """Compiles the sampler of a frozen config.model, once for all calls."""
   sample = functools.partial(motion_stream.sample_motion, config, motion_model.frozen(config))
   return jax.jit(sample, static_argnames=('new', 'solver'))
 
@@ -106,6 +105,8 @@ def code_errors(workdir, config, batches=4):
     and mean change between frames over the real ones'; 'ms_per_window': time of one window when
     a batch is sampled, without compiling}.
   """
+  from ifmdm_jax.training import checkpoints  # Orbax takes a second: sampling does without
+
   trained, params = checkpoints.load(workdir)
   config = config.copy_and_resolve_references()
   config.model = trained.model
@@ -138,6 +139,6 @@ def compare(real, sampled):
 
 
 def _columns(name, codes):
-  """{name: all rows of codes [..., M], name/00: the first number of each, ...}."""
+  """Splits codes [..., M]: {name: all rows, name/00: the first number of each, ...}."""
   rows = np.asarray(codes).reshape(-1, codes.shape[-1])
   return {name: rows, **{f'{name}/{i:02d}': rows[:, i] for i in range(rows.shape[1])}}

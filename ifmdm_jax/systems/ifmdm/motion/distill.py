@@ -79,15 +79,20 @@ def loss(params, batch, rng, *, config, step=None, frozen):
   """
   del step
   units = frozen['units']
-  tokens = units.controls(batch['hint'], batch['mean'], batch['std'])
-  x_0, y = units.motion(batch['x'], batch['hint']), units.features(batch['y'])
+  rng_step, rng_noise, rng_astray = jax.random.split(rng, 3)
+  batch = model.quieten(batch, units)
+  if units.fixed:
+    batch = model.stray(batch, units, rng_astray)
+  reference = batch.get('reference')
+  tokens = units.controls(batch['hint'], batch['mean'], batch['std'], reference)
+  x_0 = units.motion(batch['x'], units.origin(batch['hint'], reference))
+  y = units.features(batch['y'])
   mask = batch.get('mask')
   real = jnp.ones(x_0.shape[:2], x_0.dtype) if mask is None else (mask != 0).astype(x_0.dtype)
   weights = real[..., None]
   if len(config.dim_weights):
     weights = weights * np.asarray(config.dim_weights, np.float32)[None, None]
 
-  rng_step, rng_noise = jax.random.split(rng)
   diffusion = model.gaussian(config, Trailing(config.student_steps * config.substeps))
   which = jax.random.randint(rng_step, x_0.shape[:1], 0, config.student_steps)
   start = config.substeps * (which + 1) - 1  # in the teacher's steps

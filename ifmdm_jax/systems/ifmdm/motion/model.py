@@ -55,7 +55,13 @@ def init(rng, config):
   x = jnp.zeros((1, config.frames, config.motion_dim))
   y = jnp.zeros((1, FEATURES_PER_FRAME * config.frames, config.audio_width))
   one = x[:, :1]
-  return network(config).init(rng, x, jnp.zeros((1,), jnp.int32), y, one, one, one)['params']
+  hint = jnp.concatenate([one, one], axis=-1) if fixed(config) else one
+  return network(config).init(rng, x, jnp.zeros((1,), jnp.int32), y, hint, one, one)['params']
+
+
+def fixed(config):
+  """Whether codes are counted from a fixed reference; weights from before it do not say."""
+  return bool(getattr(config, 'fixed', False))
 
 
 def frozen(config):
@@ -63,8 +69,9 @@ def frozen(config):
   if not config.units:
     return units_of.plain(config.motion_dim, config.audio_width)
   return units_of.load(
-    config.units, config.motion_dim, config.audio_width, config.relative, config.untold
-  )
+    config.units, config.motion_dim, config.audio_width, config.relative, config.untold,
+    fixed(config),
+  )  # fmt: skip
 
 
 # -- training
@@ -76,7 +83,8 @@ def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):
   Args:
     params: of `init`.
     batch: x [B, T, M], y [B, 2T, A], hint, mean and std [B, 1, M]; optional mask [B, T], nonzero
-      for real frames of windows that are shorter than T.
+      for real frames of windows that are shorter than T; optional reference [B, 1, M] and quiet
+      [B, T + 1], see `quieten`.
     rng: key.
     config: config.model.
     step: not used.
@@ -87,12 +95,16 @@ def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):
     Scalar, and scalars to log: loss, mse, vb (bits), velocity.
   """
   del step
-  rng_t, rng_noise, rng_drop = jax.random.split(rng, 3)
+  rng_t, rng_noise, rng_drop, rng_astray = jax.random.split(rng, 4)
+  units = _or_plain(frozen, config)
+  batch = quieten(batch, units)
+  if drop and units.fixed:
+    batch = stray(batch, units, rng_astray)
   x = batch['x']
   t = jax.random.randint(rng_t, x.shape[:1], 0, config.timesteps)
   noise = jax.random.normal(rng_noise, x.shape, x.dtype)
   terms, frames = loss_terms(
-    params, batch, t, noise, config=config, units=frozen, rng_drop=rng_drop if drop else None
+    params, batch, t, noise, config=config, units=units, rng_drop=rng_drop if drop else None
   )
 
   def over_batch(values):  # every real frame counts the same, in short windows and in long ones
@@ -110,7 +122,8 @@ def example(config, batch):
   return dict(
     x=shape(config.frames, config.motion_dim),
     y=shape(FEATURES_PER_FRAME * config.frames, config.audio_width),
-    hint=code, mean=code, std=code, mask=shape(config.frames),
+    hint=code, mean=code, std=code, mask=shape(config.frames), reference=code,
+    quiet=shape(config.frames + 1),
   )  # fmt: skip
 
 
@@ -134,11 +147,18 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
     {'mse', 'vb', 'velocity'}: [B] each; number of real frames: float32 [B].
   """
   units = _or_plain(units, config)
-  hint, mean, std = units.controls(batch['hint'], batch['mean'], batch['std'])
+  reference = batch.get('reference')
+  hint, mean, std = units.controls(batch['hint'], batch['mean'], batch['std'], reference)
+  train = rng_drop is not None
+  if train and units.fixed:  # few people are learned from: who it is shall not be known by heart
+    rng_drop, rng_who = jax.random.split(rng_drop)
+    blur = VAGUE * jax.random.normal(rng_who, batch['hint'].shape, hint.dtype)
+    hint = hint + jnp.concatenate([jnp.zeros_like(blur), blur], axis=-1)
   told = getattr(config, 'statistics', ('mean', 'std'))  # the others are always absent
   mean = mean if 'mean' in told else jnp.zeros_like(mean)
   std = std if 'std' in told else jnp.zeros_like(std)
-  x_0, y = units.motion(batch['x'], batch['hint']), units.features(batch['y'])
+  origin = units.origin(batch['hint'], reference)
+  x_0, y = units.motion(batch['x'], origin), units.features(batch['y'])
   mask = batch.get('mask')
   real = jnp.ones(x_0.shape[:2], x_0.dtype) if mask is None else (mask != 0).astype(x_0.dtype)
   weights = real[..., None]
@@ -147,7 +167,6 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
 
   diffusion = gaussian(config)
   x_t = diffusion.q_sample(x_0, noise, t)
-  train = rng_drop is not None
   output = network(config).apply(
     {'params': params},
     x_t,
@@ -169,6 +188,48 @@ def loss_terms(params, batch, t, noise, *, config, units=None, rng_drop=None):
     both_real = real * jnp.pad(real, ((0, 0), (1, 0)), constant_values=1)[:, :-1]
     velocity = weighted_mean(change**2, weights * both_real[..., None])
   return {'mse': terms.mse, 'vb': terms.vb, 'velocity': velocity}, real.sum(1)
+
+
+def quieten(batch, units):
+  """Rests the lips of a batch where `quiet` [B, T + 1] says that no voice is heard; 0: the hint.
+
+  Of a clip whose sound was taken away the face goes on as it did, all but the lips.
+  """
+  if batch.get('quiet') is None or not units.fixed:
+    return batch
+  rest, lips = units.origin(batch['hint'], batch['reference']), ~units.told[None, None]
+  share = jnp.where(lips, batch['quiet'][..., None], 0.0)
+  toward = lambda x, share: x + share * (rest - x)
+  return dict(batch, x=toward(batch['x'], share[:, 1:]), hint=toward(batch['hint'], share[:, :1]))
+
+
+VAGUE = 0.4  # of what is told of the reference, in deviations among people
+STRAY = 0.5  # share of windows that begin astray
+FURTHEST = 3.0  # how far, in deviations from the reference
+KNOWN = 24  # frames, at most, of which such a window's past consists
+BACK = 20.0, 3.0, 8.0  # frames in which pose, lips, and lids and brows come back, to 1 / e
+
+
+def stray(batch, units, rng):
+  """Moves the past of a batch, the hint and a few frames, off its way, and lets it come back.
+
+  What a sampler made is never quite what people do. A network that has seen real pasts alone goes
+  on from there; one that has seen how it ends comes home, from anywhere.
+  """
+  x, hint = batch['x'], batch['hint']
+  count, frames, directions = x.shape
+  keys = jax.random.split(rng, 5)
+  uniform = lambda key, low, high: jax.random.uniform(key, (count, 1, 1), x.dtype, low, high)
+  size = jnp.where(uniform(keys[0], 0, 1) < STRAY, uniform(keys[1], 0.1, FURTHEST), 0.1)
+  known = jnp.where(uniform(keys[2], 0, 1) < 0.5, 0.0, jnp.floor(uniform(keys[3], 0, KNOWN)))
+  scale = jnp.asarray(units.statistics['reference_std'])[None, None]
+  away = size * scale * jax.random.normal(keys[4], hint.shape, x.dtype)
+  pose, lips, rest = BACK
+  told = units.told[None, None]
+  first_told = jnp.cumsum(~told, axis=-1) == 0  # pose: what comes before the lips
+  pace = jnp.where(first_told, pose, jnp.where(told, rest, lips))
+  after = jnp.maximum(jnp.arange(1, frames + 1, dtype=x.dtype)[None, :, None] - known, 0.0)
+  return dict(batch, x=x + away * jnp.exp(-after / pace), hint=hint + away)
 
 
 def _or_plain(units, config):
@@ -235,6 +296,7 @@ def sample(
   clip=None,
   step_rng=None,
   known=None,
+  reference=None,
   given=None,
 ):
   """Motion codes for one window of speech.
@@ -254,6 +316,8 @@ def sample(
     clip: bound on |x_0| in each step, in the network's units.
     step_rng: key for the noise of a stochastic stepper; needed if `rng` is an array of noise.
     known: [B, K, M], codes of the window's first K frames, which the others continue.
+    reference: [B, 1, M], code that the person returns to, where `units` count from a fixed one: the
+      source image's.
     given: bool [B, 2], whether a voice is conditioned on mean, and on std; None: on both.
 
   Returns:
@@ -282,16 +346,18 @@ def sample(
     noise = jax.random.normal(step_rng, (len(diffusion.schedule), *shape), x_T.dtype)
 
   units = _or_plain(units, config)
-  tokens = units.controls(hint, mean, std)
+  tokens = units.controls(hint, mean, std, reference)
+  origin = units.origin(hint, reference)
   if given is not None:  # zeros are what training puts where a token is dropped
     keep = lambda token, which: jnp.where(given[:, which, None, None], token, 0.0)
     tokens = tokens[0], keep(tokens[1], 0), keep(tokens[2], 1)
   denoiser = guided_denoiser(params, config, units.features(y), *tokens, mask, guidance=guidance)
   amend = None
   if known is not None and known.shape[1]:
-    amend = functools.partial(_continue, units.motion(known, hint))
+    amend = functools.partial(_continue, units.motion(known, origin))
   x_0 = steppers.sample(denoiser, diffusion, stepper, x_T, noise, amend=amend)
-  return settle(units.codes(x_0, hint), hint, getattr(config, 'smoothing', ()))
+  codes = units.bounded(units.codes(x_0, origin), origin)
+  return settle(codes, hint, getattr(config, 'smoothing', ()))
 
 
 def settle(codes, hint, shares):

@@ -1,7 +1,10 @@
 """How the network sees motion codes and speech features: numbers near 0 and 1.
 
 The paper feeds both as they are. With a motion code whose directions differ in size and whose pose
-has no common origin (everybody sits somewhere else), it is easier to learn from standardised ones.
+has no common origin (everybody sits somewhere else), it is easier to learn from standardised ones,
+counted from an origin that belongs to the person. Counted from a *fixed* one, the rest of a
+reference (the portrait; in training any frame of the clip), a chain of windows has a place to
+return to for ever; counted from the hint, the last code made, its errors add up to a random walk.
 """
 
 from __future__ import annotations
@@ -31,12 +34,16 @@ class Units:
       portrait's closed mouth would be taken for the mean of its speech.
     octaves: tell deviations as powers of two of the typical one, so that 0, which also stands for
       "not given", means typical and not motionless.
+    fixed: count from the rest of the reference and not from the hint. The hint token then holds
+      both, the hint counted from there and the reference itself, [B, 1, 2M]; see `FIXED` for the
+      statistics that it needs besides.
   """
 
   statistics: dict
   relative: jax.Array
   told: jax.Array
   octaves: bool = flax.struct.field(pytree_node=False, default=False)
+  fixed: bool = flax.struct.field(pytree_node=False, default=False)
 
   def features(self, y):
     """Speech features, [B, 2T, A]."""
@@ -51,27 +58,62 @@ class Units:
     ratio = std / self._s('window_std')
     return jnp.log2(jnp.clip(ratio, 1 / 8, 8.0)) if self.octaves else ratio
 
-  def motion(self, codes, hint):
-    """Codes [B, T, M] after hint [B, 1, M] -> what the diffusion works on."""
-    change = (codes - hint) / self._s('change_std')
+  def rest(self, reference):
+    """The reference [B, 1, M] with its lips closed, as far as the mouth opening that it shows asks.
+
+    Opening is linear in codes to 0.006 of the eyes' distance. A smile stays one.
+    """
+    weight = self._s('opening_weight')
+    open_by = (reference * weight).sum(-1, keepdims=True) + self._s('opening_bias')
+    return reference - jnp.maximum(open_by, 0.0) * self._s('opening_way')
+
+  def origin(self, hint, reference=None):
+    """Where codes are counted from, [B, 1, M]; without a reference the hint is one."""
+    if not self.fixed:
+      return hint
+    return self.rest(hint if reference is None else reference)
+
+  def motion(self, codes, origin):
+    """Codes [B, T, M] counted from `origin` [B, 1, M] -> what the diffusion works on."""
+    change = (codes - origin) / self._unit()
     return jnp.where(self.relative[None, None], change, self.code(codes))
 
-  def codes(self, motion, hint):
+  def codes(self, motion, origin):
     """The inverse of `motion`."""
-    moved = hint + motion * self._s('change_std')
+    moved = origin + motion * self._unit()
     placed = self._s('code_mean') + motion * self._s('code_std')
     return jnp.where(self.relative[None, None], moved, placed)
 
-  def controls(self, hint, mean=None, std=None):
-    """Hint, mean and std [B, 1, M] as tokens see them; what is not given is zeros: dropped."""
-    absent = jnp.zeros_like(hint)
+  def bounded(self, codes, origin):
+    """Codes within the range of the training people around their rest: a last belt, not a cure."""
+    if not self.fixed:
+      return codes
+    return jnp.clip(codes, origin + self._s('lowest'), origin + self._s('highest'))
+
+  def controls(self, hint, mean=None, std=None, reference=None):
+    """Hint, mean and std [B, 1, M] as tokens see them; what is not given is zeros: dropped.
+
+    With a fixed origin the first is [B, 1, 2M].
+    """
+    absent, origin = jnp.zeros_like(hint), self.origin(hint, reference)
     tell = lambda x: jnp.where(self.told[None, None], x, absent)
-    mean = absent if mean is None else tell(self.motion(mean, hint))
+    mean = absent if mean is None else tell(self.motion(mean, origin))
     std = absent if std is None else tell(self.deviation(std))
-    return self.code(hint), mean, std
+    if not self.fixed:
+      return self.code(hint), mean, std
+    who = self.code(hint if reference is None else reference)
+    return jnp.concatenate([self.motion(hint, origin), who], axis=-1), mean, std
+
+  def _unit(self):
+    return self._s('reference_std' if self.fixed else 'change_std')
 
   def _s(self, name):
     return jnp.asarray(self.statistics[name])[None, None]
+
+
+FIXED = (
+  'reference_std', 'opening_weight', 'opening_bias', 'opening_way', 'lowest', 'highest'
+)  # fmt: skip
 
 
 def plain(motion_dim, audio_width):
@@ -88,7 +130,7 @@ def plain(motion_dim, audio_width):
   return Units(statistics, np.zeros(motion_dim, bool), np.ones(motion_dim, bool))
 
 
-def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
+def load(path, motion_dim, audio_width, relative=0, untold=(0, 0), fixed=False):
   """Units from the statistics that the preparation of the data leaves.
 
   Args:
@@ -96,6 +138,7 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
     motion_dim, audio_width: M and A.
     relative: how many leading directions are counted from the hint.
     untold: first and one past the last direction that mean and deviation leave out.
+    fixed: count from the rest of a reference and not from the hint.
 
   Raises:
     InputError: the file is missing, or was measured on other codes or features.
@@ -107,8 +150,10 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
       'prepare the data, or set config.model.units to an empty string'
     )
   found = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
-  statistics = {}
-  for name, value in plain(motion_dim, audio_width).statistics.items():
+  statistics, expected = {}, plain(motion_dim, audio_width).statistics
+  if fixed:
+    expected |= dict.fromkeys(FIXED, np.zeros(motion_dim)) | {'opening_bias': np.zeros(1)}
+  for name, value in expected.items():
     if name not in found or found[name].shape != value.shape:
       came = found[name].shape if name in found else 'nothing'
       raise InputError(
@@ -120,4 +165,4 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0)):
       statistics[name] = np.maximum(found[name], 1e-6)
   direction = np.arange(motion_dim)
   told = (direction < untold[0]) | (direction >= untold[1])
-  return Units(statistics, direction < relative, told, octaves=True)
+  return Units(statistics, direction < relative, told, octaves=True, fixed=fixed)

@@ -309,3 +309,81 @@ def test_settling_calms_what_shakes_and_leaves_what_drifts():
   np.testing.assert_allclose(settled[:-1, 1], drift[:-1], atol=1e-6)
   np.testing.assert_array_equal(settled[:, 2], shake)  # a share of 0
   assert model.settle(codes, hint, ()) is codes
+
+
+# -- a fixed reference
+
+
+def fixed_units():
+  """Units of the tiny size that count from a fixed reference; directions 6 to 13 are the lips."""
+  statistics = dict(units_of.plain(20, 12).statistics)
+  statistics |= dict.fromkeys(('reference_std', 'opening_weight'), np.full(20, 0.5, np.float32))
+  statistics |= dict(
+    opening_bias=np.full(1, -100.0, np.float32),  # no mouth is open
+    opening_way=np.zeros(20, np.float32),
+    lowest=np.full(20, -2.0, np.float32),
+    highest=np.full(20, 2.0, np.float32),
+  )
+  direction = np.arange(20)
+  told = (direction < 6) | (direction >= 14)
+  return units_of.Units(statistics, np.ones(20, bool), told, octaves=True, fixed=True)
+
+
+def with_reference():
+  config, params, batch = tiny(dict(LITE, fixed=True))
+  rng = np.random.default_rng(5)
+  batch |= dict(reference=standard_normal(rng, (2, 1, 20)), quiet=jnp.zeros((2, 9)))
+  return config, params, batch
+
+
+def test_lips_rest_where_nobody_speaks_and_all_else_goes_on():
+  _, _, batch = with_reference()
+  quiet = jnp.zeros((2, 9)).at[:, 4:].set(1.0)
+  made = model.quieten(dict(batch, quiet=quiet), fixed_units())
+  lips, rest = slice(6, 14), np.r_[0:6, 14:20]
+  wanted = np.broadcast_to(batch['reference'], (2, 5, 20))
+  np.testing.assert_allclose(made['x'][:, 3:, lips], wanted[..., lips], atol=1e-6)
+  np.testing.assert_array_equal(made['x'][:, :3], batch['x'][:, :3])
+  np.testing.assert_array_equal(made['x'][..., rest], batch['x'][..., rest])
+
+
+def test_a_past_that_is_off_its_way_comes_back_to_it():
+  units = fixed_units()
+  batch = dict(x=jnp.zeros((64, 64, 20)), hint=jnp.zeros((64, 1, 20)))
+  made = model.stray(batch, units, jax.random.key(0))
+  away = np.abs(made['x'])
+  assert np.abs(made['hint']).max() > 2 * 0.5  # as far as deviations from the reference
+  assert away[:, -1].max() < 0.3 * np.abs(made['hint']).max()
+  assert (np.diff(away, axis=1) <= 1e-6).all()
+  lips, pose = away[:, 40, 6:14].max(), away[:, 40, :6].max()
+  assert lips < pose  # lips are back at once, a head takes its time
+
+
+def test_training_strays_and_evaluation_does_not(monkeypatch):
+  config, params, batch = with_reference()
+  strayed = []
+  monkeypatch.setattr(model, 'stray', lambda batch, units, rng: strayed.append(1) or batch)
+  given = dict(config=config, frozen=fixed_units())
+  model.evaluate(params, batch, RNG, **given)
+  assert not strayed
+  model.loss(params, batch, RNG, **given)
+  assert strayed
+
+
+def test_a_chain_of_windows_stays_in_the_range_of_people_for_a_minute():
+  config, params, batch = with_reference()
+  units = fixed_units()
+
+  @jax.jit
+  def window(rng, hint):
+    return model.sample(
+      params, config, rng, batch['y'], hint, units=units, steps=2, guidance=1.5,
+      reference=batch['reference'],
+    )  # fmt: skip
+
+  hint = batch['reference'] + 50.0  # wherever it begins
+  for i in range(1500 // 8):
+    codes = window(jax.random.fold_in(RNG, i), hint)
+    assert np.isfinite(codes).all()
+    assert np.abs(codes - batch['reference']).max() <= 2.0 + 1e-5
+    hint = codes[:, -1:]

@@ -83,3 +83,53 @@ def test_lips_are_not_told_their_mean_and_deviation(tmp_path):
   np.testing.assert_array_equal(mean[..., 1:3], 0)
   np.testing.assert_array_equal(std[..., 1:3], 0)
   np.testing.assert_allclose(mean[..., 0], (codes[:, :1] - hint)[..., 0] / 4, rtol=1e-6)
+
+
+def of_a_fixed_reference(tmp_path):
+  """Opening is direction 1 less 1; directions 1 and 2 are the lips."""
+  more = dict(
+    reference_std=np.full(4, 2.0),
+    opening_weight=np.array([0.0, 1.0, 0.0, 0.0]),
+    opening_bias=np.array([-1.0]),
+    opening_way=np.array([0.0, 1.0, 0.5, 0.0]),
+    lowest=np.full(4, -3.0),
+    highest=np.full(4, 3.0),
+  )
+  return units.load(saved(tmp_path, **more), 4, 3, relative=4, untold=(1, 3), fixed=True)
+
+
+def test_the_place_of_codes_does_not_depend_on_the_hint_where_the_reference_is_fixed(tmp_path):
+  u = of_a_fixed_reference(tmp_path)
+  codes, reference = arrays()
+  origins = [u.origin(reference + shift, reference) for shift in (0.0, 7.0)]
+  np.testing.assert_array_equal(*origins)
+  np.testing.assert_allclose(u.codes(u.motion(codes, origins[0]), origins[0]), codes, atol=1e-6)
+
+
+def test_an_open_mouth_rests_closed_and_a_closed_one_stays_as_it_is(tmp_path):
+  u = of_a_fixed_reference(tmp_path)
+  shut, ajar = jnp.zeros((1, 1, 4)), jnp.asarray([[[1.0, 3.0, 2.0, 1.0]]])
+  np.testing.assert_array_equal(u.rest(shut), shut)
+  np.testing.assert_allclose(u.rest(ajar)[0, 0], [1.0, 1.0, 1.0, 1.0], rtol=1e-6)
+
+
+def test_the_hint_token_holds_the_way_from_the_rest_and_who_it_is(tmp_path):
+  u = of_a_fixed_reference(tmp_path)
+  reference = jnp.zeros((1, 1, 4))
+  seen, _, _ = u.controls(reference + 4.0, reference=reference)
+  np.testing.assert_allclose(seen[0, 0, :4], 2.0)
+  np.testing.assert_allclose(seen[0, 0, 4:], -np.arange(4.0) / 2.0)
+
+
+def test_codes_stay_in_the_range_of_people(tmp_path):
+  u = of_a_fixed_reference(tmp_path)
+  codes, origin = arrays()
+  held = u.bounded(100.0 * codes, origin)
+  assert np.abs(held - origin).max() <= 3.0 + 1e-6
+
+
+def test_old_weights_count_from_the_hint_and_are_not_bounded(tmp_path):
+  u = units.load(saved(tmp_path), 4, 3, relative=4)
+  codes, hint = arrays()
+  np.testing.assert_array_equal(u.origin(hint, hint + 5.0), hint)
+  np.testing.assert_array_equal(u.bounded(100.0 * codes, hint), 100.0 * codes)

@@ -1,10 +1,10 @@
-"""Sync judge: do these lips belong to this voice? (SyncNet's plan, small; a metric, not a loss.)
+"""Sync network: do these lips belong to this voice? (SyncNet's plan, small; a metric, not a loss.)
 
   python -m ifmdm_jax.prepare --output runs/cache --lips
-  python -m ifmdm_jax.train --config configs/sync_judge.py:whisper --workdir runs/sync_judge
+  python -m ifmdm_jax.train --config configs/sync_network.py:whisper --workdir runs/sync_network
 
 `whisper` reads Whisper-tiny and is what is bundled; `mfcc` hears as the published network does.
-What they reach: experiments/sync_judge/README.md.
+What they reach: experiments/sync_network/README.md.
 """
 
 import ml_collections
@@ -20,7 +20,7 @@ TRAIN = {
 def get_config(size='whisper'):
   config = ml_collections.ConfigDict()
   config.model = dict(
-    module='ifmdm_jax.perception.sync_judge',
+    module='ifmdm_jax.perception.sync_network',
     audio=AUDIO[size],
     noise=0.3,  # deviation added to the speech features, whose own is 1
     drop=0.2,  # share of them left out of a clip

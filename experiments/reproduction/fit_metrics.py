@@ -1,6 +1,6 @@
 """Fits the ridge regression of `sync_ridge` and the statistics of NIQE to real people.
 
-  python experiments/reproduction/judges.py --cache runs/cache --source CLIPS \
+  python experiments/reproduction/fit_metrics.py --cache runs/cache --source CLIPS \
       [--output ifmdm_jax/weights]
 
 Writes sync_ridge.npz, from the set, and niqe_own.npz, from the clips that the set was made of, of

@@ -1,7 +1,7 @@
 """How far can the sync network be trusted? Held-out people, real and generated.
 
-  python experiments/sync_judge/run.py --workdir runs/sync_judge --lips runs/sync \
-      --cache runs/cache --output experiments/sync_judge
+  python experiments/sync_network/run.py --workdir runs/sync_network --lips runs/sync \
+      --cache runs/cache --output experiments/sync_network
 
 Parts: `length` finds the lag of real clips from pieces of 0.4 to 3 s; `moved` moves the voice of
 whole clips; `rank` compares real videos, the bundled generator's and both with another part of the
@@ -22,7 +22,7 @@ from ifmdm_jax.pipeline.sources import lips as lip_windows
 from ifmdm_jax.training import checkpoints, weights
 
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Run of configs/sync_judge.py; default: the bundled network.', **errors.SHARED
+  'workdir', None, 'Run of configs/sync_network.py; default: the bundled network.', **errors.SHARED
 )
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for results.json.', **errors.SHARED)
@@ -46,23 +46,23 @@ def read_clips(folder, split, features):
   return clips
 
 
-def by_length(judge, clips):
+def by_length(network, clips):
   """{seconds: share of pieces whose lag is found within a frame; how many pieces and clips}.
 
   Pieces start every fifth frame, wherever all shifts of the voice exist; means within a clip, then
   over clips.
   """
-  vectors = [(judge.lips(crops), judge.voices(speech)) for _, crops, speech in clips]
+  vectors = [(network.lips(crops), network.voices(speech)) for _, crops, speech in clips]
   rows = {}
   for length in LENGTHS:
     shares, pieces = [], 0
-    for seen, heard in vectors:
-      starts = range(SHIFTS, min(len(seen), len(heard)) - length - SHIFTS + 1, 5)
+    for seen, voice_vectors in vectors:
+      starts = range(SHIFTS, min(len(seen), len(voice_vectors)) - length - SHIFTS + 1, 5)
       found = []
       for a in starts:
         part = seen[a : a + length].astype(np.float64)
         apart = [
-          np.linalg.norm(part - heard[a + s : a + s + length], axis=1).mean()
+          np.linalg.norm(part - voice_vectors[a + s : a + s + length], axis=1).mean()
           for s in range(-SHIFTS, SHIFTS + 1)
         ]
         found.append(abs(int(np.argmin(apart)) - SHIFTS) <= 1)
@@ -75,21 +75,21 @@ def by_length(judge, clips):
   return rows
 
 
-def by_shift(judge, clips):
+def by_shift(network, clips):
   """Voices late by whole frames: {frames: [lag found less the own one, of each clip]}."""
   rows = {str(shift): [] for shift in (0, 3, 6, -3, -6)}
   for _, crops, speech in clips:
-    seen = judge.lips(crops[10:-10])
+    seen = network.lips(crops[10:-10])
     found = {}
     for shift in rows:
       # The voice of `shift` frames earlier stands at the pictures: it is late by as much.
-      late = speech[(10 - int(shift)) * judge.rate :][: (len(crops) - 20) * judge.rate]
-      found[shift] = lip_sync.read(lip_sync.distances(seen, judge.voices(late))).lag
+      late = speech[(10 - int(shift)) * network.rate :][: (len(crops) - 20) * network.rate]
+      found[shift] = lip_sync.read(lip_sync.distances(seen, network.voices(late))).lag
       rows[shift].append(found[shift] - found['0'])
   return rows
 
 
-def ranking(judge, clips):
+def ranking(network, clips):
   """Per clip: LSE-C and LSE-D of the real and the generated video, each with its voice and with the
   voice of half a clip later, over the same frames."""
   import ifmdm_jax as ifm
@@ -102,15 +102,15 @@ def ranking(judge, clips):
   for name, crops, speech in tqdm(clips[: _CLIPS.value], unit='clip'):
     clip = known[places[name]]
     voice = clip.waveform[: round(_SECONDS.value * clip.rate)]
-    made = sampler(clip.frames[0], voice, clip.rate, seed=0)
-    count = min(len(made), len(crops))
-    drawn = crop.lips(made[:count], mesh.track(made[:count]))
-    heard = speech[: count * judge.rate]
-    rolled = np.roll(heard, count // 2 * judge.rate, axis=0)
+    sampled = sampler(clip.frames[0], voice, clip.rate, seed=0)
+    count = min(len(sampled), len(crops))
+    drawn = crop.lips(sampled[:count], mesh.track(sampled[:count]))
+    window = speech[: count * network.rate]
+    rolled = np.roll(window, count // 2 * network.rate, axis=0)
     row = {}
     for video, pictures in (('real', crops[:count]), ('ours', drawn)):
-      for voice, features in (('', heard), ('_shuffled', rolled)):
-        scores = judge.scores(pictures, features)
+      for voice, features in (('', window), ('_shuffled', rolled)):
+        scores = network.scores(pictures, features)
         row[video + voice] = dict(lse_c=scores.confidence, lse_d=scores.distance, lag=scores.lag)
     rows.append(row)
     print(json.dumps(row), flush=True)
@@ -126,7 +126,7 @@ def plot(rows, path):
 
   figure, axes = pyplot.subplots(figsize=(5, 3.2), layout='constrained')
   seconds = [float(s) for s in rows]
-  axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync judge')
+  axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync network')
   axes.axhline(100 * 3 / 31, color='grey', linestyle=':', label='chance')
   axes.set(xlabel='seconds of lips', ylabel='lag found within a frame, %', ylim=(0, 103))
   axes.legend(frameon=False)
@@ -142,12 +142,12 @@ def main(_):
     path = pathlib.Path(_WEIGHTS.value)
     weights.write(path, params)
     print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
-    params = lip_sync.sync_judge.load(path)  # judged as it ships
-  judge = lip_sync.Bundled(params, audio)
+    params = lip_sync.sync_network.load(path)  # read as it ships
+  network = lip_sync.Bundled(params, audio)
   clips = read_clips(_CACHE.value, 'val', audio)
   measures = {'length': by_length, 'moved': by_shift, 'rank': ranking}
   for part in _PARTS.value:
-    result = measures[part](judge, clips)
+    result = measures[part](network, clips)
     print(json.dumps({part: result}, indent=1), flush=True)
     if _OUTPUT.value:  # after each part, so that none is lost
       path = pathlib.Path(_OUTPUT.value) / 'results.json'

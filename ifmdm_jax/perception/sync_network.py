@@ -1,4 +1,4 @@
-"""Our own sync judge: SyncNet's plan (Chung & Zisserman, 2016), small, and trained here.
+"""Our own sync network: SyncNet's plan (Chung & Zisserman, 2016), small, and trained here.
 
   lips     five grey pictures of 48 px (published: five colour faces of 224 px)
   voice    0.2 s: ten vectors of Whisper-tiny's second block, per clip of mean 0 and deviation 1
@@ -23,7 +23,9 @@ import optax
 
 from ifmdm_jax import files
 
-WEIGHTS = pathlib.Path(__file__).parents[1] / 'weights' / 'sync_judge' / 'sync_judge.safetensors'
+WEIGHTS = (
+  pathlib.Path(__file__).parents[1] / 'weights' / 'sync_network' / 'sync_network.safetensors'
+)
 SIDE = 48  # pixels
 FRAMES = 5  # of a window
 SHIFTS = 15  # frames either way
@@ -100,7 +102,7 @@ def unit_length(x):
   return x * jax.lax.rsqrt(jnp.sum(x**2, axis=-1, keepdims=True) + 1e-8)
 
 
-class SyncJudge(nn.Module):
+class SyncNetwork(nn.Module):
   """Both towers over whole clips."""
 
   audio: str = 'whisper_tiny'
@@ -140,12 +142,12 @@ def init(rng, config):
   rate = RATES[config.audio]
   crops = jnp.zeros((1, FRAMES, SIDE, SIDE))
   features = jnp.zeros((1, FRAMES * rate, width))
-  return SyncJudge(config.audio).init(rng, crops, features)['params']
+  return SyncNetwork(config.audio).init(rng, crops, features)['params']
 
 
 def similarities(params, batch, config):
   """(cosines [B, N, 31] over the shifts -15..15, of others [B, N, B], lip points, scale, mask)."""
-  lips, points, voices, log_scale = SyncJudge(config.audio).apply(
+  lips, points, voices, log_scale = SyncNetwork(config.audio).apply(
     {'params': params}, batch['lips'].astype(jnp.float32) / 127.5 - 1, batch['features']
   )
   count = lips.shape[1]
@@ -203,5 +205,5 @@ def _loss(params, batch, config):
 
 
 def load(path=WEIGHTS):
-  """Parameters of the bundled judge, float32."""
+  """Reads the parameters of the bundled network, float32."""
   return files.read_arrays(path)
