@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows
@@ -84,6 +85,15 @@ def test_other_sounds_and_openings_stand_beside_the_codes_of_what_is_trained_on(
   with np.load(output / 'motion' / 'statistics.npz') as file:
     assert (file['lowest'] <= 0).all() and (file['highest'] >= 0).all()
     assert (file['reference_std'] > 0).all()
+
+
+def test_codes_of_an_older_version_are_told_with_the_command_that_makes_them_anew(tmp_path):
+  old = tmp_path / 'motion' / 'records' / 'motion_codes' / '1.0.0'
+  old.mkdir(parents=True)
+  (old / 'dataset_info.json').write_text('{}')
+  (tmp_path / 'motion' / 'index.json').write_text('[]')
+  with pytest.raises(InputError, match=r'version 1\.0\.0, expected 1\.1\.0.*--codes'):
+    codes.read(tmp_path, 'train')
 
 
 @pytest.mark.parametrize('stage', [test_stages.adversarial, test_stages.motion])
