@@ -25,7 +25,7 @@ OPTIMS = {
   'tiny': dict(peak_lr=1e-3, schedule='constant'),
 }
 TRAIN = {
-  'paper': dict(steps=50_000, batch=128, ema=0.999),
+  'paper': dict(steps=50_000, batch=128, ema=0.999, ema_ramp=True),
   'lite': dict(steps=400, batch=16, ema=0.98, eval_every=100),
   'tiny': dict(steps=10, batch=4, ema=0.9, eval_every=0),
 }

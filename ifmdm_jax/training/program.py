@@ -18,6 +18,7 @@ DEFAULTS = dict(
   batch=16,  # over all devices
   seed=0,
   ema=0.999,  # decay of the average; 0: none is kept
+  ema_ramp=True,  # at most (1 + step) / (10 + step), so that the start is forgotten
   pieces=1,  # of a batch, one after the other, whose gradients are added
   compute='float32',  # or 'bfloat16': of matrix products; parameters stay float32
   remat='',  # or 'products': see gradient.value_and_grad
@@ -106,6 +107,7 @@ def build(config, devices=None):
   options = dict(
     config=config.model,
     ema=train.ema,
+    ramp=train.ema_ramp,
     gradient=functools.partial(gradient.value_and_grad, **of),
   )
   if isinstance(model, contract.Trainable):
