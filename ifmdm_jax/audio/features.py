@@ -4,7 +4,7 @@
   speech = encoder.features(waveform, sample_rate)      # float32 [2T, D], T = round(seconds * 25)
 
 The time line is the recording's own: feature k is centred on k / 50 s, so that features 2t and
-2t + 1 belong to frame t, which is shown from t / 25 s. Nothing is standardised here.
+2t + 1 belong to frame t, which is displayed from t / 25 s. Nothing is standardised here.
 """
 
 import functools

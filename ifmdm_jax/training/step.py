@@ -39,7 +39,7 @@ def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
 def from_adversary(module_step, optimizers, *, config, ema, gradient=value_and_grad, lr=None):
   """Makes an update from an Adversarial's own `step`; counting and averaging stay here.
 
-  `lr`, a number, is logged where it is given; the optimisers are the module's own.
+  `lr`, a number, is logged where there is one; the optimisers are the module's own.
   """
 
   def step(state, batch, rng, frozen):
