@@ -7,6 +7,7 @@ import re
 import pytest
 
 import ifmdm_jax
+from tests import test_house
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / 'docs').glob('*.md'))
@@ -42,6 +43,20 @@ def test_the_map_of_the_paper_has_both_stages():
   assert len(modules) > 20
   assert any('autoencoder' in module for module in modules)
   assert any('motion' in module for module in modules)
+
+
+def test_the_table_of_imports_is_the_one_that_is_held():
+  text = (ROOT / 'docs' / 'systems.md').read_text().split('## Who may import whom')[1]
+  rows = re.findall(r'^\| ([\w, ]+) \| (.+) \|$', text.split('## ')[0], re.MULTILINE)[1:-1]
+  written = {}
+  for rooms, cell in rows:
+    allowed = set()
+    for word in re.split(r'; |, and ', cell)[0].split(', '):
+      sets = re.fullmatch(r'\*(\w+)\*', word)
+      allowed |= getattr(test_house, sets[1].upper()) if sets else {word} - {'–'}
+    written |= dict.fromkeys(rooms.split(', '), allowed)
+  held = {k: v for k, v in test_house.MAY_IMPORT.items() if k not in ('errors', 'files', 'testing')}
+  assert written == held
 
 
 @pytest.mark.parametrize('path', ALL, ids=name)

@@ -204,8 +204,9 @@ FIELDS = tuple(name for name in Wav2Vec2.__dataclass_fields__ if name not in ('p
 
 
 def build(config):
-  """config.model of an imported encoder -> Wav2Vec2."""
-  return Wav2Vec2(**{name: config[name] for name in FIELDS if name in config})
+  """Builds the Wav2Vec2 of an imported encoder's settings; lists, as JSON has them, are tuples."""
+  plain = lambda value: tuple(value) if isinstance(value, list) else value
+  return Wav2Vec2(**{name: plain(config[name]) for name in FIELDS if name in config})
 
 
 def to_grid(x, count, last):

@@ -55,6 +55,11 @@ class Kind:
   strip: Callable = engine.strip_all
   folder: bool = False
 
+  @property
+  def frozen(self):
+    """Whether the network is only ever run: speech encoders, and what measures."""
+    return bool(self.network) or self.folder
+
 
 def _always(rules):
   return lambda model, params: rules

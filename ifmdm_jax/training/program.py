@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, extras
 from ifmdm_jax.training import contract, gradient, optim, sharding
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
@@ -18,6 +18,7 @@ DEFAULTS = dict(
   batch=16,  # over all devices
   seed=0,
   ema=0.999,  # decay of the average; 0: none is kept
+  ema_ramp=True,  # at most (1 + step) / (10 + step), so that the start is forgotten
   pieces=1,  # of a batch, one after the other, whose gradients are added
   compute='float32',  # or 'bfloat16': of matrix products; parameters stay float32
   remat='',  # or 'products': see gradient.value_and_grad
@@ -80,7 +81,8 @@ def module(config, section):
   try:
     imported = importlib.import_module(name)
   except ModuleNotFoundError as error:
-    raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
+    said = extras.missing(error) or f'config.{section}.module {name!r}: {error}'
+    raise errors.InputError(said) from error
   return contract.check(imported, f'config.{section}.module {name!r}', *PROTOCOLS[section])
 
 
@@ -106,6 +108,7 @@ def build(config, devices=None):
   options = dict(
     config=config.model,
     ema=train.ema,
+    ramp=train.ema_ramp,
     gradient=functools.partial(gradient.value_and_grad, **of),
   )
   if isinstance(model, contract.Trainable):

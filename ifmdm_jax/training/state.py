@@ -39,15 +39,17 @@ def create(params, init_optimizer, ema, extra=None):
   return TrainState(jnp.zeros((), jnp.int32), params, init_optimizer(params), average, extra)
 
 
-def update_ema(ema, params, step, decay):
+def update_ema(ema, params, step, decay, ramp=True):
   """Averages: ema <- d ema + (1 - d) params, d = min(decay, (1 + step) / (10 + step)).
 
-  The ramp lets the first averages forget the random start.
+  The `ramp` lets the first averages forget the random start; without it, d = decay throughout.
   """
   if ema is None:
     return None
-  step = jnp.asarray(step, jnp.float32)
-  decay = jnp.minimum(jnp.float32(decay), (1 + step) / (10 + step))
+  decay = jnp.float32(decay)
+  if ramp:
+    step = jnp.asarray(step, jnp.float32)
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
 
   def average(old, new):
     if not jnp.issubdtype(new.dtype, jnp.floating):

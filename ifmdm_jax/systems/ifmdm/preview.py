@@ -73,10 +73,12 @@ def sample_codes(params, batch, config, seed=0):
     config.sampler.steps, config.sampler.guidance, config.sampler.get('stepper', 'ddim')
   )
   controls = motion_stream.Controls(
-    seed + np.arange(voices, dtype=np.uint32),
-    batch['mean'],
-    batch['std'],
-    np.ones((voices, 2), bool),
+    seed=seed + np.arange(voices, dtype=np.uint32),
+    mean=batch['mean'],
+    std=batch['std'],
+    given=np.ones((voices, 2), bool),
+    reference=batch['hint'],
+    gain=np.ones_like(batch['hint']),
   )
   state = motion_stream.State(batch['hint'], np.zeros(voices, np.uint32))
   valid = batch.get('mask', np.ones((voices, frames), np.float32))

@@ -17,7 +17,7 @@ from ifmdm_jax.systems.ifmdm.motion import model
 from ifmdm_jax.systems.ifmdm.motion import units as units_of
 from ifmdm_jax.training import optim
 
-CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'configs' / 'motion.py'
+CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'ifmdm_jax' / 'configs' / 'motion.py'
 
 
 def config_of(size, **overrides):

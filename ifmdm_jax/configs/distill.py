@@ -1,6 +1,6 @@
 """Few-step motion: a student of stage 2 that needs 4 evaluations and no second pass for guidance.
 
-  python -m ifmdm_jax.train --config configs/distill.py:lite --workdir runs/student \
+  python -m ifmdm_jax.train --config distill:lite --workdir runs/student \
       --init_from runs/motion
 
 The teacher is runs/motion; another: --config.model.teacher=DIR (or motion.safetensors of a release,
@@ -11,7 +11,7 @@ round with --config.model.teacher=runs/student --init_from runs/student
 Expected of `lite`: its teacher's figures with a fifth of the evaluations (experiments/steps).
 """
 
-from configs import motion
+from ifmdm_jax.configs import motion
 from ifmdm_jax.systems.ifmdm.motion import distill
 
 STUDENTS = {
@@ -25,7 +25,7 @@ OPTIMS = {
   'tiny': dict(peak_lr=1e-3, schedule='constant'),
 }
 TRAIN = {
-  'paper': dict(steps=50_000, batch=128, ema=0.999),
+  'paper': dict(steps=50_000, batch=128, ema=0.999, ema_ramp=True),
   'lite': dict(steps=400, batch=16, ema=0.98, eval_every=100),
   'tiny': dict(steps=10, batch=4, ema=0.9, eval_every=0),
 }

@@ -1,6 +1,6 @@
 """Motion autoencoder (the paper's first stage).
 
-  python -m ifmdm_jax.train --config configs/autoencoder.py:lite --workdir runs/autoencoder
+  python -m ifmdm_jax.train --config autoencoder:lite --workdir runs/autoencoder
 
 `paper` is the published network and its adversarial objective: 512 px, 20 motion numbers on 512
 orthogonal directions; VGG-16 stands in for VGG-19 in the perceptual term. `lite` is what is
@@ -28,7 +28,7 @@ SIZES = {
 
 ADVERSARIAL = dict(gan_weight=1.0, perceptual='ifmdm_jax.perception.vgg', perceptual_weight=10.0)
 GUIDED = dict(
-  loss=dict(photo=4.0, bare=1.0, squared=20.0, paint=2.0, inner=2.0, haze=1.0, shown=0.3,
+  loss=dict(photo=4.0, bare=1.0, squared=20.0, paint=2.0, inner=2.0, haze=1.0, visible_teeth=0.3,
             missing=0.5, held=0.5, rough=0.5, static=0.2, folds=0.02,
             perceptual=1.0, lpips=1.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Motion diffusion: speech features to motion codes, the paper's second stage.
 
-  python -m ifmdm_jax.train --config configs/motion.py:lite --workdir runs/motion_lite
+  python -m ifmdm_jax.train --config motion:lite --workdir runs/motion_lite
 
 `paper` is the published network and objective: noise prediction, learned variance, statistics of
 the codes as controls. `lite` is for real time on a laptop and for hours, not days, of speech: it
@@ -46,7 +46,7 @@ OPTIMS = {  # clip_norm 0: no clipping
   'tiny': dict(peak_lr=1e-3, schedule='constant', clip_norm=0.0),
 }
 TRAIN = {
-  'paper': dict(steps=400_000, batch=128, ema=0.9999, eval_every=5_000),
+  'paper': dict(steps=400_000, batch=128, ema=0.9999, ema_ramp=False, eval_every=5_000),
   'lite': dict(steps=1_500, batch=32, ema=0.999, eval_every=500),
   'tiny': dict(steps=10, batch=4, ema=0.9, eval_every=0),
 }
