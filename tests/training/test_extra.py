@@ -86,3 +86,11 @@ def test_pieces_of_a_batch_hand_the_state_on():
   # Rows i * 4 + j make piece j: means 2, 3, 4, 5.
   assert float(after['sum']) == 14.0 and float(metrics['seen']) == (0 + 2 + 5 + 9) / 4
   assert float(value) == 7.0 and float(grads['w']) == 3.5
+
+
+def test_state_stays_float32_in_half_precision_and_in_pieces(tmp_path):
+  config = toy_state.get_config()
+  config.train.update(steps=2, eval_every=0, compute='bfloat16', pieces=2)
+  state = jax.device_get(loop.train(config, tmp_path))
+  assert {leaf.dtype for leaf in jax.tree.leaves(state.extra)} == {np.dtype('float32')}
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.extra))
