@@ -31,7 +31,7 @@ MODES = ('self', 'cross', 'relative', 'none')
 
 
 def generator(recipe, state, golden):
-  """Encoder and decoder, with and without the refine block, in every mode of the file."""
+  """Computes encoder and decoder, with and without the refine block, in every mode of the file."""
   model, params = autoencoder.convert(state)
   size, batch = model.size, golden['wa_source'].shape[0]
   modes = [mode for mode in MODES if any(array.startswith(f'{mode}/') for array in golden)]
@@ -141,7 +141,7 @@ def _generator_limit(size, array):
 
 
 def discriminator(recipe, state, golden):
-  """Logits, the minibatch statistic and every feature map."""
+  """Computes logits, the minibatch statistic and every feature map."""
   model, params = discriminators.convert(state)
   computed = {}
 
@@ -164,7 +164,7 @@ def discriminator(recipe, state, golden):
 
 
 def training(recipe, gen_state, dis_state, golden):
-  """Losses and gradients of stage 1, and the losses before and after a step of Adam."""
+  """Computes losses and gradients of stage 1, and the losses around a step of Adam."""
   model, gen = autoencoder.convert(gen_state)
   _, dis = discriminators.convert(dis_state)
   config = dict(autoencoder.config(model))
@@ -174,7 +174,7 @@ def training(recipe, gen_state, dis_state, golden):
   tx = step.lazy_adam(1e-4, interval=4)
 
   def terms(gen, dis):
-    """[l1, gan] and the reconstruction."""
+    """Returns [l1, gan] and the reconstruction."""
     _, (made, metrics) = step.gen_loss(gen, dis, source, target, config=config)
     return jnp.stack([metrics['l1'], metrics['gan']]), made
 
@@ -231,7 +231,7 @@ def _norms(grads, keys, rules):
 
 
 def motion(recipe, state, golden):
-  """The transformer with and without statistics, guidance, token streams, loss and gradients."""
+  """Computes the transformer in all conditions, guidance, token streams, loss and gradients."""
   config, params = motions.convert(state)
   sizes = dict(frames=config.frames, motion=config.motion_dim, audio=config.audio_width)
   inputs = recipe.dit_inputs(batch=2, **sizes)
