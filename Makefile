@@ -39,4 +39,4 @@ $(INSTALLED): requirements.txt
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info out
-	find ifmdm_jax configs tests -name __pycache__ -prune -exec rm -rf {} +
+	find ifmdm_jax tests -name __pycache__ -prune -exec rm -rf {} +

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from configs import autoencoder as autoencoder_configs
-from configs import motion as motion_configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import autoencoder as autoencoder_configs
+from ifmdm_jax.configs import motion as motion_configs
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
 from ifmdm_jax.systems.ifmdm.motion.normalizer import Normalizer

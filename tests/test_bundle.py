@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ifmdm_jax as ifm
-from configs import autoencoder, distill, motion
 from ifmdm_jax import bundle, files, generator, testing
+from ifmdm_jax.configs import autoencoder, distill, motion
 from ifmdm_jax.diffusion.schedule import Trailing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import generate

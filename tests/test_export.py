@@ -9,10 +9,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from configs import autoencoder as autoencoder_configs
-from configs import motion as motion_configs
 from ifmdm_jax import export, testing
 from ifmdm_jax.audio import features
+from ifmdm_jax.configs import autoencoder as autoencoder_configs
+from ifmdm_jax.configs import motion as motion_configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.read import find_square

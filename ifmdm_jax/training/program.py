@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, extras
 from ifmdm_jax.training import contract, gradient, optim, sharding
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
@@ -81,7 +81,8 @@ def module(config, section):
   try:
     found = importlib.import_module(name)
   except ModuleNotFoundError as error:
-    raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
+    said = extras.missing(error) or f'config.{section}.module {name!r}: {error}'
+    raise errors.InputError(said) from error
   return contract.check(found, f'config.{section}.module {name!r}', *PROTOCOLS[section])
 
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import sync_network as configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import sync_network as configs
 from ifmdm_jax.perception import sync_network
 
 WIDTHS = {'whisper_tiny': 384, 'mfcc': 13}

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import autoencoder, motion
+from ifmdm_jax.configs import autoencoder, motion
 from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows

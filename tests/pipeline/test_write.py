@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import records, write
 from ifmdm_jax.pipeline.sources import pairs

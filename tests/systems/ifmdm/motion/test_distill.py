@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import distill as configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import distill as configs
 from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.diffusion.gaussian import Gaussian
 from ifmdm_jax.diffusion.schedule import linear, spaced

@@ -18,7 +18,7 @@ from ifmdm_jax.systems.ifmdm.motion import condition as conditions
 from ifmdm_jax.systems.ifmdm.motion import normalizer as normalizers
 from ifmdm_jax.training import optim
 
-CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'configs' / 'motion.py'
+CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'ifmdm_jax' / 'configs' / 'motion.py'
 
 
 def config_of(size, **overrides):

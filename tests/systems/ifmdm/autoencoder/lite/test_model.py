@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
 from ifmdm_jax import read, testing
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import LOWER_LIP_INNER, MIRROR, UPPER_LIP_INNER

@@ -1,6 +1,6 @@
 """Few-step motion: a student of stage 2 that needs 4 evaluations and no second pass for guidance.
 
-  python -m ifmdm_jax.train --config configs/distill.py:lite --workdir runs/student \
+  python -m ifmdm_jax.train --config distill:lite --workdir runs/student \
       --init_from runs/motion
 
 The teacher is runs/motion; another: --config.model.teacher=DIR (or motion.safetensors of a release,
@@ -11,7 +11,7 @@ round with --config.model.teacher=runs/student --init_from runs/student
 Expected of `lite`: its teacher's figures with a fifth of the evaluations (experiments/steps).
 """
 
-from configs import motion
+from ifmdm_jax.configs import motion
 from ifmdm_jax.systems.ifmdm.motion import distill
 
 STUDENTS = {

@@ -1,6 +1,6 @@
 """How much of the motion before should a window go on with? Trains nothing.
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/window_overlap.py:lite --launch local
+  python -m ifmdm_jax.sweep --config sweeps/window_overlap:lite --launch local
 
 Windows of the trained length; `known` frames are those of the window before. `seam` is the mean
 change of a code across a border of windows over the mean change elsewhere: 1 is seamless.
@@ -9,7 +9,11 @@ change of a code across a border of windows over the mean change elsewhere: 1 is
 
 import numpy as np
 
-from configs import motion
+import ifmdm_jax as ifm
+from ifmdm_jax.clip import SAMPLE_RATE
+from ifmdm_jax.configs import motion
+from ifmdm_jax.pipeline import records
+from ifmdm_jax.streaming.windows import Plan
 
 SECONDS = 20.0
 
@@ -27,10 +31,6 @@ def sweep(add):
 
 
 def run(config, workdir):
-  import ifmdm_jax as ifm
-  from ifmdm_jax.clip import SAMPLE_RATE
-  from ifmdm_jax.pipeline import records
-  from ifmdm_jax.streaming.windows import Plan
 
   del workdir
   sampler = ifm.load(config.trained or None)

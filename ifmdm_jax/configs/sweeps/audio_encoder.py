@@ -6,10 +6,10 @@ Each encoder needs a cache of its own, made by `prepare --audio NAME` from the s
     python -m ifmdm_jax.prepare --source CLIPS --output runs/cache_$audio --audio $audio \
         --autoencoder runs/autoencoder
   done
-  python -m ifmdm_jax.sweep --config configs/sweeps/audio_encoder.py:lite --launch local
+  python -m ifmdm_jax.sweep --config sweeps/audio_encoder:lite --launch local
 """
 
-from configs import motion
+from ifmdm_jax.configs import motion
 
 WIDTHS = {'whisper_tiny': 384, 'mel': 80, 'wav2vec2': 768}
 

@@ -1,11 +1,11 @@
 """How many steps, and how strict a guidance, does the sampler need? Trains nothing.
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/steps_guidance.py:lite --launch local
+  python -m ifmdm_jax.sweep --config sweeps/steps_guidance:lite --launch local
 
 `trained` is the run of stage 2 to draw from.
 """
 
-from configs import motion
+from ifmdm_jax.configs import motion
 from ifmdm_jax.systems.ifmdm import preview
 
 

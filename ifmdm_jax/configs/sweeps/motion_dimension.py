@@ -1,11 +1,11 @@
 """How many numbers does a face's motion need? (The paper's stage 1; 20 there.)
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/motion_dimension.py --launch slurm
+  python -m ifmdm_jax.sweep --config sweeps/motion_dimension --launch slurm
 
 `tiny` is the same network at 32 px and a few channels, for trying the sweep out.
 """
 
-from configs import autoencoder
+from ifmdm_jax.configs import autoencoder
 
 TINY = dict(size=32, max_width=8, refine_width=8, perceptual='')
 

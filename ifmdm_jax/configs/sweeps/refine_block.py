@@ -1,12 +1,12 @@
 """Is the refine block, 61 times the rest of the decoder at 512 px, worth its cost?
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/refine_block.py --launch slurm
+  python -m ifmdm_jax.sweep --config sweeps/refine_block --launch slurm
 
 Without it, as published (512 channels), and narrower.
 """
 
-from configs import autoencoder
-from configs.sweeps import motion_dimension
+from ifmdm_jax.configs import autoencoder
+from ifmdm_jax.configs.sweeps import motion_dimension
 
 
 def get_config(size='paper'):

@@ -1,6 +1,6 @@
 """Motion diffusion: speech features to motion codes, the paper's second stage.
 
-  python -m ifmdm_jax.train --config configs/motion.py:lite --workdir runs/motion_lite
+  python -m ifmdm_jax.train --config motion:lite --workdir runs/motion_lite
 
 `paper` is the published network and objective: noise prediction, learned variance, statistics of
 the codes as controls. `lite` is for real time on a laptop and for hours, not days, of speech: it

@@ -1,6 +1,6 @@
 """Motion autoencoder (the paper's first stage).
 
-  python -m ifmdm_jax.train --config configs/autoencoder.py:lite --workdir runs/autoencoder
+  python -m ifmdm_jax.train --config autoencoder:lite --workdir runs/autoencoder
 
 `paper` is the published network and its adversarial objective: 512 px, 20 motion numbers on 512
 orthogonal directions; VGG-16 stands in for VGG-19 in the perceptual term. `lite` is what is

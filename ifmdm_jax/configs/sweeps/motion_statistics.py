@@ -1,12 +1,12 @@
 """Does stage 2 gain from mean and deviation of the motion as conditions? (The paper's statistics.)
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/motion_statistics.py:lite --launch local
+  python -m ifmdm_jax.sweep --config sweeps/motion_statistics:lite --launch local
 
 Sizes are those of configs/motion.py. A model that is not conditioned on a
 statistic sees it in no sample, neither in training nor in validation.
 """
 
-from configs import motion
+from ifmdm_jax.configs import motion
 
 
 def get_config(size='paper'):

@@ -1,7 +1,7 @@
 """Sync network: do these lips belong to this voice? (SyncNet's plan, small; a metric, not a loss.)
 
   python -m ifmdm_jax.prepare --output runs/cache --lips
-  python -m ifmdm_jax.train --config configs/sync_network.py:whisper --workdir runs/sync_network
+  python -m ifmdm_jax.train --config sync_network:whisper --workdir runs/sync_network
 
 `whisper` reads Whisper-tiny and is what is bundled; `mfcc` hears as the published network does.
 What they reach: experiments/sync_network/README.md.
