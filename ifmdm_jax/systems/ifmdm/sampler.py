@@ -40,7 +40,7 @@ class Sampler:
 
   Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
   head, mouth, expression and brows; see
-  `motion_stream.Options` and `motion_stream.Solver`.
+  `motion_stream.Options` and `motion.sample.Solver`.
 
   Attributes:
     name: in tables.
