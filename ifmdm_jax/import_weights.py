@@ -18,12 +18,18 @@ kind where its files come from and what their licence is.
 import os
 import pathlib
 
+import jax
+import jax.numpy as jnp
+import ml_collections
 from absl import flags
+from safetensors import numpy as safetensors
+from safetensors import safe_open
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.files import atomic
-from ifmdm_jax.importers import kinds
+from ifmdm_jax.importers import files, kinds
+from ifmdm_jax.training import checkpoints, state
 
 _KIND = flags.DEFINE_enum(
   'kind',
@@ -95,7 +101,6 @@ def take(kind, source, output, parts=None, **options):
     parts: for `motion`, folders of the `autoencoder` and the `audio` encoder it works with.
     options: see `kinds.read`.
   """
-  from ifmdm_jax.importers import files
 
   output = pathlib.Path(output).absolute()
   if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -117,10 +122,6 @@ def take(kind, source, output, parts=None, **options):
 
 def export(kind, source, path):
   """Writes the weights of a workdir under the original's names."""
-  from safetensors import safe_open
-
-  from ifmdm_jax.importers import files
-  from ifmdm_jax.training import checkpoints
 
   config, params = checkpoints.load(source)
   names = unused = None
@@ -135,11 +136,6 @@ def export(kind, source, path):
 
 
 def _save(folder, kind, found, source, parts):
-  import jax.numpy as jnp
-  import ml_collections
-  from safetensors import numpy as safetensors
-
-  from ifmdm_jax.training import checkpoints, state
 
   first = found[kind]
   config = dict(model=dict(first.config), imported=dict(kind=kind, source=source))
@@ -164,7 +160,6 @@ def _save(folder, kind, found, source, parts):
 
 
 def _tell(name, part, source):
-  import jax
 
   count = sum(leaf.size for leaf in jax.tree.leaves(part.params))
   note = f', {part.halves} arrays came in half precision and are float32 now' if part.halves else ''

@@ -99,7 +99,7 @@ class Walk:
     said = done.stdout + done.stderr
     if done.returncode not in status or says not in said or 'Traceback' in said:
       sys.exit(f'{said}\nended with {done.returncode}, expected {status} and "{says}"')
-    return said
+    return done.stderr
 
   def lacks(self, python, *words):
     """The command ends in one line that names the extra."""

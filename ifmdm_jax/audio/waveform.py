@@ -35,7 +35,7 @@ def read(path):
   path = os.fspath(path)
   if not os.path.isfile(path):
     raise errors.InputError(f'expected a sound or video file, {path} does not exist: check it')
-  import soundfile
+  import soundfile  # here: networks and their training run without
 
   try:
     waveform, sample_rate = soundfile.read(path, dtype='float32')
@@ -48,7 +48,7 @@ def read(path):
 
 def _read_av(path):
   """FFmpeg's decoders; the first sample returned is at the start of the container's timeline."""
-  import av
+  import av  # here: networks and their training run without
 
   try:
     with av.open(path) as container:
@@ -93,7 +93,7 @@ def prepare(waveform, sample_rate):
   waveform = check(waveform, sample_rate)
   mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
   if sample_rate != SAMPLE_RATE:
-    import soxr
+    import soxr  # here: networks and their training run without
 
     mono = soxr.resample(mono, sample_rate, SAMPLE_RATE)
   return np.ascontiguousarray(mono, dtype=np.float32)

@@ -109,7 +109,7 @@ def write(path, state):
   path = pathlib.Path(path)
   with atomic(path) as part:
     if path.suffix == '.safetensors':
-      from safetensors import numpy as safetensors
+      from safetensors import numpy as safetensors  # here: other formats need none
 
       part.write_bytes(safetensors.save(state))
     elif path.suffix == '.npz':
@@ -117,7 +117,7 @@ def write(path, state):
         np.savez(file, **state)
     elif path.suffix in ('.pt', '.pth'):
       try:
-        import torch
+        import torch  # of the extra `torch`
       except ImportError as error:
         raise InputError(
           f'writing {path.suffix} needs PyTorch: pip install torch, or export to .safetensors'
@@ -145,7 +145,7 @@ def _npz(path):
 
 
 def _safetensors(path):
-  import safetensors
+  import safetensors  # here: other formats need none
   from safetensors import numpy as reader
 
   try:

@@ -43,7 +43,7 @@ class Logs:
     self._board = _board(self.workdir / 'tensorboard', start)
     self._run = _wandb(wandb, self.workdir, config) if wandb else None
     if sys.stderr.isatty():
-      from ifmdm_jax.training.screen import Screen
+      from ifmdm_jax.training.screen import Screen  # of the extra `train`
 
       self._screen = Screen(self.workdir.name, start, steps)
 
@@ -110,7 +110,7 @@ class Logs:
 
   def pictures(self, step, pictures):
     """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    import cv2
+    import cv2  # here: a loop without pictures needs none
 
     folder = self.workdir / 'pictures'
     with self._reporting():
@@ -133,7 +133,7 @@ class Logs:
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
-    from ifmdm_jax import video
+    from ifmdm_jax import video  # here: it needs FFmpeg
 
     folder = self.workdir / 'videos' / f'{step:07d}'
     with self._reporting():
@@ -196,7 +196,7 @@ def _board(folder, start):
 
 def _wandb(project, workdir, config):
   try:
-    import wandb
+    import wandb  # of the extra `wandb`
   except ImportError as error:
     raise errors.InputError(
       'config.train.wandb needs Weights & Biases: pip install "ifmdm_jax[wandb]", or leave it empty'

@@ -61,7 +61,7 @@ def read(path):
         'pass a run of stage 2, or motion.safetensors of a release'
       )
     return files.read_arrays(path)
-  from ifmdm_jax.training import checkpoints
+  from ifmdm_jax.training import checkpoints  # here: bundles need no Orbax
 
   return checkpoints.load(path)[1]
 
