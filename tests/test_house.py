@@ -25,9 +25,9 @@ MAY_IMPORT = {
   'diffusion': set(),
   'compile_cache': set(),
   'face': {'nn', 'video'},
-  'audio': {'nn', 'training'},  # imported speech encoders are checkpoints
+  'audio': {'nn'},
   'video': {'nn'},
-  'perception': {*SIGNALS, 'training'},  # imported networks are checkpoints
+  'perception': SIGNALS,
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,
   'read': CONTRACTS,

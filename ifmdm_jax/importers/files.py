@@ -6,6 +6,8 @@ import pickle
 import zipfile
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.files import atomic
@@ -109,9 +111,7 @@ def write(path, state):
   path = pathlib.Path(path)
   with atomic(path) as part:
     if path.suffix == '.safetensors':
-      from safetensors import numpy as safetensors  # here: other formats need none
-
-      part.write_bytes(safetensors.save(state))
+      part.write_bytes(safetensors.numpy.save(state))
     elif path.suffix == '.npz':
       with open(part, 'wb') as file:
         np.savez(file, **state)
@@ -145,11 +145,8 @@ def _npz(path):
 
 
 def _safetensors(path):
-  import safetensors  # here: other formats need none
-  from safetensors import numpy as reader
-
   try:
-    return reader.load_file(path)
+    return safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, KeyError, ValueError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
 

@@ -6,9 +6,10 @@ import pathlib
 import sys
 import time
 
+import cv2
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, video
 from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
@@ -43,7 +44,7 @@ class Logs:
     self._board = _board(self.workdir / 'tensorboard', start)
     self._run = _wandb(wandb, self.workdir, config) if wandb else None
     if sys.stderr.isatty():
-      from ifmdm_jax.training.screen import Screen  # of the extra `train`
+      from ifmdm_jax.training.screen import Screen  # rich, of the extra `train`
 
       self._screen = Screen(self.workdir.name, start, steps)
 
@@ -110,8 +111,6 @@ class Logs:
 
   def pictures(self, step, pictures):
     """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    import cv2  # here: a loop without pictures needs none
-
     folder = self.workdir / 'pictures'
     with self._reporting():
       folder.mkdir(exist_ok=True)
@@ -133,8 +132,6 @@ class Logs:
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
-    from ifmdm_jax import video  # here: it needs FFmpeg
-
     folder = self.workdir / 'videos' / f'{step:07d}'
     with self._reporting():
       folder.mkdir(parents=True, exist_ok=True)

@@ -42,13 +42,13 @@ def shapes_of(kind):
     'autoencoder': lambda: golden_keys('gen_S64'),
     'discriminator': lambda: golden_keys('dis_S64'),
     'motion': lambda: golden_keys('dit_A0'),
-    'vgg16': lambda: vgg.theirs('vgg16'),
-    'vgg19': lambda: vgg.theirs('vgg19'),
-    'lpips': lpips.theirs,
-    'arcface': arcface.theirs,
-    'syncnet': syncnet.theirs,
-    'inception_fid': inception.theirs,
-    'i3d': i3d.theirs,
+    'vgg16': lambda: vgg.published('vgg16'),
+    'vgg19': lambda: vgg.published('vgg19'),
+    'lpips': lpips.published,
+    'arcface': arcface.published,
+    'syncnet': syncnet.published,
+    'inception_fid': inception.published,
+    'i3d': i3d.published,
   }[kind]()
 
 
