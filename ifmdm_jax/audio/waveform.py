@@ -4,6 +4,8 @@ import fractions
 import os
 
 import numpy as np
+import soundfile
+import soxr
 
 from ifmdm_jax import errors
 
@@ -35,8 +37,6 @@ def read(path):
   path = os.fspath(path)
   if not os.path.isfile(path):
     raise errors.InputError(f'expected a sound or video file, {path} does not exist: check it')
-  import soundfile
-
   try:
     waveform, sample_rate = soundfile.read(path, dtype='float32')
   except soundfile.LibsndfileError:
@@ -48,7 +48,7 @@ def read(path):
 
 def _read_av(path):
   """FFmpeg's decoders; the first sample returned is at the start of the container's timeline."""
-  import av
+  import av  # heavy, and only for what libsndfile cannot read
 
   try:
     with av.open(path) as container:
@@ -93,8 +93,6 @@ def prepare(waveform, sample_rate):
   waveform = check(waveform, sample_rate)
   mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
   if sample_rate != SAMPLE_RATE:
-    import soxr
-
     mono = soxr.resample(mono, sample_rate, SAMPLE_RATE)
   return np.ascontiguousarray(mono, dtype=np.float32)
 

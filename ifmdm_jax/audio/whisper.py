@@ -1,7 +1,7 @@
 """Whisper's audio encoder (Radford et al., 2022, section 2.2): log-mel -> 50 vectors per second.
 
-Only the blocks asked for are built. Lips follow the middle of the network better than its end, so
-the bundled files hold the stem and the first blocks alone, and no final norm.
+Only the blocks that `layers` names are built. Lips follow the middle of the network better than its
+end, so the bundled file holds the stem and the first blocks alone, and no final norm.
 """
 
 import pathlib

@@ -160,10 +160,10 @@ def spacing(steps):
   """
   if isinstance(steps, Spacing):
     return steps
-  found = re.fullmatch('(ddim|trailing|even|)([0-9]+)', str(steps))
-  if not found:
+  match = re.fullmatch('(ddim|trailing|even|)([0-9]+)', str(steps))
+  if not match:
     raise InputError(f"spacing is {steps!r}, expected N, 'trailingN', 'evenN' or 'ddimN'")
-  return SPACINGS[found[1] or 'trailing'](int(found[2]))
+  return SPACINGS[match[1] or 'trailing'](int(match[2]))
 
 
 def spaced(total, steps):
@@ -176,10 +176,10 @@ def spaced(total, steps):
   Raises:
     InputError: it is no spacing, or N is not within 1..total, or no whole stride gives N steps.
   """
-  found = spacing(steps)
-  if not 1 <= found.count <= total:
-    raise InputError(f'spacing is {str(found)!r}, expected 1 to {total} steps')
-  return found.kept(total)
+  chosen = spacing(steps)
+  if not 1 <= chosen.count <= total:
+    raise InputError(f'spacing is {str(chosen)!r}, expected 1 to {total} steps')
+  return chosen.kept(total)
 
 
 def at(table, t, like):

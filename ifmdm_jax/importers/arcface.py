@@ -21,7 +21,7 @@ def channels_first(kernel):
   return kernel.reshape(7, 7, 512, -1).transpose(3, 2, 0, 1).reshape(-1, 512 * 49)
 
 
-RULES = [  # theirs                                ours                             axes
+RULES = [  # original                              path                             axes
   ('conv1.weight', 'conv1/kernel', 'OIHW->HWIO'),
   ('prelu.weight', 'prelu/alpha', ''),
   ('layer{i}.{j}.conv{k}.weight', 'layer{i}_{j}/conv{k}/kernel', 'OIHW->HWIO'),
@@ -59,7 +59,7 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs(depth=50):
+def published(depth=50):
   """{entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
   shapes = {
     'conv1.weight': (64, 3, 3, 3),

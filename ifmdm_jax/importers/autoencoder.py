@@ -19,7 +19,7 @@ APP = 'enc.net_app.convs'
 HEADS = 'dec.{head:to_flows|to_rgbs}.{i}'
 REFINE = 'dec.refine_block'
 
-RULES = [  # theirs                                     ours                               axes
+RULES = [  # original                                   path                               axes
   (APP + '.0.0.weight', 'appearance_net/conv_in/conv/kernel', 'OIHW->HWIO'),
   (APP + '.0.1.bias', 'appearance_net/conv_in/bias', '1C11->C'),
   (APP + '.{i}.conv1.0.weight', 'appearance_net/block_{i}/conv1/conv/kernel', 'OIHW->HWIO'),
@@ -82,15 +82,15 @@ def rules(model):
 
 def ignored(model):
   """Adds to IGNORED what depends on the kind of network and on the picture size."""
-  found = list(IGNORED)
+  rows = list(IGNORED)
   if not (model.clean or model.lia):
     reason = 'the last linear layer of the motion head never adds its bias'
-    found.append(('enc.fc.4.bias', reason))
+    rows.append(('enc.fc.4.bias', reason))
   if not model.lia:
     last = num_halvings(model.size) - 1
     reason = 'generated features of the finest level never reach the picture'
-    found.append((f'dec.to_flows.{last}.conv_gen.*', reason))
-  return found
+    rows.append((f'dec.to_flows.{last}.conv_gen.*', reason))
+  return rows
 
 
 def unused(model):

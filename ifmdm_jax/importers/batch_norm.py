@@ -3,13 +3,13 @@
 COUNTER = ('*.num_batches_tracked', 'how often PyTorch updated its statistics')
 
 
-def rules(theirs, ours):
-  """Rows for the four vectors of a BatchNorm at `theirs` -> a FrozenBatchNorm at `ours`."""
+def rules(original, own):
+  """Rows for the four vectors of a BatchNorm at `original` -> a FrozenBatchNorm at `own`."""
   return [
-    (theirs + '.weight', ours + '/scale', ''),
-    (theirs + '.bias', ours + '/bias', ''),
-    (theirs + '.running_mean', ours + '/mean', ''),
-    (theirs + '.running_var', ours + '/var', ''),
+    (original + '.weight', own + '/scale', ''),
+    (original + '.bias', own + '/bias', ''),
+    (original + '.running_mean', own + '/mean', ''),
+    (original + '.running_var', own + '/var', ''),
   ]
 
 

@@ -10,7 +10,7 @@ from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import Discriminator
 from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
 
-RULES = [  # theirs                       ours                          axes
+RULES = [  # original                     path                          axes
   ('convs.0.0.weight', 'conv_in/conv/kernel', 'OIHW->HWIO'),
   ('convs.0.1.bias', 'conv_in/bias', '1C11->C'),
   ('convs.{i}.conv1.0.weight', 'block_{i}/conv1/conv/kernel', 'OIHW->HWIO'),

@@ -6,6 +6,8 @@ import pickle
 import zipfile
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.files import atomic
@@ -109,15 +111,13 @@ def write(path, state):
   path = pathlib.Path(path)
   with atomic(path) as part:
     if path.suffix == '.safetensors':
-      from safetensors import numpy as safetensors
-
-      part.write_bytes(safetensors.save(state))
+      part.write_bytes(safetensors.numpy.save(state))
     elif path.suffix == '.npz':
       with open(part, 'wb') as file:
         np.savez(file, **state)
     elif path.suffix in ('.pt', '.pth'):
       try:
-        import torch
+        import torch  # of the extra `torch`
       except ImportError as error:
         raise InputError(
           f'writing {path.suffix} needs PyTorch: pip install torch, or export to .safetensors'
@@ -145,11 +145,8 @@ def _npz(path):
 
 
 def _safetensors(path):
-  import safetensors
-  from safetensors import numpy as reader
-
   try:
-    return reader.load_file(path)
+    return safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, KeyError, ValueError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
 

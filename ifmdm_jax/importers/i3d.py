@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.i3d import CLASSES, FRAMES, MIXED, SIDE, I3d
 
-RULES = [  # theirs                              ours                    axes
+RULES = [  # original                            path                    axes
   ('Conv3d_{name}.conv3d.weight', 'Conv3d_{name}/conv3d/kernel', 'OITHW->THWIO'),
   ('Mixed_{name}.b{branch}.conv3d.weight', 'Mixed_{name}/b{branch}/conv3d/kernel', 'OITHW->THWIO'),
   ('logits.conv3d.weight', 'logits/kernel', 'OITHW->THWIO'),
@@ -26,7 +26,7 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs():
+def published():
   """{entry: shape} of the published file."""
   shapes = {'logits.conv3d.weight': (CLASSES, 1024, 1, 1, 1), 'logits.conv3d.bias': (CLASSES,)}
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.inception import Inception
 
-RULES = [  # theirs                            ours                     axes
+RULES = [  # original                          path                     axes
   ('Conv2d_{name}.conv.weight', 'Conv2d_{name}/conv/kernel', 'OIHW->HWIO'),
   (
     'Mixed_{name}.branch{branch}.conv.weight',
@@ -35,7 +35,7 @@ def convert(state, model=None):
   return model or Inception(), engine.convert(state, RULES, IGNORED, target())
 
 
-def theirs():
+def published():
   """{entry: shape} of the published file."""
   shapes = {'fc.weight': (1008, 2048), 'fc.bias': (1008,)}
   for path, leaf in flax.traverse_util.flatten_dict(target(), sep='/').items():

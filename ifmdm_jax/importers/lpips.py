@@ -22,7 +22,9 @@ IGNORED = [*vgg.IGNORED, ('scaling_layer.*', 'constants: perception.lpips has SH
 def rules(net):
   """Rows for 'alex' or 'vgg'."""
   if net == 'vgg':
-    rows = [(theirs, f'net/{ours}', axes) for theirs, ours, axes in vgg.rules(vgg.COUNTS['vgg16'])]
+    rows = [
+      (original, f'net/{own}', axes) for original, own, axes in vgg.rules(vgg.COUNTS['vgg16'])
+    ]
   else:
     rows = []
     for i, (place, *_) in enumerate(ALEX, 1):
@@ -70,11 +72,11 @@ def target(net):
   return {'net': layers, 'heads': heads}
 
 
-def theirs(net='alex'):
+def published(net='alex'):
   """{entry: shape} of the heads and of torchvision's network, merged."""
   heads = {f'lin{i}.model.1.weight': (1, width, 1, 1) for i, width in enumerate(WIDTHS[net])}
   if net == 'vgg':
-    return {**vgg.theirs('vgg16'), **heads}
+    return {**vgg.published('vgg16'), **heads}
   shapes = {}
   for place, width, inputs, side in ALEX:
     shapes[f'features.{place}.weight'] = (width, inputs, side, side)

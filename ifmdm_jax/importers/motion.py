@@ -9,7 +9,7 @@ from ifmdm_jax.nn import embed
 from ifmdm_jax.systems.ifmdm.motion import model as motion
 from ifmdm_jax.systems.ifmdm.motion.dit import EXTRA_TOKENS
 
-RULES = [  # theirs                                 ours                              axes
+RULES = [  # original                               path                              axes
   ('{name}_embedder.mlp.0.weight', 'tokens/{name}_embedder/hidden/kernel', 'OI->IO'),
   ('{name}_embedder.mlp.0.bias', 'tokens/{name}_embedder/hidden/bias', ''),
   ('{name}_embedder.mlp.2.weight', 'tokens/{name}_embedder/out/kernel', 'OI->IO'),

@@ -24,21 +24,21 @@ def unstacked(kernel):
 PLACES = {0: 1, 4: 5, 8: 9, 11: 12, 14: 15, 18: 19}  # of a convolution -> of its batch norm
 CONV = '{place:0|4|8|11|14|18}'
 
-RULES = [  # theirs                              ours                       axes
+RULES = [  # original                            path                       axes
   ('netcnnlip.0.weight', 'lip/conv_0/kernel', (stacked, unstacked)),
   (f'netcnnlip.{CONV}.weight', 'lip/conv_{place}/kernel', 'OI1HW->HWIO'),
   (f'netcnnaud.{CONV}.weight', 'audio/conv_{place}/kernel', 'OIHW->HWIO'),
   (f'netcnnlip.{CONV}.bias', 'lip/conv_{place}/bias', ''),
   (f'netcnnaud.{CONV}.bias', 'audio/conv_{place}/bias', ''),
 ]
-for theirs_name, ours_name in (('lip', 'lip'), ('aud', 'audio')):
+for tower, own_tower in (('lip', 'lip'), ('aud', 'audio')):
   RULES += [
-    (f'netfc{theirs_name}.{{place:0|3}}.weight', f'{ours_name}/head/fc_{{place}}/kernel', 'OI->IO'),
-    (f'netfc{theirs_name}.{{place:0|3}}.bias', f'{ours_name}/head/fc_{{place}}/bias', ''),
-    *batch_norm.rules(f'netfc{theirs_name}.1', f'{ours_name}/head/norm_1'),
+    (f'netfc{tower}.{{place:0|3}}.weight', f'{own_tower}/head/fc_{{place}}/kernel', 'OI->IO'),
+    (f'netfc{tower}.{{place:0|3}}.bias', f'{own_tower}/head/fc_{{place}}/bias', ''),
+    *batch_norm.rules(f'netfc{tower}.1', f'{own_tower}/head/norm_1'),
   ]
   for conv, norm in PLACES.items():
-    RULES += batch_norm.rules(f'netcnn{theirs_name}.{norm}', f'{ours_name}/norm_{conv}')
+    RULES += batch_norm.rules(f'netcnn{tower}.{norm}', f'{own_tower}/norm_{conv}')
 
 IGNORED = [batch_norm.COUNTER]
 
@@ -53,7 +53,7 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs():
+def published():
   """{entry: shape} of the published file."""
   lip = ((3, 96, (5, 7, 7)), (96, 256, (1, 5, 5)), *3 * [(256, 256, (1, 3, 3))])
   audio = ((1, 64, (3, 3)), (64, 192, (3, 3)), (192, 384, (3, 3)), (384, 256, (3, 3)))

@@ -11,7 +11,7 @@ CONV = 'feature_extractor.conv_layers.{i}'
 POSITIONS = 'encoder.pos_conv_embed.conv'
 LAYER = 'encoder.layers.{i}'
 
-RULES = [  # theirs                                     ours                            axes
+RULES = [  # original                                   path                            axes
   (CONV + '.conv.weight', 'conv{i}/kernel', 'OIK->KIO'),
   (CONV + '.conv.bias', 'conv{i}/bias', ''),
   (CONV + '.layer_norm.weight', 'norm{i}/scale', ''),
@@ -113,9 +113,9 @@ def convert(state, model=None, settings=None, kind=None, layer=None):
 
 def model_of(config, preprocessor=None, kind=None):
   """Wav2Vec2 of a config.json and, where there is one, a preprocessor_config.json."""
-  found = config.get('model_type')
-  if found != kind:
-    raise InputError(f'config.json says model_type {found}, expected {kind}: check --kind')
+  said = config.get('model_type')
+  if said != kind:
+    raise InputError(f'config.json says model_type {said}, expected {kind}: check --kind')
   for name, expected in FIXED.items():
     if config.get(name, expected) != expected:
       raise InputError(f'config.json says {name} {config[name]}, only {expected} is known')

@@ -36,14 +36,14 @@ BACK = np.array(
 
 def kernels(params):
   """The collection 'winograd' of a network: its 3x3 kernels [3, 3, C, K] as [36, C, K], NumPy."""
-  found = {
+  transformed = {
     path: np.einsum('ai,bj,ijck->back', TO_KERNEL, TO_KERNEL, np.asarray(kernel, np.float64))
     .reshape(-1, *kernel.shape[2:])
     .astype(np.float32)
     for path, kernel in flax.traverse_util.flatten_dict(params).items()
     if path[-1] == 'kernel' and kernel.shape[:-2] == (3, 3)
   }
-  return flax.traverse_util.unflatten_dict(found)
+  return flax.traverse_util.unflatten_dict(transformed)
 
 
 def in_place_of_convolutions():

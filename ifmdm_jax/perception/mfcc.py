@@ -1,4 +1,4 @@
-"""Thirteen MFCC at 100 Hz as python_speech_features has them: what the published SyncNet hears."""
+"""Thirteen MFCC at 100 Hz as python_speech_features has them: the published SyncNet's input."""
 
 import numpy as np
 

@@ -123,9 +123,9 @@ class SyncNetwork(nn.Module):
   def voices(self, features):
     """Speech features [B, S, A] -> vectors [B, N, D] of five frames each."""
     rate = RATES[self.audio]
-    heard = windows(features, FRAMES * rate, rate)
-    batch, count = heard.shape[:2]
-    return self.voice(heard.reshape(batch * count, *heard.shape[2:])).reshape(batch, count, -1)
+    parts = windows(features, FRAMES * rate, rate)
+    batch, count = parts.shape[:2]
+    return self.voice(parts.reshape(batch * count, *parts.shape[2:])).reshape(batch, count, -1)
 
   def __call__(self, crops, features):
     return *self.lips(crops), self.voices(features), self.log_scale
@@ -198,10 +198,10 @@ def _loss(params, batch, config):
   other = optax.softmax_cross_entropy_with_integer_labels(scale * others, own).mean()
   moved = lambda p: p - p.mean(1, keepdims=True)
   shape = jnp.square(moved(points) - moved(batch['points'])).mean()
-  found = jnp.abs(mean.argmax(-1) - SHIFTS) <= 1
+  near = jnp.abs(mean.argmax(-1) - SHIFTS) <= 1
   total = each + whole + config.others * other + config.shape * shape
   metrics = dict(each=each, whole=whole, other=other, shape=shape, scale=scale)
-  return total, {**metrics, 'found': found.astype(jnp.float32).mean()}
+  return total, {**metrics, 'found': near.astype(jnp.float32).mean()}
 
 
 def load(path=WEIGHTS):

@@ -26,17 +26,17 @@ class Vgg(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    found = {}
+    activations = {}
     for stage, (width, count) in enumerate(zip(WIDTHS, self.counts, strict=True), 1):
       if stage > 1:
         x = nn.max_pool(x, (2, 2), (2, 2))
       for i in range(1, count + 1):
         x = nn.relu(nn.Conv(width, (3, 3), padding=1, name=f'conv{stage}_{i}')(x))
         if f'relu{stage}_{i}' in self.taps:
-          found[f'relu{stage}_{i}'] = x
-        if len(found) == len(self.taps):
-          return found
-    unknown = ', '.join(tap for tap in self.taps if tap not in found)
+          activations[f'relu{stage}_{i}'] = x
+        if len(activations) == len(self.taps):
+          return activations
+    unknown = ', '.join(tap for tap in self.taps if tap not in activations)
     raise ValueError(f'taps={unknown}: expected some of {", ".join(names(self.counts, "relu"))}')
 
 
@@ -54,9 +54,9 @@ def load():
   return convolutions(package_weights.read('vgg16'))
 
 
-def convolutions(theirs):
+def convolutions(package):
   """Their VGG16_0/Conv_0 .. Conv_12 under the names of the paper."""
-  return {name: theirs['VGG16_0'][f'Conv_{i}'] for i, name in enumerate(names(COUNTS['vgg16']))}
+  return {name: package['VGG16_0'][f'Conv_{i}'] for i, name in enumerate(names(COUNTS['vgg16']))}
 
 
 def normalized(x):

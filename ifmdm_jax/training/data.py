@@ -86,7 +86,7 @@ def own_rows(dataset, batch, process_index, process_count):
   """
   if process_count == 1:
     return dataset
-  import grain
+  import grain  # of the extra `train`
 
   whole = batch * process_count
 

@@ -16,7 +16,7 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
   """Calls jax.distributed.initialize where there is more than one process; before any array.
 
   Args:
-    mode: 'auto' looks at the environment, see `cluster`; 'on' leaves the search to JAX, which
+    mode: 'auto' reads the environment, see `cluster`; 'on' leaves the search to JAX, which
       also asks a TPU machine's metadata; 'off' stays alone.
     coordinator, processes, index: address host:port of process 0, number of processes and own
       index; given together they replace the search.
@@ -24,8 +24,8 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
   Returns how the processes were found, or ''.
   Raises InputError on half an address, or where they cannot meet.
   """
-  given = [coordinator, processes, index]
-  if any(x is not None for x in given) and None in given:
+  address = [coordinator, processes, index]
+  if any(x is not None for x in address) and None in address:
     raise errors.InputError(
       'expected --coordinator HOST:PORT, --processes N and --process_index I together, or none'
     )
@@ -89,8 +89,8 @@ class Votes:
     if self._alone:
       return tuple(bool(vote) for vote in votes)
     rows = np.tile(np.array(votes, bool), (jax.local_device_count(), 1))
-    answer, asked = self._last, jax.make_array_from_process_local_data(self._places, rows)
-    self._last = self._any(asked)
+    answer, votes_of_all = self._last, jax.make_array_from_process_local_data(self._places, rows)
+    self._last = self._any(votes_of_all)
     return tuple(bool(yes) for yes in np.asarray(answer))
 
 

@@ -6,9 +6,10 @@ import pathlib
 import sys
 import time
 
+import cv2
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, video
 from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
@@ -43,7 +44,7 @@ class Logs:
     self._board = _board(self.workdir / 'tensorboard', start)
     self._run = _wandb(wandb, self.workdir, config) if wandb else None
     if sys.stderr.isatty():
-      from ifmdm_jax.training.screen import Screen
+      from ifmdm_jax.training.screen import Screen  # rich, of the extra `train`
 
       self._screen = Screen(self.workdir.name, start, steps)
 
@@ -110,8 +111,6 @@ class Logs:
 
   def pictures(self, step, pictures):
     """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    import cv2
-
     folder = self.workdir / 'pictures'
     with self._reporting():
       folder.mkdir(exist_ok=True)
@@ -133,8 +132,6 @@ class Logs:
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
-    from ifmdm_jax import video
-
     folder = self.workdir / 'videos' / f'{step:07d}'
     with self._reporting():
       folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +193,7 @@ def _board(folder, start):
 
 def _wandb(project, workdir, config):
   try:
-    import wandb
+    import wandb  # of the extra `wandb`
   except ImportError as error:
     raise errors.InputError(
       'config.train.wandb needs Weights & Biases: pip install "ifmdm_jax[wandb]", or leave it empty'

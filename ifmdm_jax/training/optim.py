@@ -32,14 +32,14 @@ def settings(config):
   return overlay('optim', DEFAULTS, config.get('optim', {}))
 
 
-def overlay(section, defaults, given):
-  """Returns `defaults` with what is `given`; a name that is no default is an InputError."""
-  unknown = sorted(set(given) - set(defaults))
+def overlay(section, defaults, changes):
+  """Returns `defaults` with `changes`; a name that is no default is an InputError."""
+  unknown = sorted(set(changes) - set(defaults))
   if unknown:
     raise errors.InputError(
       f'config.{section} has no {", ".join(unknown)}: choose from {", ".join(sorted(defaults))}'
     )
-  return ml_collections.ConfigDict({**defaults, **dict(given)})
+  return ml_collections.ConfigDict({**defaults, **dict(changes)})
 
 
 def schedule(optim, steps):

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
     bytes: per device, read and written by the fused program of the backend at hand, or None if it
       was not compiled; a fusion counts its inputs and outputs once.
     state, ema, optimiser: bytes per device of what lives from step to step.
-    live: bytes per device that the traced step needs at once besides what it is given; see
+    live: bytes per device that the traced step needs at once besides its inputs; see
       `peak_bytes`.
     temporary: the same as the backend at hand plans it (`compiled.memory_analysis()`), or None if
       it was not compiled.
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 
 def pretend(count):
-  """That many virtual CPU devices, or the real ones; before JAX has looked for devices."""
+  """Makes virtual CPU devices, or takes the real ones; to be called before any array exists."""
   if count is None:
     return jax.devices()
   os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -175,14 +175,14 @@ def collective_bytes(text):
 
   Collectives in the body of a loop count once. '-start' and '-done' pairs count as one.
   """
-  found = dict.fromkeys(COLLECTIVES, 0)
+  sizes_of = dict.fromkeys(COLLECTIVES, 0)
   text = re.sub(r'/\*.*?\*/', '', text)  # a long tuple is counted out: /*index=5*/
   operation = re.compile(rf'= (\(?[^=]*?) ({"|".join(COLLECTIVES)})(?:-start)?\(')
   for shapes, kind in operation.findall(text):
     for dtype, sizes in re.findall(r'(\w+)\[([\d,]*)\]', shapes):
       numbers = math.prod(int(n) for n in sizes.split(',') if n)
-      found[kind] += BYTES.get(dtype, 4) * numbers
-  return {kind: size for kind, size in found.items() if size}
+      sizes_of[kind] += BYTES.get(dtype, 4) * numbers
+  return {kind: size for kind, size in sizes_of.items() if size}
 
 
 def describe(plan, accelerator):

@@ -64,7 +64,7 @@ def test_a_new_run_takes_state_with_the_weights(whole, tmp_path):
   np.testing.assert_allclose(counts(state.extra).sum(), 0.8 * counts(whole[0].extra).sum() + 1.6)
 
 
-def test_a_workdir_of_a_model_without_state_is_told(tmp_path):
+def test_a_workdir_of_a_model_without_state_is_reported(tmp_path):
   config = toy.get_config()
   config.train.update(steps=1, eval_every=0, pictures_every=0)
   loop.train(config, tmp_path)

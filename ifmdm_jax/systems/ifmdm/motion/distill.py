@@ -23,7 +23,6 @@ from ifmdm_jax.diffusion.gaussian import weighted_mean
 from ifmdm_jax.diffusion.schedule import Trailing, at
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm.motion import augment, model, sample
-from ifmdm_jax.training import checkpoints
 
 init = model.init
 
@@ -64,6 +63,8 @@ def read(path):
         'pass a run of stage 2, or motion.safetensors of a bundle'
       )
     return files.read_arrays(path)
+  from ifmdm_jax.training import checkpoints  # here: bundles need no Orbax
+
   return checkpoints.load(path)[1]
 
 
