@@ -22,6 +22,8 @@ from ifmdm_jax.nn.modulated import ModulatedConv
 from ifmdm_jax.systems.ifmdm.autoencoder import step
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.testing import nchw, nhwc, stats
 
 MODES = ('self', 'cross', 'relative', 'none')
@@ -250,7 +252,7 @@ def motion(recipe, state, golden):
 
   @jax.jit
   def guided(params, t):
-    return motion_model.guided_denoiser(params, config, **inputs, guidance=2.0)(x_t, t)
+    return sample.guided_denoiser(params, config, Condition(**inputs), 2.0)(x_t, t)
 
   steps = [int(a.removeprefix('cfg2_t')) for a in golden if a.startswith('cfg2_t')]
   for t in steps:

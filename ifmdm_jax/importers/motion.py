@@ -54,9 +54,9 @@ AS_PUBLISHED = dict(
   drop_stats=0.3,
   velocity_weight=0.0,
   dim_weights=(),
-  units='',
+  normalizer='',
   relative=0,
-  untold=(0, 0),
+  unconditioned_dims=(0, 0),
 )
 
 
