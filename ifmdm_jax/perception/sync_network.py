@@ -113,7 +113,7 @@ class SyncNetwork(nn.Module):
     self.log_scale = self.param('log_scale', nn.initializers.constant(2.3), ())
 
   def lips(self, crops):
-    """Encodes grey crops [B, T, 48, 48] in [-1, 1] -> vectors and lip points, [B, T - 4, D or 80]."""
+    """Encodes grey crops [B, T, 48, 48] -> vectors and lip points, [B, T - 4, D or 80]."""
     stacked = windows(crops, FRAMES, 1)  # [B, N, 5, 48, 48]
     batch, count = stacked.shape[:2]
     stacked = jnp.moveaxis(stacked, 2, -1).reshape(batch * count, *crops.shape[2:], FRAMES)
