@@ -13,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from ifmdm_jax.errors import InputError
 
+IMPORTED = 'weights.safetensors'  # a frozen network, in the folder that import_weights makes
+
 
 @contextlib.contextmanager
 def atomic(path):

@@ -60,29 +60,7 @@ LONGEST = 400  # lines of a file
 
 # What is not so yet, with the reason; a line goes when its file is mended.
 NOT_YET = {
-  'a room imports only what lies below it': {
-    'audio/features.py', 'evaluation/run.py', 'perception/weights.py', 'pipeline/prep/lag.py',
-    'streaming/slots.py',
-  },
-  'an import inside a function says why': {
-    'audio/waveform.py', 'audio/whisper.py', 'bench.py', 'bundle.py', 'errors.py', 'evaluate.py',
-    'evaluation/generators.py', 'export.py', 'face/tflite.py', 'import_weights.py',
-    'importers/check.py', 'importers/files.py', 'importers/lpips.py', 'perception/arcface.py',
-    'perception/syncnet.py', 'perception/weights.py', 'pipeline/prep/on_beam.py',
-    'pipeline/prep/process.py', 'pipeline/prep/report.py', 'pipeline/prep/workers.py',
-    'pipeline/records.py', 'prepare.py', 'preview.py', 'sample.py', 'sweep.py',
-    'systems/ifmdm/autoencoder/lite/model.py', 'systems/ifmdm/motion/distill.py',
-    'systems/ifmdm/sampler.py', 'testing.py', 'training/data.py', 'training/logs.py',
-    'training/weights.py', 'video/read.py', 'video/write.py',
-  },
-  'a file is read in one sitting': {
-    'bench.py', 'pipeline/prep/process.py', 'systems/ifmdm/motion/model.py',
-    'systems/ifmdm/sampler.py',
-  },
-  'no call is of one operating system alone': {'bench.py'},
-  'a room of the spine names no system': {
-    'bench.py', 'export.py', 'preview.py', 'streaming/slots.py',
-  },
+  'a file is read in one sitting': {'systems/ifmdm/motion/model.py'},
 }  # fmt: skip
 
 

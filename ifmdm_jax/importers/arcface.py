@@ -12,16 +12,16 @@ from ifmdm_jax.perception.arcface import DEPTHS, WIDTHS, IResNet
 
 
 def channels_last(weight):
-  """Their last layer reads [512, 7, 7] laid flat, ours [7, 7, 512]: [O, CHW] -> [HWC, O]."""
+  """Reorders their [512, 7, 7] laid flat to [7, 7, 512]: [O, CHW] -> [HWC, O]."""
   return weight.reshape(-1, 512, 7, 7).transpose(2, 3, 1, 0).reshape(512 * 49, -1)
 
 
 def channels_first(kernel):
-  """The inverse of `channels_last`."""
+  """Inverts `channels_last`."""
   return kernel.reshape(7, 7, 512, -1).transpose(3, 2, 0, 1).reshape(-1, 512 * 49)
 
 
-RULES = [  # theirs                                ours                             axes
+RULES = [  # original                              path                             axes
   ('conv1.weight', 'conv1/kernel', 'OIHW->HWIO'),
   ('prelu.weight', 'prelu/alpha', ''),
   ('layer{i}.{j}.conv{k}.weight', 'layer{i}_{j}/conv{k}/kernel', 'OIHW->HWIO'),
@@ -38,7 +38,7 @@ IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); the depth is read off the keys.
+  """Converts {their key: array} -> (model, params); the depth is read off the keys.
 
   Raises:
     errors.InputError: entries that are missing, left over or of another shape.
@@ -59,8 +59,8 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs(depth=50):
-  """{entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
+def published(depth=50):
+  """Returns {entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
   shapes = {
     'conv1.weight': (64, 3, 3, 3),
     'prelu.weight': (64,),

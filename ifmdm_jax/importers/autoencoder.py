@@ -19,7 +19,7 @@ APP = 'enc.net_app.convs'
 HEADS = 'dec.{head:to_flows|to_rgbs}.{i}'
 REFINE = 'dec.refine_block'
 
-RULES = [  # theirs                                     ours                               axes
+RULES = [  # original                                   path                               axes
   (APP + '.0.0.weight', 'appearance_net/conv_in/conv/kernel', 'OIHW->HWIO'),
   (APP + '.0.1.bias', 'appearance_net/conv_in/bias', '1C11->C'),
   (APP + '.{i}.conv1.0.weight', 'appearance_net/block_{i}/conv1/conv/kernel', 'OIHW->HWIO'),
@@ -75,26 +75,26 @@ IGNORED = [
 
 
 def rules(model):
-  """RULES, and the one name that depends on the picture size."""
+  """Adds to RULES the one name that depends on the picture size."""
   last = num_halvings(model.size) + 1
   return [(APP + f'.{last}.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'), *RULES]
 
 
 def ignored(model):
   """Adds to IGNORED what depends on the kind of network and on the picture size."""
-  found = list(IGNORED)
+  rows = list(IGNORED)
   if not (model.clean or model.lia):
     reason = 'the last linear layer of the motion head never adds its bias'
-    found.append(('enc.fc.4.bias', reason))
+    rows.append(('enc.fc.4.bias', reason))
   if not model.lia:
     last = num_halvings(model.size) - 1
     reason = 'generated features of the finest level never reach the picture'
-    found.append((f'dec.to_flows.{last}.conv_gen.*', reason))
-  return found
+    rows.append((f'dec.to_flows.{last}.conv_gen.*', reason))
+  return rows
 
 
 def unused(model):
-  """{their key: array} of everything that `ignored` names, as a new network of theirs has it."""
+  """Makes {their key: array} of all that `ignored` names, as a new network of theirs has it."""
   levels, width = num_halvings(model.size), channels(4, model.max_width)
   fir = engine.fir_kernel
   state = {}
@@ -120,7 +120,7 @@ def unused(model):
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params).
+  """Converts {their key: array} -> (model, params).
 
   Args:
     state: the `gen` entry of a checkpoint, of IF-MDM or of LIA.
@@ -137,7 +137,7 @@ def convert(state, model=None):
 
 
 def model_of(state):
-  """Sizes of a checkpoint from its shapes: levels, motion code, refine block, LIA or not."""
+  """Reads sizes off the shapes of a checkpoint: levels, motion code, refine block, LIA or not."""
   known = ('dec.direction.weight', 'dec.input.input')
   if any(key not in state for key in known):
     raise InputError(f'weights have no {" or ".join(known)}: pass the `gen` entry of a checkpoint')
@@ -156,10 +156,10 @@ def model_of(state):
 
 
 def config(model):
-  """config.model of the network, for `model.build` and for training on."""
+  """Returns config.model of the network, for `model.build` and for training on."""
   return dict(module=paper.__name__, **{name: getattr(model, name) for name in stage_1.FIELDS})
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return stage_1.build(config)[0]

@@ -64,16 +64,16 @@ def run(folder, only=''):
       raise InputError(f'{folder} has keys/{name}.json and no {name}.npz to compare with')
     began = time.monotonic()
     with np.load(folder / f'{name}.npz') as file:
-      theirs = {array: file[array] for array in file.files}
+      golden = {array: file[array] for array in file.files}
     states = [recipe.load_state(path) for path in paths]
     with jax.default_matmul_precision('highest'):  # accelerators round products otherwise
-      ours, limit = network(recipe, *states, theirs)
-    rows = [compare(array, ours.get(array), theirs[array], limit(array)) for array in theirs]
+      computed, limit = network(recipe, *states, golden)
+    rows = [compare(array, computed.get(array), golden[array], limit(array)) for array in golden]
     yield name, rows, time.monotonic() - began
 
 
 def table(rows):
-  """Rows as text, columns aligned."""
+  """Writes rows as text, columns aligned."""
   width = max(len(row.array) for row in rows)
   lines = [
     f'{row.array:{width}}  {row.max:8.1e}  {row.mean:8.1e}  {row.limit:15}  '

@@ -1,4 +1,4 @@
-"""Ours beside theirs: one array compared, and the difference that is accepted."""
+"""Ours beside golden: one array compared, and the difference that is accepted."""
 
 from typing import NamedTuple
 
@@ -36,20 +36,20 @@ class Row(NamedTuple):
   passed: bool
 
 
-def compare(array, ours, theirs, limit):
-  """A Row; text and whole numbers have to be equal, and an array we cannot make is a miss."""
-  if ours is None:
+def compare(array, computed, golden, limit):
+  """Compares as a Row; text and whole numbers have to be equal, an array not made is a miss."""
+  if computed is None:
     return Row(array, np.nan, np.nan, 'is not computed', False)
-  theirs = np.asarray(theirs)
-  if theirs.dtype.kind in 'iUS':
-    passed = np.array_equal(np.asarray(ours), theirs)
+  golden = np.asarray(golden)
+  if golden.dtype.kind in 'iUS':
+    passed = np.array_equal(np.asarray(computed), golden)
     return Row(array, 0.0 if passed else np.nan, 0.0 if passed else np.nan, 'equal', passed)
-  ours, theirs = np.asarray(ours, np.float64), theirs.astype(np.float64)
-  if ours.shape != theirs.shape:
-    return Row(array, np.nan, np.nan, f'shape {theirs.shape}, ours {ours.shape}', False)
-  error = np.abs(ours - theirs)
+  computed, golden = np.asarray(computed, np.float64), golden.astype(np.float64)
+  if computed.shape != golden.shape:
+    return Row(array, np.nan, np.nan, f'shape {golden.shape}, computed {computed.shape}', False)
+  error = np.abs(computed - golden)
   if limit.relative:  # zeros are exact: what nothing depends on has no gradient
-    error = np.where(theirs == 0, error, error / np.where(theirs == 0, 1, np.abs(theirs)))
+    error = np.where(golden == 0, error, error / np.where(golden == 0, 1, np.abs(golden)))
   passed = error.max() < limit.max and (limit.mean is None or error.mean() < limit.mean)
   passed = passed and (limit.moments is None or error[:2].max() < limit.moments)
   return Row(array, error.max(), error.mean(), str(limit), bool(passed))

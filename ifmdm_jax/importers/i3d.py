@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.i3d import CLASSES, FRAMES, MIXED, SIDE, I3d
 
-RULES = [  # theirs                              ours                    axes
+RULES = [  # original                            path                    axes
   ('Conv3d_{name}.conv3d.weight', 'Conv3d_{name}/conv3d/kernel', 'OITHW->THWIO'),
   ('Mixed_{name}.b{branch}.conv3d.weight', 'Mixed_{name}/b{branch}/conv3d/kernel', 'OITHW->THWIO'),
   ('logits.conv3d.weight', 'logits/kernel', 'OITHW->THWIO'),
@@ -19,15 +19,15 @@ IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   model = model or I3d()
   video = jax.ShapeDtypeStruct((1, FRAMES, SIDE, SIDE, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), video)['params']
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs():
-  """{entry: shape} of the published file."""
+def published():
+  """Returns {entry: shape} of the published file."""
   shapes = {'logits.conv3d.weight': (CLASSES, 1024, 1, 1, 1), 'logits.conv3d.bias': (CLASSES,)}
 
   def unit(name, inputs, width, size):

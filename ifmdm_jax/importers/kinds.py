@@ -30,7 +30,7 @@ class Kind:
     origin, licence: of the files; for people.
     convert: (state, **options) -> (model, params).
     rows: (model, params) -> RULES of that network.
-    known: names of theirs that tell the kind from others: those of RULES and IGNORED.
+    known: names of original that tell the kind from others: those of RULES and IGNORED.
     network: module that config.model names, where there is no `config`.
     config: model -> config.model, of a network that is trained on.
     build: the inverse of `config`.
@@ -55,13 +55,18 @@ class Kind:
   strip: Callable = engine.strip_all
   folder: bool = False
 
+  @property
+  def frozen(self):
+    """Says whether the network is only ever run: speech encoders, and what measures."""
+    return bool(self.network) or self.folder
+
 
 def _always(rules):
   return lambda model, params: rules
 
 
 def _known(rules, ignored):
-  return tuple(theirs for theirs, *_ in (*rules, *ignored))
+  return tuple(original for original, *_ in (*rules, *ignored))
 
 
 def _measuring(table, network, origin, licence):

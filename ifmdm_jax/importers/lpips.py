@@ -20,9 +20,11 @@ IGNORED = [*vgg.IGNORED, ('scaling_layer.*', 'constants: perception.lpips has SH
 
 
 def rules(net):
-  """Rows for 'alex' or 'vgg'."""
+  """Makes rows for 'alex' or 'vgg'."""
   if net == 'vgg':
-    rows = [(theirs, f'net/{ours}', axes) for theirs, ours, axes in vgg.rules(vgg.COUNTS['vgg16'])]
+    rows = [
+      (original, f'net/{own}', axes) for original, own, axes in vgg.rules(vgg.COUNTS['vgg16'])
+    ]
   else:
     rows = []
     for i, (place, *_) in enumerate(ALEX, 1):
@@ -35,7 +37,7 @@ def rules(net):
 
 
 def convert(state, model=None):
-  """{their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
+  """Converts {their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
 
   There is no module to return: `perception.lpips.distance` reads the network off the parameters.
 
@@ -54,7 +56,7 @@ def convert(state, model=None):
 
 
 def target(net):
-  """Shapes of our parameters."""
+  """Returns shapes of our parameters."""
   shape = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   layers = {}
   if net == 'alex':
@@ -70,11 +72,11 @@ def target(net):
   return {'net': layers, 'heads': heads}
 
 
-def theirs(net='alex'):
-  """{entry: shape} of the heads and of torchvision's network, merged."""
+def published(net='alex'):
+  """Returns {entry: shape} of the heads and of torchvision's network, merged."""
   heads = {f'lin{i}.model.1.weight': (1, width, 1, 1) for i, width in enumerate(WIDTHS[net])}
   if net == 'vgg':
-    return {**vgg.theirs('vgg16'), **heads}
+    return {**vgg.published('vgg16'), **heads}
   shapes = {}
   for place, width, inputs, side in ALEX:
     shapes[f'features.{place}.weight'] = (width, inputs, side, side)

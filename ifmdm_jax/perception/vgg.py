@@ -26,22 +26,22 @@ class Vgg(nn.Module):
 
   @nn.compact
   def __call__(self, x):
-    found = {}
+    activations = {}
     for stage, (width, count) in enumerate(zip(WIDTHS, self.counts, strict=True), 1):
       if stage > 1:
         x = nn.max_pool(x, (2, 2), (2, 2))
       for i in range(1, count + 1):
         x = nn.relu(nn.Conv(width, (3, 3), padding=1, name=f'conv{stage}_{i}')(x))
         if f'relu{stage}_{i}' in self.taps:
-          found[f'relu{stage}_{i}'] = x
-        if len(found) == len(self.taps):
-          return found
-    unknown = ', '.join(tap for tap in self.taps if tap not in found)
+          activations[f'relu{stage}_{i}'] = x
+        if len(activations) == len(self.taps):
+          return activations
+    unknown = ', '.join(tap for tap in self.taps if tap not in activations)
     raise ValueError(f'taps={unknown}: expected some of {", ".join(names(self.counts, "relu"))}')
 
 
 def names(counts, kind='conv'):
-  """['conv1_1', 'conv1_2', 'conv2_1', ...], all layers of a kind."""
+  """Lists ['conv1_1', 'conv1_2', 'conv2_1', ...], all layers of a kind."""
   return [f'{kind}{stage}_{i}' for stage, n in enumerate(counts, 1) for i in range(1, n + 1)]
 
 
@@ -54,13 +54,13 @@ def load():
   return convolutions(package_weights.read('vgg16'))
 
 
-def convolutions(theirs):
-  """Their VGG16_0/Conv_0 .. Conv_12 under the names of the paper."""
-  return {name: theirs['VGG16_0'][f'Conv_{i}'] for i, name in enumerate(names(COUNTS['vgg16']))}
+def convolutions(package):
+  """Renames VGG16_0/Conv_0 .. Conv_12 of the package to the names of the paper."""
+  return {name: package['VGG16_0'][f'Conv_{i}'] for i, name in enumerate(names(COUNTS['vgg16']))}
 
 
 def normalized(x):
-  """RGB in [-1, 1] -> what the network expects."""
+  """Normalises RGB in [-1, 1] as the network expects it."""
   # (x + 1) / 2 brings [-1, 1] to the [0, 1] that the statistics belong to.
   mean, std = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, STD))
   return ((x + 1) / 2 - mean) / std

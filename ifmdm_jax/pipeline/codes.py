@@ -14,10 +14,12 @@ import re
 import jax
 import numpy as np
 
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
+VERSION = '1.1.0'  # of the records
 STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
 
 
@@ -75,8 +77,10 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
   tracks = read(output, 'train')
   some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
   column = lambda name: [getattr(track, name) for track in some]
-  found = statistics.set_statistics(column('codes'), column('features'), window, column('opening'))
-  np.savez(folder / 'statistics.npz', **found)
+  numbers = statistics.set_statistics(
+    column('codes'), column('features'), window, column('opening')
+  )
+  np.savez(folder / 'statistics.npz', **numbers)
   return len(entries)
 
 
@@ -123,10 +127,16 @@ def read(output, split, licence=''):
     licence: pattern that has to be found in a clip's licence or provenance.
 
   Raises:
-    InputError: there are no codes.
+    InputError: there are no codes, or they are of an older version.
   """
   folder = pathlib.Path(output) / 'motion'
-  entries = records.read_index(folder, f'--output {output} --codes, or --autoencoder RUN')
+  flags = f'--output {output} --codes, or --autoencoder RUN'
+  entries = records.read_index(folder, flags)
+  if records.version(folder).name < VERSION:
+    raise InputError(
+      f'{folder} holds motion codes of version {records.version(folder).name}, expected {VERSION}: '
+      f'make them anew with python -m ifmdm_jax.prepare {flags}'
+    )
   chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
   return records.Records(folder, chosen, _coded)
 

@@ -6,9 +6,10 @@ import pathlib
 import sys
 import time
 
+import cv2
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, video
 from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
@@ -43,7 +44,7 @@ class Logs:
     self._board = _board(self.workdir / 'tensorboard', start)
     self._run = _wandb(wandb, self.workdir, config) if wandb else None
     if sys.stderr.isatty():
-      from ifmdm_jax.training.screen import Screen
+      from ifmdm_jax.training.screen import Screen  # rich, of the extra `train`
 
       self._screen = Screen(self.workdir.name, start, steps)
 
@@ -61,7 +62,7 @@ class Logs:
       self._run.finish()
 
   def speed(self, flops, peak):
-    """FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
+    """Notes FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
     self._flops, self._peak = flops, peak
 
   def step(self):
@@ -70,7 +71,7 @@ class Logs:
       self._screen.step()
 
   def train(self, step, metrics, *, batch, waited, seconds):
-    """The means since the last call, with speed. `waited`: seconds of waiting in all."""
+    """Writes the means since the last call, with speed. `waited`: seconds of waiting in all."""
     last, then, waited_then = self._mark
     now = time.perf_counter()
     took = max(now - then, 1e-9)
@@ -109,9 +110,7 @@ class Logs:
       hosts.say(f'step {step}  val  {_figures(metrics)}')
 
   def pictures(self, step, pictures):
-    """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    import cv2
-
+    """Writes {name: uint8 [H, W, 3]} to TensorBoard and workdir/pictures/<name>.png."""
     folder = self.workdir / 'pictures'
     with self._reporting():
       folder.mkdir(exist_ok=True)
@@ -122,19 +121,17 @@ class Logs:
         cv2.imwrite(str(folder / f'{name.replace("/", "_")}.png'), picture[..., ::-1])
 
   def histograms(self, step, arrays):
-    """{name: numbers} to TensorBoard."""
+    """Writes {name: numbers} to TensorBoard."""
     with self._reporting():
       for name, values in arrays.items():
         if self._board:
           self._board.histogram(name, values, step)
 
   def videos(self, step, videos):
-    """Iterable of (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) -> files with sound.
+    """Writes (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) as files with sound.
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
-    from ifmdm_jax import video
-
     folder = self.workdir / 'videos' / f'{step:07d}'
     with self._reporting():
       folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +165,7 @@ class Logs:
 
 
 def weights_of(model):
-  """{term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
+  """Reads {term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
   weights = {name: value for name, value in model.items() if name.endswith('_weight')}
   weights = {name.removesuffix('_weight'): value for name, value in weights.items()}
   return {**weights, **(model.get('loss') or {})}
@@ -196,7 +193,7 @@ def _board(folder, start):
 
 def _wandb(project, workdir, config):
   try:
-    import wandb
+    import wandb  # of the extra `wandb`
   except ImportError as error:
     raise errors.InputError(
       'config.train.wandb needs Weights & Biases: pip install "ifmdm_jax[wandb]", or leave it empty'

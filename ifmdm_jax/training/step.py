@@ -41,7 +41,7 @@ def from_adversary(
 ):
   """Makes an update from an Adversarial's own `step`; counting and averaging stay here.
 
-  `lr`, a number, is logged where it is given; the optimisers are the module's own.
+  `lr`, a number, is logged where there is one; the optimisers are the module's own.
   """
 
   def step(state, batch, rng, frozen):

@@ -7,11 +7,12 @@ import ml_collections
 import numpy as np
 import pytest
 
-from ifmdm_jax.configs import autoencoder, motion
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows
 from ifmdm_jax.training import loop
+from tests.training import test_stages
 
 pytest.importorskip('tensorflow_datasets')
 
@@ -86,12 +87,19 @@ def test_other_sounds_and_openings_stand_beside_the_codes_of_what_is_trained_on(
     assert (file['reference_std'] > 0).all()
 
 
-@pytest.mark.parametrize('stage', [autoencoder, motion], ids=['autoencoder', 'motion'])
+def test_codes_of_an_older_version_are_told_with_the_command_that_makes_them_anew(tmp_path):
+  old = tmp_path / 'motion' / 'records' / 'motion_codes' / '1.0.0'
+  old.mkdir(parents=True)
+  (old / 'dataset_info.json').write_text('{}')
+  (tmp_path / 'motion' / 'index.json').write_text('[]')
+  with pytest.raises(InputError, match=r'version 1\.0\.0, expected 1\.1\.0.*--codes'):
+    codes.read(tmp_path, 'train')
+
+
+@pytest.mark.parametrize('stage', [test_stages.adversarial, test_stages.motion])
 def test_both_stages_train_from_records(coded, tmp_path, stage):
-  config = stage.get_config('tiny')
-  config.data.cache = str(coded)
-  config.train.steps = 2
-  config.train.batch = 4
-  # One device compiles in a third of the time; that many agree with one is a promise of training/.
+  config = stage(coded)  # the program of training's own test, which is compiled once
+  if stage is test_stages.adversarial:
+    config.data.size = 16  # as there
   state = loop.train(config, tmp_path, devices=jax.devices()[:1])
-  assert int(state.step) == 2 and any(tmp_path.rglob('checkpoints/*'))
+  assert int(state.step) == config.train.steps and any(tmp_path.rglob('checkpoints/*'))
