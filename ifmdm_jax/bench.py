@@ -26,10 +26,9 @@ from absl import flags
 from tqdm import tqdm
 
 import ifmdm_jax as ifm
-from ifmdm_jax import bundle, errors, generator
+from ifmdm_jax import bundle, compile_cache, errors, generator
 from ifmdm_jax.benchmark import ends, measure, report
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.streaming import programs
 
 _SIZES = flags.DEFINE_list(
   'sizes', [bundle.BUNDLED.name], 'What to measure, see above.', **errors.SHARED
@@ -71,8 +70,7 @@ def maker(size, dtype='float32'):
 def main(_):
   if not all(word.isdigit() and int(word) > 0 for word in _BATCHES.value):
     raise InputError(f'expected --batches like 1,8, got {",".join(_BATCHES.value)}')
-  if _COMPILE_CACHE.value:
-    programs.keep(_COMPILE_CACHE.value)
+  compile_cache.keep(_COMPILE_CACHE.value)
   if _FIRST_FRAME.value:
     return ends.draw_first_frame(maker(_SIZES.value[0], _DTYPE.value)())
   batches = tuple(map(int, _BATCHES.value))

@@ -3,6 +3,10 @@
 import contextlib
 import sys
 
+from ifmdm_jax import extras
+
+extras.install_hook()
+
 # For flags of entry points: two commands may both have --output, and be imported together.
 SHARED = dict(allow_override=True)
 
@@ -21,7 +25,8 @@ def note(text):
 
 @contextlib.contextmanager
 def fail_cleanly():
-  """Turns an InputError into one line on stderr and exit status 2 (ctrl-C: 130).
+  """Turns an InputError, or an extra that is not installed, into one line on stderr and exit
+  status 2 (ctrl-C: 130).
 
   A context manager, and so a decorator for `main` too:
 
@@ -33,24 +38,30 @@ def fail_cleanly():
   except InputError as error:
     print(f'error: {error}', file=sys.stderr)
     sys.exit(2)
+  except ModuleNotFoundError as error:
+    if not (said := extras.missing(error)):
+      raise
+    print(f'error: {said}', file=sys.stderr)
+    sys.exit(2)
   except KeyboardInterrupt:
     print('stopped.', file=sys.stderr)
     sys.exit(130)
 
 
-def run(main, rest=False):
+def run(main, rest=False, rewrite=None):
   """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well.
 
   With `rest`, main also gets the words after `--`, which are meant for a command that it calls.
+  `rewrite`: a function of the command's words, before flags are read.
   """
-  from absl import app, flags, logging
+  from absl import app, flags, logging  # here: only commands have flags
 
   def parse(argv):
     asked = {word.lstrip('-').split('=')[0] for word in argv[1:] if word.startswith('-')}
     if asked & {'h', 'help', 'helpshort', 'helpfull'}:
       app.usage(shorthelp='helpfull' not in asked, writeto_stdout=True)
       sys.exit(0)
-    ours, theirs = argv, []
+    ours, theirs = rewrite(argv) if rewrite else argv, []
     if rest and '--' in argv:
       split = argv.index('--')
       ours, theirs = argv[:split], argv[split + 1 :]

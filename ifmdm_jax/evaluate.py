@@ -63,7 +63,7 @@ def row(word):
     return baselines[word]()
   folder = bundle.BUNDLED if word == 'bundled' else pathlib.Path(word)
   if (folder / 'config.json').exists() or (folder / 'checkpoints').is_dir():
-    return generators.Bundle(ifm.load(folder), fingerprint.of_folder(folder))
+    return generators.Bundle(ifm.load(folder), fingerprint.of_files(folder))
   if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.glob('*')):
     return generators.Folder(folder)
   raise InputError(

@@ -10,7 +10,6 @@ experiments/speed/serve.py is one in forty lines. What the functions are is the 
 """
 
 import json
-import os
 import pathlib
 import zipfile
 
@@ -19,7 +18,7 @@ from absl import flags
 from jax import export as jax_export
 from safetensors.numpy import save
 
-from ifmdm_jax import bundle, errors
+from ifmdm_jax import bundle, errors, files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Exports
 
@@ -45,21 +44,17 @@ def write(path, generator, plan, platforms=PLATFORMS):
     raise InputError(f'expected a generator that can be exported, {generator.name} cannot')
   found = generator.exported(plan)
   shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in found.weights.items()}
-  path = pathlib.Path(path)
-  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-  path.absolute().parent.mkdir(parents=True, exist_ok=True)
   meta = dict(found.meta, platforms=list(platforms))
-  try:
-    with zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as file:
-      for name, (function, arguments) in found.functions.items():
-        program = jax_export.export(jax.jit(function), platforms=platforms)(shapes, *arguments)
-        file.writestr(f'{name}.stablehlo', program.serialize())
-      file.writestr('weights.safetensors', save(found.weights))
-      file.writestr('meta.json', json.dumps(meta, indent=1))
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
-  return path.stat().st_size
+  with (
+    files.atomic(path) as half,
+    zipfile.ZipFile(half, 'w', zipfile.ZIP_DEFLATED) as file,
+  ):
+    for name, (function, arguments) in found.functions.items():
+      program = jax_export.export(jax.jit(function), platforms=platforms)(shapes, *arguments)
+      file.writestr(f'{name}.stablehlo', program.serialize())
+    file.writestr('weights.safetensors', save(found.weights))
+    file.writestr('meta.json', json.dumps(meta, indent=1))
+  return pathlib.Path(path).stat().st_size
 
 
 def main(_):

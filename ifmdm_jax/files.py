@@ -13,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from ifmdm_jax.errors import InputError
 
+IMPORTED = 'weights.safetensors'  # a frozen network, in the folder that import_weights makes
+
 
 @contextlib.contextmanager
 def atomic(path):
@@ -35,6 +37,12 @@ def atomic(path):
     os.replace(half, path)
   finally:
     _remove(half)
+
+
+def write_text(path, text):
+  """Writes a whole text file, UTF-8, in place of what was there."""
+  with atomic(path) as half:
+    half.write_text(text, encoding='utf-8')
 
 
 def _remove(path):

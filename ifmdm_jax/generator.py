@@ -73,6 +73,24 @@ class Streams(Protocol):
 
 
 @runtime_checkable
+class Compiles(Protocol):
+  """A generator that can begin to compile before its inputs are there."""
+
+  def compile_ahead(self, frames=None, *, streaming=False, **options) -> list:
+    """Begins to compile, side by side, what `generate` or `stream` needs; does not wait for it.
+
+    Args:
+      frames: length of the voice, if it is known.
+      streaming: for `stream`.
+      options: of the call that follows.
+
+    Returns:
+      A list of `streaming.programs.Job`, to be waited for under a bar; empty the second time.
+    """
+    ...
+
+
+@runtime_checkable
 class Configured(Protocol):
   """A generator that says how it samples.
 
@@ -82,6 +100,17 @@ class Configured(Protocol):
   """
 
   defaults: Any
+
+
+@runtime_checkable
+class Sourced(Protocol):
+  """A generator made of more than the folder that it was loaded from.
+
+  Attributes:
+    sources: those other files and folders; what was scored before one of them changed is old.
+  """
+
+  sources: Sequence[str | pathlib.Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +183,7 @@ class System:
     pack: ({part: workdir}) -> Bundle of training runs.
     upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
       is not of this system.
+    current: `config.model` of a run, however old -> as the modules of today read it.
     sizes: that `fresh` knows.
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
     preview: (params, config) -> Generator of a run that is training, by its whole config.
@@ -165,6 +195,7 @@ class System:
   load_run: Callable | None = None
   pack: Callable | None = None
   upgrade: Callable | None = None
+  current: Callable = lambda model: model
   sizes: tuple[str, ...] = ()
   fresh: Callable | None = None
   preview: Callable | None = None

@@ -8,37 +8,38 @@
       --output weights/inception
   python -m ifmdm_jax.import_weights --kind motion --source runs/motion --export motion.safetensors
 
-What comes out is what training leaves: `--checkpoint` of sample, `--init_from` of train,
-`ifmdm_jax.load` and, for networks that measure, `--weights` of evaluate take it. Files of PyTorch
+Of networks that can be trained what comes out is what training leaves: `--checkpoint` of sample,
+`--init_from` of train and `ifmdm_jax.load` take it. Speech encoders and networks that measure are
+one file, which a config's `audio` and `--weights` of evaluate name by its folder. Files of PyTorch
 are read without PyTorch, and nothing in them is run. `--export` writes a checkpoint, imported or
-trained here, under the original's names; .pt and .pth need PyTorch for that.
-
-Kinds:
+trained here, under the original's names; .pt and .pth need PyTorch for that. `--help` says of each
+kind where its files come from and what their licence is.
 """
 
+import json
 import os
 import pathlib
-import shutil
-import textwrap
 
+import jax
+import jax.numpy as jnp
+import ml_collections
 from absl import flags
+from safetensors.numpy import load_file, save_file
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import files as foreign
 from ifmdm_jax.importers import kinds
-
-__doc__ += '\n'.join(
-  textwrap.fill(
-    f'{name}: {kind.origin}. Licence: {kind.licence}.',
-    100,
-    initial_indent='  ',
-    subsequent_indent=' ' * 6,
-  )
-  for name, kind in kinds.KINDS.items()
-)
+from ifmdm_jax.training import checkpoints
+from ifmdm_jax.training.state import TrainState
 
 _KIND = flags.DEFINE_enum(
-  'kind', None, list(kinds.KINDS), 'What the weights are of; see above.', **errors.SHARED
+  'kind',
+  None,
+  list(kinds.KINDS),
+  'What the weights are of. '
+  + ' '.join(f'{name}: {kind.origin} ({kind.licence}).' for name, kind in kinds.KINDS.items()),
+  **errors.SHARED,
 )
 _SOURCE = flags.DEFINE_multi_string(
   'source',
@@ -62,7 +63,7 @@ _AUTOENCODER = flags.DEFINE_string(
   'autoencoder', None, 'motion: folder of the stage 1 that draws its codes.', **errors.SHARED
 )
 _AUDIO = flags.DEFINE_string(
-  'audio', None, 'motion: folder of the speech encoder that it hears with.', **errors.SHARED
+  'audio', None, 'motion: folder of the speech encoder that makes its features.', **errors.SHARED
 )
 _HEADS = flags.DEFINE_integer(
   'heads',
@@ -72,7 +73,7 @@ _HEADS = flags.DEFINE_integer(
   **errors.SHARED,
 )
 
-THEIRS = 'theirs'  # folder with what only the original has
+ORIGINAL = 'original'  # folder with what only the original has
 
 
 def main(_):
@@ -102,61 +103,57 @@ def take(kind, source, output, parts=None, **options):
     parts: for `motion`, folders of the `autoencoder` and the `audio` encoder it works with.
     options: see `kinds.read`.
   """
-  from ifmdm_jax.importers import files
-
   output = pathlib.Path(output).absolute()
   if output.exists() and (not output.is_dir() or any(output.iterdir())):
     raise InputError(f'--output {output} exists already: name a new folder')
   tree = {}
   for path in source:
-    tree |= files.read(path)
+    tree |= foreign.read(path)
   source, names = source[0], ' + '.join(pathlib.Path(path).name for path in source)
-  found = {kind: kinds.convert(kind, tree, source, **options)}
+  converted = {kind: kinds.convert(kind, tree, source, **options)}
   if kind == 'autoencoder' and isinstance(tree.get('dis'), dict):
-    found['discriminator'] = kinds.convert('discriminator', tree, source)
+    converted['discriminator'] = kinds.convert('discriminator', tree, source)
 
-  partial = output.with_name(output.name + '.part')
-  shutil.rmtree(partial, ignore_errors=True)
-  try:
-    _save(partial, kind, found, names, parts or {})
-    if output.exists():
-      output.rmdir()
-    os.replace(partial, output)
-  finally:
-    shutil.rmtree(partial, ignore_errors=True)
-  for name, part in found.items():
-    _tell(name, part, names)
+  with files.atomic(output) as half:
+    _save(half, kind, converted, names, parts or {})
+  for name, part in converted.items():
+    _report(name, part, names)
   print(f'{output}: written')
 
 
 def export(kind, source, path):
-  """Writes the weights of a workdir under the original's names."""
-  from safetensors import safe_open
-
-  from ifmdm_jax.importers import files
-  from ifmdm_jax.training import checkpoints
-
-  config, params = checkpoints.load(source)
+  """Writes the weights of a workdir, or of an imported network, under the original's names."""
+  source = pathlib.Path(source)
+  if (source / files.IMPORTED).is_file():
+    config = json.loads(files.read_metadata(source / files.IMPORTED)['config'])
+    params = files.read_arrays(source / files.IMPORTED)
+  else:
+    trained, params = checkpoints.load(source)
+    config = trained.model
   names = unused = None
-  beside = pathlib.Path(source) / THEIRS / f'{kind}.safetensors'
+  beside = source / ORIGINAL / f'{kind}.safetensors'
   if beside.is_file():
-    with safe_open(beside, 'numpy') as file:
-      names = file.metadata() or {}
-      unused = {name: file.get_tensor(name) for name in file.keys()}
-  state = kinds.export(kind, config.model, params, names, unused)
-  files.write(path, state)
+    names, unused = files.read_metadata(beside), load_file(beside)
+  state = kinds.export(kind, config, params, names, unused)
+  foreign.write(path, state)
   print(f'{path}: {len(state)} arrays')
 
 
-def _save(folder, kind, found, source, parts):
-  import jax.numpy as jnp
-  import ml_collections
-  from safetensors import numpy as safetensors
+def _save(folder, kind, converted, source, parts):
+  """A checkpoint of what is trained; one file of what is only ever run."""
+  first = converted[kind]
+  if kinds.KINDS[kind].frozen:
+    metadata = dict(config=json.dumps(first.config), kind=kind, source=source)
+    files.write_arrays(folder / files.IMPORTED, first.params, metadata=metadata)
+  else:
+    _save_checkpoint(folder, kind, converted, source, parts)
+  (folder / ORIGINAL).mkdir()
+  for name, part in converted.items():
+    save_file(part.unused, folder / ORIGINAL / f'{name}.safetensors', part.names)
 
-  from ifmdm_jax.training import checkpoints, state
 
-  first = found[kind]
-  config = dict(model=dict(first.config), imported=dict(kind=kind, source=source))
+def _save_checkpoint(folder, kind, converted, source, parts):
+  config = dict(model=dict(converted[kind].config), imported=dict(kind=kind, source=source))
   if kind == 'motion':
     config['sampler'] = dict(steps=25, guidance=2.0)
     config['data'] = {}
@@ -164,22 +161,16 @@ def _save(folder, kind, found, source, parts):
       config['data']['autoencoder'] = os.path.abspath(parts['autoencoder'])
     if parts.get('audio'):
       config['model']['audio'] = os.path.abspath(parts['audio'])
-  params = {kinds.KINDS[name].part or '': part.params for name, part in found.items()}
+  params = {kinds.KINDS[name].part or '': part.params for name, part in converted.items()}
   params = params.get('', params)
-  whole = state.TrainState(jnp.zeros((), jnp.int32), params, {}, None)
+  state = TrainState(jnp.zeros((), jnp.int32), params, {}, None)
   with checkpoints.Checkpoints(folder) as writer:
-    writer.save(0, whole, config=ml_collections.ConfigDict(config), data={}, seconds=0.0)
+    writer.save(0, state, config=ml_collections.ConfigDict(config), data={}, seconds=0.0)
   if not (folder / checkpoints.FOLDER / '0').is_dir():  # the writer has said why
     raise InputError(f'{folder} could not be written: check the room on the disk')
-  (folder / THEIRS).mkdir()
-  for name, part in found.items():
-    data = safetensors.save(part.unused, metadata=part.names)
-    (folder / THEIRS / f'{name}.safetensors').write_bytes(data)
 
 
-def _tell(name, part, source):
-  import jax
-
+def _report(name, part, source):
   count = sum(leaf.size for leaf in jax.tree.leaves(part.params))
   note = f', {part.halves} arrays came in half precision and are float32 now' if part.halves else ''
   print(f'{name}: {count:,} parameters from {source}{note}')

@@ -23,7 +23,7 @@ from absl import flags
 
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import codes, features, lip_crops, write
+from ifmdm_jax.pipeline import codes, features, lip_crops, quiet, write
 from ifmdm_jax.pipeline.frames import QUALITY
 from ifmdm_jax.pipeline.prep import filters, lag, layouts, results
 
@@ -54,8 +54,8 @@ flags.DEFINE_bool('matte', False, 'Find the person in every frame, for training 
                   'background.', **SHARED)
 flags.DEFINE_list('beam_pipeline_options', None, 'Run on Apache Beam with these options; --output '
                   'must be seen by all workers.', **SHARED)
-flags.DEFINE_string('audio', 'whisper_tiny', 'Speech encoder: whisper_tiny, mel, or a folder.',
-                    **SHARED)
+flags.DEFINE_string('audio', 'whisper_base', 'Speech encoder: whisper_base, whisper_tiny, mel, or '
+                    'a folder.', **SHARED)
 # fmt: on
 
 
@@ -87,7 +87,9 @@ def main(_):
   if F.autoencoder or F.codes:
     trained = bundle.trained(F.autoencoder) if F.autoencoder else None
     read_codes = codes.of_frames(trained) if trained else codes.of_landmarks()
-    count = codes.write(F.output, read_codes, features.of_set(F.output, F.audio))
+    count = codes.write(
+      F.output, read_codes, features.of_set(F.output, F.audio), alter=quiet.encoder(F.audio)
+    )
     print(f'{F.output}/motion: codes and features of {count} clips with sound')
 
 

@@ -42,7 +42,7 @@ def _system(config):
 
 
 def _voice(clip, seconds):
-  """The first seconds of a clip's voice, no longer than its frames."""
+  """Returns the first seconds of a clip's voice, no longer than its frames."""
   voice = clip.waveform
   length = min(round(seconds * SAMPLE_RATE), len(clip.frames) * SAMPLE_RATE // FPS)
   if voice is None:

@@ -9,12 +9,14 @@ FFmpeg decodes, a video's too; it decides how long the result is (25 frames per 
 as it was recorded. Same seed, same video.
 
   livelier, or calm (the lips still move)        --motion_std 1.3      --motion_std 0
+  part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
+  a pose by the names of its directions          --motion_mean pose_1=0.5,brows_2=-1
   without control, as in the paper's Table 1     --motion_mean none --motion_std none
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
   hours of sound, in memory that does not grow   --stream
-  the next start in seconds                      --compile_cache ~/.cache/ifmdm_jax
+  compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
 
 The result is marked as synthetic in its metadata. Animate only faces you may animate.
 Bad input ends in one line, exit status 2 and no file.
@@ -26,10 +28,9 @@ import sys
 
 from absl import flags
 
-from ifmdm_jax import errors, talk
+from ifmdm_jax import compile_cache, errors, talk
 from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import SHARED, InputError
-from ifmdm_jax.streaming import programs
 
 # fmt: off
 string, integer, real, boolean, words, enum = (functools.partial(define, **SHARED) for define in (
@@ -43,22 +44,32 @@ SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
 TEACHER = boolean('teacher', False, 'The undistilled network: slower, any --steps and --guidance.')
 STEPS = integer('steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1)
 GUIDANCE = real('guidance', None, 'How strictly the motion follows the voice, 1 and more.')
-MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one per direction, none.')
+MOTION_MEAN = words('motion_mean', None, 'Offset of the pose: one number, one each, some by name.')
+HEAD, MOUTH, EXPRESSION, BROWS = (
+  real(name, None, f'How much {what} move: 1 as it is made, 0 not at all, up to 2.')
+  for name, what in (('head', 'the head may'), ('mouth', 'the lips'),
+                     ('expression', 'lids and brows'), ('brows', 'the brows')))
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
 STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory.')
-COMPILE_CACHE = string('compile_cache', None, 'Folder that keeps compiled programs.')
+COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
+                       "in the user's cache folder.")
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
 
+KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS
+
+
 def numbers(name, words):
-  """Reads a flag's words: ['0.1'] -> 0.1; ['0.1', '0'] -> (0.1, 0.0); ['none'] -> None."""
+  """Reads a flag: ['1'] -> 1.0; ['1', '0'] -> (1.0, 0.0); ['pose_1=1'] -> a dict; none -> None."""
   if words == ['none']:
     return None
   try:
+    if words and all('=' in word for word in words):
+      return {key: float(number) for key, number in (word.split('=') for word in words)}
     found = tuple(float(word) for word in words)
   except ValueError:
     found = ()
@@ -79,9 +90,8 @@ def main(_):
       raise InputError(
         f'expected --image and --audio, got no --{required.name}: --help shows an example'
       )
-  if COMPILE_CACHE.value:
-    programs.keep(COMPILE_CACHE.value)
-  options = {flag.name: flag.value for flag in (STEPS, GUIDANCE) if flag.value is not None}
+  compile_cache.keep(COMPILE_CACHE.value)
+  options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:

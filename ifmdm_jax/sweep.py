@@ -1,6 +1,6 @@
 """Runs a sweep: one config, several values, one table and one plot.
 
-  python -m ifmdm_jax.sweep --config configs/sweeps/motion_statistics.py             lists
+  python -m ifmdm_jax.sweep --config sweeps/motion_statistics             lists
   python -m ifmdm_jax.sweep --config ... --index 2                                   runs one
   python -m ifmdm_jax.sweep --config ... --launch local --parallel 2                 runs all
   python -m ifmdm_jax.sweep --config ... --launch slurm --sbatch "--gpus=1 --time=8:00:00"
@@ -11,7 +11,7 @@ once for each run; `run(config, workdir) -> {name: number}` may stand in place o
 goes on where it was stopped, so the same command finishes what is left. Results are the last
 validation of each run, in --output as results.csv, table.md and plot.png.
 
-  other sizes of the config       --config configs/sweeps/motion_statistics.py:tiny
+  other sizes of the config       --config sweeps/motion_statistics:tiny
   settings of all runs            --set train.steps=200 --set data.cache=runs/cache
 """
 
@@ -25,7 +25,7 @@ from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.sweeps import definition, launch, table
 
-_CONFIG = flags.DEFINE_string('config', None, 'File, or file:size.', **errors.SHARED)
+_CONFIG = flags.DEFINE_string('config', None, 'Name or file, and :size.', **errors.SHARED)
 _SET = flags.DEFINE_multi_string('set', [], 'name=value for all runs.', **errors.SHARED)
 _INDEX = flags.DEFINE_integer('index', None, 'Run this one.', lower_bound=0, **errors.SHARED)
 _LAUNCH = flags.DEFINE_enum(
@@ -44,7 +44,7 @@ _OUTPUT = flags.DEFINE_string(
 
 def main(_):
   if not _CONFIG.value:
-    raise InputError('expected --config FILE[:SIZE]; --help shows examples')
+    raise InputError('expected --config NAME[:SIZE]; --help shows examples')
   sweep = definition.Sweep(_CONFIG.value, _SET.value)
   workdir = pathlib.Path(_WORKDIR.value or f'runs/sweeps/{sweep.name}')
   output = pathlib.Path(_OUTPUT.value or f'experiments/sweeps/{sweep.name}')

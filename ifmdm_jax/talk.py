@@ -13,7 +13,8 @@ from ifmdm_jax import read
 from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
-from ifmdm_jax.generator import Streams
+from ifmdm_jax.generator import Compiles, Streams
+from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
 from ifmdm_jax.video import read as films
 
@@ -25,7 +26,7 @@ class Result(NamedTuple):
 
   path: pathlib.Path
   frames: int
-  seconds: float  # that it took
+  seconds: float  # that it took, without compiling
 
 
 def make(
@@ -65,8 +66,11 @@ def make(
   voice = None if stream else read.read_voice(audio, SAMPLE_RATE)[0]
   count = read.voice_length(audio) if stream else len(voice)
 
-  start = time.monotonic()
   generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
+  total = round(count / SAMPLE_RATE * FPS)
+  if isinstance(generator, Compiles):
+    programs.wait(generator.compile_ahead(total, streaming=stream, **options))
+  start = time.monotonic()  # of the work: programs are compiled once
   portrait = picture.portrait()
   if not stream:
     clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
@@ -78,7 +82,7 @@ def make(
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = _write(output, blocks, paster, audio, round(count / SAMPLE_RATE * FPS), tags)
+  written = _write(output, blocks, paster, audio, total, tags)
   return Result(output, written, time.monotonic() - start)
 
 

@@ -91,7 +91,7 @@ def random_params(shapes, seed=0, scale=1.0):
 
 def fresh_params(model, config):
   """Draws what training starts from: `model.init` as one program."""
-  from ifmdm_jax.training import program
+  from ifmdm_jax.training import program  # here: reading goldens needs no training
 
   return jax.jit(lambda rng: model.init(rng, config))(program.fresh_key(0))
 
@@ -195,6 +195,9 @@ def write_cache(
     every_feature.append(feature)
     about = dict(about, count=num_frames, motion_dim=motion_dim, width=audio_width)
     arrays = dict(codes=code.tobytes(), mirrored=code.tobytes(), features=feature.tobytes())
+    opening = rng.uniform(0, 0.2, num_frames).astype(np.float32)
+    quiet = np.tile(np.float32([0, 1]), num_frames)[:num_frames]  # of one other sound
+    arrays |= dict(opening=opening.tobytes(), altered=(-feature).tobytes(), quiet=quiet.tobytes())
     codes.setdefault(split, []).append((name, dict(arrays, about=json.dumps(about))))
   write.write('TalkingFaces', folder, faces)
   write.write('MotionCodes', folder / 'motion', codes)
@@ -205,7 +208,7 @@ def write_cache(
 
 def _face(person, num_frames, side, matte, noise, about):
   """Returns a record of `schema.TalkingFaces`."""
-  import soundfile
+  import soundfile  # here: networks and their training run without
 
   from ifmdm_jax.pipeline import frames as codec  # reading goldens needs no data engine
   from ifmdm_jax.pipeline import landmarks

@@ -1,8 +1,8 @@
 """Trains what a config names, on one device or many hosts.
 
-  python -m ifmdm_jax.train --config configs/autoencoder.py:lite --workdir runs/ae
-  python -m ifmdm_jax.train --config configs/motion.py:lite --workdir runs/motion --max_minutes 9
-  python -m ifmdm_jax.train --config configs/autoencoder.py:paper --dry_run --devices 8
+  python -m ifmdm_jax.train --config autoencoder:lite --workdir runs/ae
+  python -m ifmdm_jax.train --config motion:lite --workdir runs/motion --max_minutes 9
+  python -m ifmdm_jax.train --config autoencoder:paper --dry_run --devices 8
 
 The same command goes on where the last one stopped, on another mesh or number of hosts too. Single
 settings change on the command line: --config.train.batch=8 --config.mesh.fsdp=4.
@@ -22,11 +22,11 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from ifmdm_jax import errors
+from ifmdm_jax import configs, errors
 from ifmdm_jax.training import checkpoints, hosts, loop, plan, program, weights
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'File, or file:size.', lock_config=True, **errors.SHARED
+  'config', None, 'Name or file, and :size.', lock_config=True, **errors.SHARED
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder for checkpoints and logs.', **errors.SHARED)
 _INIT_FROM = flags.DEFINE_string(
@@ -88,11 +88,12 @@ def main(_):
     return export(_WORKDIR.value, _EXPORT.value, _BEST.value)
   if not _CONFIG.value or not (_WORKDIR.value or _DRY_RUN.value):
     raise errors.InputError(
-      'expected --config FILE[:SIZE] and --workdir DIR; --help lists them all'
+      'expected --config NAME[:SIZE] and --workdir DIR; --help lists them all'
     )
   if not isinstance(_CONFIG.value, ml_collections.ConfigDict):  # so a missing file is passed on
     name = config_flags.get_config_filename(flags.FLAGS['config'])
-    raise errors.InputError(f'--config: expected a Python file, {name} cannot be read')
+    known = ', '.join(name for name in configs.names() if '/' not in name)
+    raise errors.InputError(f'--config: expected a Python file or {known}; {name} cannot be read')
   if _DRY_RUN.value:
     devices = plan.pretend(_DEVICES.value)
     found = plan.dry_run(_CONFIG.value, devices, _COMPILE.value)
@@ -124,7 +125,7 @@ def export(workdir, path, best):
 def run():
   """Reading the config is part of reading the flags: what fails there is bad input too."""
   try:
-    errors.run(main)
+    errors.run(main, rewrite=configs.found)
   except Exception as error:
     if flags.FLAGS.is_parsed():
       raise

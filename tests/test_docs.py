@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+import ifmdm_jax
+from tests import test_house
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / 'docs').glob('*.md'))
 ALL = sorted(
@@ -29,11 +32,32 @@ def test_every_symbol_that_a_page_names_exists(page, module, symbol):
     found = getattr(found, part)
 
 
+def test_documents_call_what_the_package_offers():
+  named = {name for path in ALL for name in re.findall(r'\bifm\.(\w+)', path.read_text())}
+  assert {'read_portrait', 'read_voice', 'load', 'video'} <= named
+  assert all(hasattr(ifmdm_jax, name) for name in named)
+
+
 def test_the_map_of_the_paper_has_both_stages():
   modules = {module for page, module, _ in NAMED if page == 'paper.md'}
   assert len(modules) > 20
   assert any('autoencoder' in module for module in modules)
   assert any('motion' in module for module in modules)
+
+
+def test_the_table_of_imports_is_the_one_that_is_held():
+  text = (ROOT / 'docs' / 'systems.md').read_text().split('## Who may import whom')[1]
+  rows = re.findall(r'^\| ([\w, ]+) \| (.+) \|$', text.split('## ')[0], re.MULTILINE)[1:-1]
+  written = {}
+  for rooms, cell in rows:
+    allowed = set()
+    for word in re.split(r'; |, and ', cell)[0].split(', '):
+      sets = re.fullmatch(r'\*(\w+)\*', word)
+      allowed |= getattr(test_house, sets[1].upper()) if sets else {word} - {'–'}
+    written |= dict.fromkeys(rooms.split(', '), allowed)
+  free = {*test_house.GROUND, 'testing'}
+  held = {k: v for k, v in test_house.MAY_IMPORT.items() if k not in free}
+  assert written == held
 
 
 @pytest.mark.parametrize('path', ALL, ids=name)

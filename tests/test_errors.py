@@ -58,3 +58,17 @@ def test_help_is_success():
   ran = run('--help')
   assert ran.returncode == 0
   assert '--number' in ran.stdout
+
+
+def test_a_missing_extra_is_named_in_one_line(capsys):
+  with pytest.raises(SystemExit) as caught, errors.fail_cleanly():
+    raise ModuleNotFoundError("No module named 'grain'", name='grain.sources')
+  assert caught.value.code == 2
+  assert capsys.readouterr().err == (
+    "error: expected the package grain, which is not installed: pip install 'ifmdm_jax[train]'\n"
+  )
+
+
+def test_any_other_missing_module_is_a_mistake_of_ours():
+  with pytest.raises(ModuleNotFoundError), errors.fail_cleanly():
+    raise ModuleNotFoundError("No module named 'ifmdm_jax.nothing'", name='ifmdm_jax.nothing')

@@ -288,6 +288,18 @@ def test_a_changed_definition_is_scored_anew(score, monkeypatch):
   assert score('weights')[0]['reenact_psnr'] == 1
 
 
+def test_a_generator_with_another_source_is_another_one(tmp_path):
+  still = Still('still')
+  still.sources = (tmp_path / 'stage_1', tmp_path / 'units.npz')
+  (tmp_path / 'stage_1' / 'checkpoints').mkdir(parents=True)
+  marks = {generators.Bundle(still).fingerprint}
+  (tmp_path / 'stage_1' / 'checkpoints' / 'params').write_text('trained')
+  marks.add(generators.Bundle(still).fingerprint)
+  (tmp_path / 'units.npz').write_text('measured')
+  marks.add(generators.Bundle(still).fingerprint)
+  assert len(marks) == 3
+
+
 def test_a_changed_generator_is_drawn_anew(score, monkeypatch):
   score('weights')
   monkeypatch.setattr(Still, 'reenact', lambda self, clip: iter([255 - clip.frames]))

@@ -9,17 +9,18 @@ import zipfile
 import numpy as np
 import pytest
 
-from configs import autoencoder as autoencoder_configs
-from configs import motion as motion_configs
 from ifmdm_jax import export, testing
 from ifmdm_jax.audio import features
+from ifmdm_jax.configs import autoencoder as autoencoder_configs
+from ifmdm_jax.configs import motion as motion_configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.read import find_square
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
-from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+from ifmdm_jax.systems.ifmdm.motion_stream import Options
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 from ifmdm_jax.video.image import read_image
 

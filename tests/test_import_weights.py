@@ -20,7 +20,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import files, kinds, motion
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
-from ifmdm_jax.training import checkpoints
+from ifmdm_jax.training import checkpoints, weights
 from tests.audio import reference
 
 STAGE_1 = dict(module=paper.__name__, size=16, style_dim=24, max_width=8, refine=False)
@@ -93,7 +93,7 @@ def test_imported_weights_speak(imported):
 def test_training_can_start_from_imported_weights(imported):
   config, given = checkpoints.load(imported / 'autoencoder')
   params = jax.tree.map(jax.numpy.zeros_like, drawn(paper.init, config.model))
-  params, left, unused = checkpoints.take(params, given)
+  params, left, unused = weights.take(params, given)
   assert all(path.startswith('dis/') for path in left) and not unused
   np.testing.assert_array_equal(
     params['gen']['directions']['kernel'], their_stage_1()['gen']['dec.direction.weight']

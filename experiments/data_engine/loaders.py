@@ -50,8 +50,9 @@ def write_codes(folder, width):
   examples = []
   for name in (f'clip{i:03d}' for i in range(CLIPS)):
     arrays = dict(
-      codes=draw(LENGTH, CODE), mirrored=draw(LENGTH, CODE), features=draw(2 * LENGTH, width)
-    )
+      codes=draw(LENGTH, CODE), mirrored=draw(LENGTH, CODE), features=draw(2 * LENGTH, width),
+      opening=draw(LENGTH, 1), altered=b'', quiet=b'',
+    )  # fmt: skip
     about = dict(name=name, person=name, split='train', licence='', count=LENGTH)
     examples.append(
       (name, {**arrays, 'about': json.dumps({**about, 'motion_dim': CODE, 'width': width})})

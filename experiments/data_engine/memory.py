@@ -53,10 +53,10 @@ def peak():
 def measure(path, folder, size, make_sync, pipe):
   """Sends peak memory before and after, and what came out."""
   cv2.setNumThreads(1)  # as the workers of `prepare` do
-  judge, before, begin = make_sync(), peak(), time.process_time()
+  estimator, before, begin = make_sync(), peak(), time.process_time()
   source = layouts.Source(str(path), path.name, 'somebody', 'train')
   settings = results.Settings(size=size, limits=filters.Limits(face=32, sync=-1))
-  result = process.process(source, folder, settings, judge)
+  result = process.process(source, folder, settings, estimator)
   used = time.process_time() - begin
   squares = [np.load(folder / 'videos' / result['key'] / e['picture'].replace('jpg', 'npz'))
              ['squares'][0].tolist() for e in result['kept'][:1]]  # fmt: skip

@@ -47,7 +47,7 @@ def made(folder, name, pictures, sound, times, late=0.0):
 
 
 def main(_):
-  settings, judge = results.Settings(size=SIDE), lag.LagEstimator()
+  settings, estimator = results.Settings(size=SIDE), lag.LagEstimator()
   found = [s for s in layouts.find(_SOURCE.value) if s.split == _SPLIT.value]
   clips = [c for c in map(load, found) if len(c[0]) >= 50]
   long = [c for c in clips if len(c[0]) >= 125][: _CLIPS.value]
@@ -62,7 +62,7 @@ def main(_):
           times = grid(rate, len(pictures) / 25)
           name = f'{number}_{rate}_{late}'
           result = process.process(
-            made(folder, name, pictures, sound, times, late), folder, settings, judge
+            made(folder, name, pictures, sound, times, late), folder, settings, estimator
           )
           kept += len(result['kept'])
           shifts += [entry['offset_frames'] for entry in result['kept']]
@@ -75,7 +75,7 @@ def main(_):
       pictures = sum((p for p, _ in some), [])
       sound = np.concatenate([s for _, s in some])
       source = made(folder, 'many', pictures, sound, np.arange(len(pictures)) / 25)
-      result = process.process(source, folder, settings, judge)
+      result = process.process(source, folder, settings, estimator)
       spans = [(e['start'], e['stop'], e.get('reason', 'kept'))
                for e in result['kept'] + result['dropped']]  # fmt: skip
       print(f'\n{_PEOPLE.value} people, 50 frames each: {sorted(spans)}')

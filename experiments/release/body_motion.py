@@ -26,8 +26,8 @@ import scipy.ndimage
 from absl import flags
 from tqdm import tqdm
 
-from configs import autoencoder as configs
 from ifmdm_jax import errors, files
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face import matte
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model

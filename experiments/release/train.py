@@ -33,9 +33,9 @@ from ifmdm_jax.pipeline.statistics import set_statistics
 OPEN = '^HDTF|^GRID|White House|US Government|UK government|US Congress|public domain|GAN-generated'
 HERE = pathlib.Path(__file__).parent
 STAGES = {
-  'autoencoder': ('configs/autoencoder.py:lite', 'val/psnr'),
-  'motion': ('configs/motion.py:lite', 'val/mse'),
-  'student': ('configs/distill.py:lite', 'val/mse'),
+  'autoencoder': ('autoencoder:lite', 'val/psnr'),
+  'motion': ('motion:lite', 'val/mse'),
+  'student': ('distill:lite', 'val/mse'),
 }
 WINDOW = 65  # frames, as data.frames of configs/motion.py
 COLUMNS = 'stage,licence,from_step,to_step,minutes,machine,measure,value,arguments'.split(',')
@@ -87,7 +87,7 @@ def main(arguments):
   ]
   if _STAGE.value in ('motion', 'student'):
     command += [
-      f'--config.model.units={units(runs, licence, teacher)}',
+      f'--config.model.normalizer={units(runs, licence, teacher)}',
       f'--config.data.autoencoder={runs / name.format("autoencoder")}',
     ]
   if _STAGE.value == 'student':

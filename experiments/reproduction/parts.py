@@ -12,14 +12,10 @@ from absl import flags
 
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
-from ifmdm_jax.audio import waveform
 from ifmdm_jax.face import matte
-from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.points import mouth_opening
-from ifmdm_jax.read import find_square
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model
 from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
-from ifmdm_jax.video import image
 
 _IMAGE = flags.DEFINE_string('image', 'data/fixtures/portrait.jpg', 'A portrait.', **errors.SHARED)
 _AUDIO = flags.DEFINE_string('audio', 'data/fixtures/speech.wav', 'A voice.', **errors.SHARED)
@@ -35,9 +31,8 @@ def as_tile(picture):
 
 
 def main(_):
-  picture = image.read_image(_IMAGE.value)
-  picture = cut(picture, find_square(picture))
-  voice, rate = waveform.read(_AUDIO.value)
+  picture = ifm.read_portrait(_IMAGE.value)
+  voice, rate = ifm.read_voice(_AUDIO.value)
   sampler = ifm.load()
   stage = sampler.stages[0]
   portrait = model.portrait(stage.params, picture, stage.config)

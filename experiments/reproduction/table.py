@@ -15,7 +15,7 @@ import shutil
 
 from absl import flags
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
 from ifmdm_jax.evaluation import table
 
 _SCORES = flags.DEFINE_string('scores', None, 'Output of ifmdm_jax.evaluate.', **errors.SHARED)
@@ -129,10 +129,7 @@ def main(_):
     for ending in ('json', 'csv'):
       shutil.copyfile(folder / f'scores.{ending}', HERE / f'results.{ending}')
   for path in DOCUMENTS:
-    text = path.read_text(encoding='utf-8')
-    temporary = path.with_name(f'.{path.name}.tmp')
-    temporary.write_text(rewritten(text, results()), encoding='utf-8')
-    temporary.replace(path)
+    files.write_text(path, rewritten(path.read_text(encoding='utf-8'), results()))
 
 
 if __name__ == '__main__':

@@ -49,13 +49,13 @@ def measure(case):
   import jax
   import jax.numpy as jnp
 
-  from ifmdm_jax.systems.ifmdm.autoencoder import paper
+  from ifmdm_jax.systems.ifmdm.autoencoder import model as stage_1
   from ifmdm_jax.training import plan, program, sharding
 
   if case.width:
     config.model.update(max_width=case.width, refine_width=case.width)
   if case.remat:
-    config.model.remat = paper.PARTS
+    config.model.remat = stage_1.PARTS
   built = program.build(config, plan.pretend(1))
   frozen, batch = plan.abstract_frozen(built, config), plan.abstract_batch(built, config)
   key = jax.eval_shape(lambda: jax.random.key(0))

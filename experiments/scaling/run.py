@@ -51,7 +51,7 @@ CASES = (
 def config_of(stage, batch, size=0, **train):
   """`paper` of a stage."""
   sys.path.insert(0, str(ROOT))
-  config = importlib.import_module(f'configs.{stage}').get_config('paper')
+  config = importlib.import_module(f'ifmdm_jax.configs.{stage}').get_config('paper')
   config.train.update(batch=batch, **train)
   if size:
     config.model.size = size

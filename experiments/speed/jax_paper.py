@@ -11,8 +11,8 @@ import time
 import jax
 import numpy as np
 
-from configs import autoencoder as configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 
 

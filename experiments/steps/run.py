@@ -98,12 +98,14 @@ def with_motion(sampler, run):
 
 
 def smoothed(sampler, shares):
-  """Returns a sampler with other shares (head and face, lips) of `motion.model.settle`."""
-  stage_1, motion, units = sampler.stages
+  """Returns a sampler with other shares (head and face, lips) of `motion.sample.smooth`."""
+  stage_1, motion, normalizer = sampler.stages
   config = motion.config.copy_and_resolve_references()
   config.smoothing = landmark_code.per_number(shares[0], lips=shares[1])
   stage_2 = Stage(motion.module, config, motion.params)
-  return Sampler(stage_1, stage_2, units, features.load(config.audio), options=sampler.defaults)
+  return Sampler(
+    stage_1, stage_2, normalizer, features.load(config.audio), options=sampler.defaults
+  )
 
 
 def load_clips(folder):
@@ -167,7 +169,8 @@ def sample_all(sampler, clips, windows, plan, seed, solver):
   rest = np.stack([c['codes'][:1] for c in clips])  # [clips, 1, M]
   std = np.broadcast_to(sampler.stages[2].statistics['window_std'], rest.shape).astype(np.float32)
   seeds = np.uint32(1000 * seed + np.arange(len(clips)))
-  controls = Controls(seeds, rest, std, np.ones((len(clips), 2), bool))
+  given = np.ones((len(clips), 2), bool)
+  controls = Controls(seeds, rest, std, given, rest, np.ones_like(rest))
   state = State(np.repeat(rest, 1 + plan.known, axis=1), np.zeros(len(clips), np.uint32))
   sampled, began = [[] for _ in clips], None
   for window in windows:

@@ -4,10 +4,11 @@
   speech = encoder.features(waveform, sample_rate)      # float32 [2T, D], T = round(seconds * 25)
 
 The time line is the recording's own: feature k is centred on k / 50 s, so that features 2t and
-2t + 1 belong to frame t, which is shown from t / 25 s. Nothing is standardised here.
+2t + 1 belong to frame t, which is displayed from t / 25 s. Nothing is standardised here.
 """
 
 import functools
+import json
 import os
 import pathlib
 from typing import Protocol
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
 from ifmdm_jax.audio import logmel, wav2vec2, whisper, windows
 from ifmdm_jax.audio import waveform as waveforms
 
@@ -34,7 +35,7 @@ class AudioEncoder(Protocol):
   width: int
 
   def features(self, waveform, sample_rate):
-    """[L] or [L, C] at any rate -> float32 [2T, width], T = round(L / sample_rate * 25).
+    """Encodes [L] or [L, C] at any rate -> float32 [2T, width], T = round(L / rate * 25).
 
     Raises:
       ifmdm_jax.errors.InputError: the waveform cannot be used; see `waveform.prepare`.
@@ -43,7 +44,7 @@ class AudioEncoder(Protocol):
 
 
 def load(name, **options):
-  """An AudioEncoder by name.
+  """Loads an AudioEncoder by name.
 
   'whisper_base': Whisper-base, 99 languages, 512 wide; bundled weights; layer=2 or layers=(1, 2)
     (concatenated); path= another file.
@@ -51,7 +52,8 @@ def load(name, **options):
   'wav2vec2', 'hubert', 'wavlm': what is in the folder of that name, here or in the folder of
     imported weights that the environment variable IFMDM_WEIGHTS names; layer=, else the one that it
     was imported with.
-  'mel': two consecutive 80-band log-mel frames, 160 wide; what `mel_encoder` is trained on.
+  'mel': two consecutive 80-band log-mel frames, 160 wide; for networks with an encoder of their
+    own.
   A folder: the same as `ifmdm_jax.import_weights` left it anywhere.
 
   Raises:
@@ -73,16 +75,15 @@ def load(name, **options):
 
 
 def imported(folder, layer=None):
-  """The encoder in a folder of `ifmdm_jax.import_weights`."""
-  from ifmdm_jax.training import checkpoints  # only here: the bundled encoder needs no Orbax
-
-  config, params = checkpoints.load(folder)
-  if config.model.module != wav2vec2.__name__:
+  """Loads the encoder in a folder of `ifmdm_jax.import_weights`."""
+  path = pathlib.Path(folder) / files.IMPORTED
+  config = json.loads(files.read_metadata(path)['config']) if path.is_file() else {}
+  if config.get('module') != wav2vec2.__name__:
     raise errors.InputError(
-      f'{folder} holds {config.model.module}, expected a speech encoder: import one with --kind '
-      'wav2vec2, hubert or wavlm'
+      f'{folder} holds {config.get("module", f"no {files.IMPORTED}")}, expected a speech encoder: '
+      'import one with --kind wav2vec2, hubert or wavlm'
     )
-  module = wav2vec2.build(config.model)
+  params, module = files.read_arrays(path), wav2vec2.build(config)
   if layer is not None:
     module = module.clone(layer=layer)
   return Wav2Vec2(module, params)
@@ -94,7 +95,8 @@ class Whisper:
   def __init__(self, layer=2, layers=None, path=whisper.WEIGHTS):
     module, params = whisper.load(path, tuple(layers) if layers else (layer,))
     self.width = module.width * len(module.layers)
-    self._network = jax.jit(functools.partial(module.apply, {'params': params}))
+    apply = jax.jit(lambda params, *inputs: module.apply({'params': params}, *inputs))
+    self._network = functools.partial(apply, jax.device_put(params))  # no constants: see Wav2Vec2
 
   def features(self, waveform, sample_rate):
     mel = _whisper_mel(*_on_grid(waveform, sample_rate))
@@ -154,7 +156,7 @@ def _whisper_mel(grid, samples, block=1000):
     padded[i * size * mel.hop :][: size * mel.hop + mel.n_fft - mel.hop] for i in range(blocks)
   ]
   log10 = np.concatenate([np.asarray(_log10_power(span, mel)) for span in spans])[:count]
-  return np.asarray(logmel.whisper_scale(log10))
+  return logmel.whisper_scale(log10)
 
 
 @functools.partial(jax.jit, static_argnums=1)

@@ -26,7 +26,7 @@ def norm(name):
 
 
 def steps(samples):
-  """How many steps the convolutions make of so many samples (a number or an array)."""
+  """Counts the steps that the convolutions make of so many samples (a number or an array)."""
   for kernel, stride in zip(KERNELS, STRIDES):
     samples = (samples - kernel) // stride + 1
   return samples
@@ -125,7 +125,7 @@ class Wav2Vec2(nn.Module):
     channels, conv_bias: of the seven convolutions.
     conv_norm: 'group', one norm over time in the first; or 'layer', one over channels in each.
     pre_norm: norms before attention and MLP ("stable layer norm", the large models).
-    project_norm: whether what the convolutions hear is normed before it is projected.
+    project_norm: whether the output of the convolutions is normed before it is projected.
     taps, groups: of the convolution that gives positions.
     buckets, max_distance: of WavLM's relative positions; 0 buckets for the others.
     standardised: whether the weights expect recordings of mean 0 and variance 1; it is up to the
@@ -157,7 +157,7 @@ class Wav2Vec2(nn.Module):
 
   @nn.compact
   def network(self, samples, valid=None):
-    """The published network: [B, L] -> [B, steps(L), D] at its own 49.x Hz."""
+    """Runs the published network: [B, L] -> [B, steps(L), D] at its own 49.x Hz."""
     sound = samples.shape[1] if valid is None else valid * HOP
     sound = jnp.broadcast_to(jnp.asarray(sound), samples.shape[:1])
     x = self._hear(samples, sound)
@@ -204,15 +204,16 @@ FIELDS = tuple(name for name in Wav2Vec2.__dataclass_fields__ if name not in ('p
 
 
 def build(config):
-  """config.model of an imported encoder -> Wav2Vec2."""
-  return Wav2Vec2(**{name: config[name] for name in FIELDS if name in config})
+  """Builds the Wav2Vec2 of an imported encoder's settings; lists, as JSON has them, are tuples."""
+  plain = lambda value: tuple(value) if isinstance(value, list) else value
+  return Wav2Vec2(**{name: plain(config[name]) for name in FIELDS if name in config})
 
 
 def to_grid(x, count, last):
-  """Linear interpolation from steps at (320 j + 199.5) / 16000 s to k / 50 s; ends are held.
+  """Interpolates from steps at (320 j + 199.5) / 16000 s to k / 50 s; ends are held.
 
   Args:
-    x: [B, N, D]. count: features wanted, S. last: [B] the last step that heard only sound.
+    x: [B, N, D]. count: features wanted, S. last: [B] the last step that read sound alone.
   """
   time = jnp.arange(count, dtype=jnp.float32) - CENTRE / HOP
   time = jnp.clip(time[None], 0.0, last[:, None].astype(jnp.float32))  # in steps, [B, S]

@@ -1,7 +1,7 @@
 """Whisper's audio encoder (Radford et al., 2022, section 2.2): log-mel -> 50 vectors per second.
 
-Only the blocks asked for are built. Lips follow the middle of the network better than its end, so
-the bundled files hold the stem and the first blocks alone, and no final norm.
+Only the blocks that `layers` names are built. Lips follow the middle of the network better than its
+end, so the bundled file holds the stem and the first blocks alone, and no final norm.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ MULTILINGUAL = BUNDLED / 'whisper_base.safetensors'  # 99 languages, two blocks
 
 
 def positions(count, width):
-  """Sinusoids [count, width]: sines, then cosines, of wavelengths 2 pi .. 10000 * 2 pi features."""
+  """Makes sinusoids [count, width]: sines, then cosines, of wavelengths 2 pi .. 10000 * 2 pi."""
   rates = np.exp(-np.log(10_000) / (width // 2 - 1) * np.arange(width // 2))
   angles = np.arange(count)[:, None] * rates
   return np.float32(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))

@@ -78,7 +78,7 @@ def measure_first_frame(generator, clip, repeats):
 
 
 def _first_frame(generator, clip):
-  """(seconds from the last sound that it waited for, seconds of sound by then)."""
+  """Returns (seconds from the last sound that it waited for, seconds of sound by then)."""
   stamps = []
 
   def arriving():

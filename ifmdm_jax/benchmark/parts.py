@@ -61,7 +61,7 @@ def _row(probe, roof, repeats):
 
 
 def _transfer(size, repeats):
-  """One frame from the device to the host."""
+  """Times one frame from the device to the host."""
   frames = jnp.asarray(np.random.default_rng(0).integers(0, 255, (FRAMES, size, size, 3), np.uint8))
   fresh = [jnp.array(frames) for _ in range(repeats + 1)]
   row = measure.clock(lambda: np.array(fresh.pop()), repeats)
@@ -69,7 +69,7 @@ def _transfer(size, repeats):
 
 
 def _mp4(size, repeats):
-  """One frame of a moving picture into a file, nothing beside it."""
+  """Times one frame of a moving picture into a file, nothing beside it."""
   picture = np.random.default_rng(0).integers(0, 255, (size, size, 3), dtype=np.uint8) // 2
   picture += np.arange(size, dtype=np.uint8)[:, None, None] // 4
   count = max(25, repeats)

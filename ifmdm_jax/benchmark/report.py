@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import os
-import pathlib
 
 import jax
 
+from ifmdm_jax import files
 from ifmdm_jax.benchmark import ends, parts
 from ifmdm_jax.evaluation import cost
 from ifmdm_jax.streaming import device
@@ -75,11 +75,7 @@ def lines(numbers):
 
 def write(path, report):
   """Writes the report as JSON, in place of an older one."""
-  path = pathlib.Path(path)
-  path.absolute().parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{path.name}.tmp')
-  temporary.write_text(json.dumps(report, indent=1) + '\n')
-  temporary.replace(path)
+  files.write_text(path, json.dumps(report, indent=1) + '\n')
 
 
 def _text(name, value):

@@ -15,10 +15,10 @@ import sys
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 
 
-def of_folder(folder, pattern='*'):
-  """Hashes names, sizes and times of the files in a folder, at any depth."""
+def of_files(folder):
+  """Hashes names, sizes and times of the files in a folder, at any depth, or of one file."""
   folder = pathlib.Path(folder)
-  files = sorted(path for path in folder.rglob(pattern) if path.is_file())
+  files = [folder] if folder.is_file() else sorted(p for p in folder.rglob('*') if p.is_file())
   facts = [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
   return _hash(repr(facts).encode())
 
@@ -92,7 +92,7 @@ def imports(path):
 
 
 def _files(parts, package):
-  """A module's own file and the __init__ of every folder above it, of those that exist."""
+  """Finds a module's own file and the __init__ of every folder above it, of those that exist."""
   if not parts:
     return set()
   folders = [package.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]

@@ -53,7 +53,7 @@ def distance(x, y):
 
 
 def _factor(x):
-  """A with A^T A the unbiased covariance, of as few rows as possible."""
+  """Returns A, with A^T A the unbiased covariance, of as few rows as possible."""
   a = (x - x.mean(0)) / np.sqrt(len(x) - 1)
   return np.linalg.qr(a, mode='r') if a.shape[0] > a.shape[1] else a
 
@@ -134,7 +134,7 @@ def _vgg16(_):
 
 
 def _pictures(features, params, size, batch=8):
-  """frames [T, H, W, 3] -> features of every STRIDE-th, in batches of one shape."""
+  """Makes frames [T, H, W, 3] -> features of every STRIDE-th, in batches of one shape."""
 
   @jax.jit
   def run(params, x):

@@ -27,7 +27,7 @@ from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.mesh import FaceMesh
-from ifmdm_jax.generator import Reenacts
+from ifmdm_jax.generator import Reenacts, Sourced
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
@@ -97,13 +97,15 @@ class Bundle:
 
     Args:
       generator: a `generator.Generator`.
-      mark: hash of its weights; its code is hashed here.
+      mark: hash of the folder of its weights; its code and other sources are hashed here.
 
     Raises:
       ContractError: something that a generator has is missing or not of its kind.
     """
     self.generator, self.name, self.needs = check(generator), generator.name, generator.needs
-    self.fingerprint = f'{mark} {fingerprint.of_generator(generator)}'
+    sources = generator.sources if isinstance(generator, Sourced) else ()
+    marks = [mark, fingerprint.of_generator(generator), *map(fingerprint.of_files, sources)]
+    self.fingerprint = ' '.join(marks)
     self._warm = False
 
   def driven(self, reference, seed):
@@ -191,7 +193,7 @@ class Folder:
   def __init__(self, folder):
     self.folder = pathlib.Path(folder)
     self.name = self.folder.resolve().name
-    self.fingerprint = fingerprint.of_folder(self.folder)
+    self.fingerprint = fingerprint.of_files(self.folder)
     stated = self.folder / SHOWN
     self.needs = _needs(stated) if stated.exists() else None
 

@@ -21,7 +21,7 @@ from ifmdm_jax.evaluation.networks import in_batches
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import crop
 from ifmdm_jax.face.lag import Lag
-from ifmdm_jax.perception import mfcc, sync_judge, syncnet
+from ifmdm_jax.perception import mfcc, sync_network, syncnet
 
 SHIFTS = 15  # frames either way
 FEWEST = 25  # frames
@@ -93,15 +93,15 @@ def read(mean):
 
 
 class Bundled:
-  """Scores by the sync network trained here; see `perception.sync_judge`.
+  """Scores by the sync network trained here; see `perception.sync_network`.
 
   late = Bundled().lag(crop.lips(frames, landmarks), speech)
   """
 
   def __init__(self, params=None, audio='whisper_tiny', chunk=64):
-    params = sync_judge.load() if params is None else params
-    module = sync_judge.SyncJudge(audio)
-    self.rate = sync_judge.RATES[audio]
+    params = sync_network.load() if params is None else params
+    module = sync_network.SyncNetwork(audio)
+    self.rate = sync_network.RATES[audio]
     self._chunk = chunk
     self._lips = jax.jit(lambda x: module.apply({'params': params}, x, method='lips')[0])
     self._voices = jax.jit(lambda x: module.apply({'params': params}, x, method='voices'))
@@ -121,12 +121,12 @@ class Bundled:
 
   def _over_time(self, run, x, rate):
     """Pieces of `chunk` windows each, so that one program serves every length."""
-    count, step = len(x) // rate - sync_judge.FRAMES + 1, self._chunk
+    count, step = len(x) // rate - sync_network.FRAMES + 1, self._chunk
     if count < 1:
-      raise InputError(f'expected at least {sync_judge.FRAMES} frames, got {len(x) // rate}')
-    whole = -(-count // step) * step + sync_judge.FRAMES - 1
+      raise InputError(f'expected at least {sync_network.FRAMES} frames, got {len(x) // rate}')
+    whole = -(-count // step) * step + sync_network.FRAMES - 1
     x = np.pad(x, ((0, whole * rate - len(x)), *((0, 0),) * (x.ndim - 1)), mode='edge')
-    size = (step + sync_judge.FRAMES - 1) * rate
+    size = (step + sync_network.FRAMES - 1) * rate
     pieces = [run(x[None, i * rate :][:, :size])[0] for i in range(0, count, step)]
     return np.concatenate([np.asarray(piece) for piece in pieces])[:count]
 
@@ -138,7 +138,7 @@ class Bundled:
     """Finds the `Lag` of a voice; its r is LSE-C.
 
     Moving the voice earlier by so many frames (or the pictures later) puts both in sync. What
-    confidence to trust at which length is in experiments/sync_judge.
+    confidence to trust at which length is in experiments/sync_network.
 
     Raises:
       InputError: fewer than 25 frames of either.

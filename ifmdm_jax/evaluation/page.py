@@ -9,6 +9,7 @@ import pathlib
 
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.evaluation import suite
 from ifmdm_jax.evaluation import table as tables
 
@@ -43,9 +44,7 @@ def write(output, table):
     '<h2>Clips, worst first</h2>',
     *_clips(output, table.records[table.main], table.main),
   ]  # fmt: skip
-  temporary = output / '.report.html.tmp'
-  temporary.write_text('\n'.join(parts), encoding='utf-8')
-  temporary.replace(output / 'report.html')
+  files.write_text(output / 'report.html', '\n'.join(parts))
 
 
 def _settings(settings):

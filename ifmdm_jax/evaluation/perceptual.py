@@ -32,7 +32,7 @@ class Scorer:
     }
 
   def distance(self, net, a, b):
-    """uint8 [T, H, W, 3] twice -> [T]; one picture at a time, so that any T is one program."""
+    """Compares uint8 [T, H, W, 3] twice: [T]; one picture at a time: any T is one program."""
     a, b = _scaled(a), _scaled(b)
     # One number at a time: a signal that ends the program must not be lost in a conversion.
     return np.array([float(self._distance[net](x[None], y[None])[0]) for x, y in zip(a, b)])
@@ -48,7 +48,7 @@ class Scorer:
 
 
 def _scaled(frames):
-  """uint8 -> float32 in [-1, 1] at SIDE pixels."""
+  """Scales uint8 frames to float32 in [-1, 1] at SIDE pixels."""
   if frames.shape[1] != SIDE:
     method = cv2.INTER_AREA if frames.shape[1] > SIDE else cv2.INTER_CUBIC
     frames = np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=method) for f in frames])

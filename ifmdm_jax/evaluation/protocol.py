@@ -210,7 +210,7 @@ def fit(frames, size, square=None):
 
 
 def _voice(path, first, count):
-  """The sound of `count` frames from the first on, float32 [640 count]."""
+  """Reads the sound of `count` frames from the first on, float32 [640 count]."""
   waveform = video.audio(path, SAMPLE_RATE)[first * SAMPLE_RATE // FPS :]
   length = count * SAMPLE_RATE // FPS
   return np.pad(waveform, (0, max(0, length - len(waveform))))[:length]

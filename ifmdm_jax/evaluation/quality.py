@@ -53,7 +53,7 @@ class Scorer:
 
 
 def luma(frame):
-  """uint8 RGB [H, W, 3] -> float64 [H, W], whole numbers 0 to 255."""
+  """Turns uint8 RGB [H, W, 3] to grey: float64 [H, W], whole numbers 0 to 255."""
   return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float64)
 
 
@@ -162,7 +162,7 @@ def niqe(image, mean, covariance):
 
 
 def patch_features(image):
-  """(features [P, 36], sharpness [P]) of the 96 x 96 patches of a grey picture [H, W]."""
+  """Returns (features [P, 36], sharpness [P]) of the 96 x 96 patches of a grey picture [H, W]."""
   height, width = (side // PATCH * PATCH for side in image.shape)
   image = image[:height, :width].astype(np.float32)
   features = []
@@ -196,7 +196,7 @@ def mscn(image):
 
 
 def _features(tile):
-  """18 numbers: shape and size of the coefficients, and of their products with 4 neighbours."""
+  """Measures 18 numbers: shape and size of coefficients and of products with 4 neighbours."""
   shape, left, right = asymmetric_gaussian(tile)
   result = [shape, (left + right) / 2]
   for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):

@@ -66,7 +66,7 @@ def run(rows, clips, output, track, encode_audio, weights=None):
   """
   store, records = Store(output), {row.name: [] for row in rows}
   load_scorers = functools.cache(lambda: suite.load(weights))
-  networks = fingerprint.of_folder(weights) if weights else None
+  networks = fingerprint.of_files(weights) if weights else None
   settings = [definitions(), clips.size, clips.crop, clips.seeds, networks]
   total = len(rows) * len(clips.clips)
   with tqdm(total=total, desc=clips.name, unit='video', disable=None) as progress:
@@ -165,7 +165,7 @@ def _try(tools, call, *arguments):
 
 
 def _notes(kind, notes, has_face):
-  """What is said about one video."""
+  """Lists what is said about one video."""
   kind = kind.rstrip('_') or 'driven'
   result = [f'{kind}: {note}' for note in notes]
   if not has_face.all():
@@ -174,7 +174,7 @@ def _notes(kind, notes, has_face):
 
 
 def _family(tools, family, pair):
-  """{name: value} of a family, or the description of a clip for a family of sets."""
+  """Scores a family: {name: value}, or the description of a clip for a family of sets."""
   scorer = tools.scorers[family.name]
   for absent in (pair, scorer):
     if isinstance(absent, Absent):
@@ -229,7 +229,7 @@ def side_by_side(videos):
 
 
 def _plain(value):
-  """A metric's value as a finite number, or Absent."""
+  """Returns a metric's value as a finite number, or Absent."""
   if isinstance(value, Absent):
     return value
   value = float(value)
@@ -237,5 +237,5 @@ def _plain(value):
 
 
 def _opening(points):
-  """The mouth opening [T] for a plot, None where there is no face."""
+  """Measures the mouth opening [T] for a plot, None where there is no face."""
   return [round(float(x), 4) if np.isfinite(x) else None for x in mouth_opening(points)]

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import traceback
 
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import Absent, Record
 
@@ -40,13 +40,10 @@ class Store:
     for old in self.path(row, name).parent.glob(f'{name}.*'):
       old.unlink()
     for family, arrays in descriptions.items():
-      temporary = self.path(row, name, f'.{family}.tmp.npz')
-      np.savez(temporary, **arrays)
-      os.replace(temporary, self.path(row, name, f'.{family}.npz'))
-    temporary = self.path(row, name, '.tmp')
+      with files.atomic(self.path(row, name, f'.{family}.npz')) as half:
+        np.savez(half, **arrays)
     content = {'fingerprint': fingerprint} | dataclasses.asdict(record)
-    temporary.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(temporary, self.path(row, name))
+    files.write_text(self.path(row, name), json.dumps(content, indent=1) + '\n')
 
   def absent(self, error):
     """Turns an error into a reason; one that nobody foresaw goes into errors.log as well."""

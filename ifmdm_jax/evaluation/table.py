@@ -8,11 +8,11 @@ scores.md    the table as Markdown
 import csv
 import dataclasses
 import json
-import os
 import pathlib
 
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.evaluation import suite
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
 
@@ -151,10 +151,12 @@ def write(output, table):
   """Writes scores.json, scores.csv and scores.md into the folder `output`."""
   output = pathlib.Path(output)
   text = json.dumps(summary(table), indent=1, ensure_ascii=False)
-  _replace(output / 'scores.json', text + '\n')
-  _replace(output / 'scores.md', '\n'.join(markdown(table)) + '\n')
-  temporary = output / '.scores.csv.tmp'
-  with open(temporary, 'w', newline='', encoding='utf-8') as file:
+  files.write_text(output / 'scores.json', text + '\n')
+  files.write_text(output / 'scores.md', '\n'.join(markdown(table)) + '\n')
+  with (
+    files.atomic(output / 'scores.csv') as half,
+    open(half, 'w', newline='', encoding='utf-8') as file,
+  ):
     lines = csv.writer(file)
     names = list(suite.metrics())
     lines.writerow(['row', 'clip', 'person', *names, 'notes'])
@@ -166,13 +168,6 @@ def write(output, table):
       for part, key in (('mean', 'value'), ('95 % from', 'low'), ('95 % to', 'high')):
         values = [_csv(getattr(table.rows[row][name], key)) for name in names]
         lines.writerow([row, part, '', *values, ''])
-  os.replace(temporary, output / 'scores.csv')
-
-
-def _replace(path, text):
-  temporary = path.with_name(f'.{path.name}.tmp')
-  temporary.write_text(text, encoding='utf-8')
-  os.replace(temporary, path)
 
 
 def _csv(value):

@@ -113,12 +113,12 @@ class Pair:
 
   @property
   def has_face(self):
-    """bool [T]: frames in which the predicted video shows a face."""
+    """Says which frames of the predicted video show a face, bool [T]."""
     return np.isfinite(self.landmarks).all((1, 2))
 
   @property
   def reference_has_face(self):
-    """bool [T]: frames in which the reference shows one."""
+    """Says which frames of the reference show one, bool [T]."""
     return np.isfinite(self.reference_landmarks).all((1, 2))
 
 
@@ -148,7 +148,7 @@ class Record:
   seconds: float = 0.0
 
   def number(self, name):
-    """The value of a metric, or None where it is absent."""
+    """Returns the value of a metric, or None where it is absent."""
     value = self.metrics.get(name)
     return None if value is None or isinstance(value, Absent) else value
 

@@ -14,7 +14,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import align, points
 
 FACE_SIDE, FACE_SCALE = 256, 1.3  # of the crop that metrics see
-LIPS_SIDE = 48  # pixels of the crop that the sync judge sees
+LIPS_SIDE = 48  # pixels of the crop that the sync network sees
 CHIP_SIDE = 112  # pixels of the crop that face recognition sees
 # Where the eyes, the tip of the nose and the corners of the mouth (`points.five_points`) lie in it.
 CHIP = np.array(
@@ -261,7 +261,7 @@ def _nearest_known(track):
 
 
 def lips(frames, landmarks, side=LIPS_SIDE, room=1.0):
-  """Cuts the mouth out of every frame, held still by eyes and nose: what the sync judge sees.
+  """Cuts the mouth out of every frame, held still by eyes and nose: what the sync network sees.
 
   Returns:
     Grey uint8 [T, side, side] of RGB uint8 frames [T, H, W, 3]; see `lips_matrices`.

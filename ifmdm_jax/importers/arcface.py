@@ -12,33 +12,33 @@ from ifmdm_jax.perception.arcface import DEPTHS, WIDTHS, IResNet
 
 
 def channels_last(weight):
-  """Their last layer reads [512, 7, 7] laid flat, ours [7, 7, 512]: [O, CHW] -> [HWC, O]."""
+  """Reorders their [512, 7, 7] laid flat to [7, 7, 512]: [O, CHW] -> [HWC, O]."""
   return weight.reshape(-1, 512, 7, 7).transpose(2, 3, 1, 0).reshape(512 * 49, -1)
 
 
 def channels_first(kernel):
-  """The inverse of `channels_last`."""
+  """Inverts `channels_last`."""
   return kernel.reshape(7, 7, 512, -1).transpose(3, 2, 0, 1).reshape(-1, 512 * 49)
 
 
-RULES = [  # theirs                                ours                             axes
-  (r'conv1\.weight', 'conv1/kernel', 'OIHW->HWIO'),
-  (r'prelu\.weight', 'prelu/alpha', ''),
-  (r'layer(\d)\.(\d+)\.(conv\d)\.weight', r'layer\1_\2/\3/kernel', 'OIHW->HWIO'),
-  (r'layer(\d)\.(\d+)\.prelu\.weight', r'layer\1_\2/prelu/alpha', ''),
-  (r'layer(\d)\.(\d+)\.downsample\.0\.weight', r'layer\1_\2/downsample_0/kernel', 'OIHW->HWIO'),
-  *batch_norm.rules(r'layer(\d)\.(\d+)\.downsample\.1', r'layer\1_\2/downsample_1'),
-  *batch_norm.rules(r'layer(\d)\.(\d+)\.(bn\d)', r'layer\1_\2/\3'),
-  *batch_norm.rules(r'(bn\d|features)', r'\1'),
-  (r'fc\.weight', 'fc/kernel', (channels_last, channels_first)),
-  (r'fc\.bias', 'fc/bias', ''),
+RULES = [  # original                              path                             axes
+  ('conv1.weight', 'conv1/kernel', 'OIHW->HWIO'),
+  ('prelu.weight', 'prelu/alpha', ''),
+  ('layer{i}.{j}.conv{k}.weight', 'layer{i}_{j}/conv{k}/kernel', 'OIHW->HWIO'),
+  ('layer{i}.{j}.prelu.weight', 'layer{i}_{j}/prelu/alpha', ''),
+  ('layer{i}.{j}.downsample.0.weight', 'layer{i}_{j}/downsample_0/kernel', 'OIHW->HWIO'),
+  *batch_norm.rules('layer{i}.{j}.downsample.1', 'layer{i}_{j}/downsample_1'),
+  *batch_norm.rules('layer{i}.{j}.bn{k}', 'layer{i}_{j}/bn{k}'),
+  *batch_norm.rules('{norm:bn1|bn2|features}', '{norm}'),
+  ('fc.weight', 'fc/kernel', (channels_last, channels_first)),
+  ('fc.bias', 'fc/bias', ''),
 ]
 
 IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); the depth is read off the keys.
+  """Converts {their key: array} -> (model, params); the depth is read off the keys.
 
   Raises:
     errors.InputError: entries that are missing, left over or of another shape.
@@ -59,8 +59,8 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs(depth=50):
-  """{entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
+def published(depth=50):
+  """Returns {entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
   shapes = {
     'conv1.weight': (64, 3, 3, 3),
     'prelu.weight': (64,),

@@ -1,4 +1,4 @@
-"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `paper.Autoencoder`.
+"""The published stage-1 generator (`gen` of a checkpoint) -> parameters of `model.Autoencoder`.
 
 LIA's generator, which it descends from, has the same names less the generated features.
 """
@@ -10,86 +10,91 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 from ifmdm_jax.nn.stylegan import channels
+from ifmdm_jax.systems.ifmdm.autoencoder import model as stage_1
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.autoencoder.encoder import num_halvings
-from ifmdm_jax.systems.ifmdm.autoencoder.paper import Autoencoder
+from ifmdm_jax.systems.ifmdm.autoencoder.model import Autoencoder
 
-APP = r'enc\.net_app\.convs'
-HEADS = r'dec\.(to_flows|to_rgbs)\.(\d+)'
-REFINE = r'dec\.refine_block'
+APP = 'enc.net_app.convs'
+HEADS = 'dec.{head:to_flows|to_rgbs}.{i}'
+REFINE = 'dec.refine_block'
 
-RULES = [  # theirs                                     ours                               axes
-  (APP + r'\.0\.0\.weight', 'appearance_net/conv_in/conv/kernel', 'OIHW->HWIO'),
-  (APP + r'\.0\.1\.bias', 'appearance_net/conv_in/bias', '1C11->C'),
-  (APP + r'\.(\d+)\.conv1\.0\.weight', r'appearance_net/block_\1/conv1/conv/kernel', 'OIHW->HWIO'),
-  (APP + r'\.(\d+)\.conv1\.1\.bias', r'appearance_net/block_\1/conv1/bias', '1C11->C'),
-  (APP + r'\.(\d+)\.conv2\.1\.weight', r'appearance_net/block_\1/conv2/conv/kernel', 'OIHW->HWIO'),
-  (APP + r'\.(\d+)\.conv2\.2\.bias', r'appearance_net/block_\1/conv2/bias', '1C11->C'),
-  (APP + r'\.(\d+)\.skip\.1\.weight', r'appearance_net/block_\1/skip/conv/kernel', 'OIHW->HWIO'),
-  (r'enc\.fc\.(\d)\.weight', r'motion_head/fc_\1/kernel', 'OI->IO'),
-  (r'enc\.fc\.(\d)\.bias', r'motion_head/fc_\1/bias', ''),
-  (r'dec\.direction\.weight', 'directions/kernel', ''),
-  (r'dec\.input\.input', 'synthesis/input', '1CHW->HWC'),
-  (r'dec\.(conv1)\.conv\.weight', r'synthesis/\1/conv/kernel', '1OIHW->HWIO'),
-  (r'dec\.(conv1)\.conv\.modulation\.weight', r'synthesis/\1/conv/modulation/kernel', 'OI->IO'),
-  (r'dec\.(conv1)\.conv\.modulation\.bias', r'synthesis/\1/conv/modulation/bias', ''),
-  (r'dec\.(conv1)\.activate\.bias', r'synthesis/\1/bias', '1C11->C'),
-  (r'dec\.convs\.(\d+)\.conv\.weight', r'synthesis/convs_\1/conv/kernel', '1OIHW->HWIO'),
+RULES = [  # original                                   path                               axes
+  (APP + '.0.0.weight', 'appearance_net/conv_in/conv/kernel', 'OIHW->HWIO'),
+  (APP + '.0.1.bias', 'appearance_net/conv_in/bias', '1C11->C'),
+  (APP + '.{i}.conv1.0.weight', 'appearance_net/block_{i}/conv1/conv/kernel', 'OIHW->HWIO'),
+  (APP + '.{i}.conv1.1.bias', 'appearance_net/block_{i}/conv1/bias', '1C11->C'),
+  (APP + '.{i}.conv2.1.weight', 'appearance_net/block_{i}/conv2/conv/kernel', 'OIHW->HWIO'),
+  (APP + '.{i}.conv2.2.bias', 'appearance_net/block_{i}/conv2/bias', '1C11->C'),
+  (APP + '.{i}.skip.1.weight', 'appearance_net/block_{i}/skip/conv/kernel', 'OIHW->HWIO'),
+  ('enc.fc.{i}.weight', 'motion_head/fc_{i}/kernel', 'OI->IO'),
+  ('enc.fc.{i}.bias', 'motion_head/fc_{i}/bias', ''),
+  ('dec.direction.weight', 'directions/kernel', ''),
+  ('dec.input.input', 'synthesis/input', '1CHW->HWC'),
+  ('dec.conv1.conv.weight', 'synthesis/conv1/conv/kernel', '1OIHW->HWIO'),
+  ('dec.conv1.conv.modulation.weight', 'synthesis/conv1/conv/modulation/kernel', 'OI->IO'),
+  ('dec.conv1.conv.modulation.bias', 'synthesis/conv1/conv/modulation/bias', ''),
+  ('dec.conv1.activate.bias', 'synthesis/conv1/bias', '1C11->C'),
+  ('dec.convs.{i}.conv.weight', 'synthesis/convs_{i}/conv/kernel', '1OIHW->HWIO'),
   (
-    r'dec\.convs\.(\d+)\.conv\.modulation\.weight',
-    r'synthesis/convs_\1/conv/modulation/kernel',
+    'dec.convs.{i}.conv.modulation.weight',
+    'synthesis/convs_{i}/conv/modulation/kernel',
     'OI->IO',
   ),
-  (r'dec\.convs\.(\d+)\.conv\.modulation\.bias', r'synthesis/convs_\1/conv/modulation/bias', ''),
-  (r'dec\.convs\.(\d+)\.activate\.bias', r'synthesis/convs_\1/bias', '1C11->C'),
-  (HEADS + r'\.bias', r'synthesis/\1_\2/bias', '1C11->C'),
-  (HEADS + r'\.conv\.0\.weight', r'synthesis/\1_\2/layer/conv/kernel', 'OIHW->HWIO'),
-  (HEADS + r'\.conv\.1\.bias', r'synthesis/\1_\2/layer/bias', '1C11->C'),
-  (HEADS + r'\.(conv|conv_gen)\.weight', r'synthesis/\1_\2/\3/kernel', '1OIHW->HWIO'),
+  ('dec.convs.{i}.conv.modulation.bias', 'synthesis/convs_{i}/conv/modulation/bias', ''),
+  ('dec.convs.{i}.activate.bias', 'synthesis/convs_{i}/bias', '1C11->C'),
+  (HEADS + '.bias', 'synthesis/{head}_{i}/bias', '1C11->C'),
+  (HEADS + '.conv.0.weight', 'synthesis/{head}_{i}/layer/conv/kernel', 'OIHW->HWIO'),
+  (HEADS + '.conv.1.bias', 'synthesis/{head}_{i}/layer/bias', '1C11->C'),
+  (HEADS + '.{conv:conv|conv_gen}.weight', 'synthesis/{head}_{i}/{conv}/kernel', '1OIHW->HWIO'),
   (
-    HEADS + r'\.(conv|conv_gen)\.modulation\.weight',
-    r'synthesis/\1_\2/\3/modulation/kernel',
+    HEADS + '.{conv:conv|conv_gen}.modulation.weight',
+    'synthesis/{head}_{i}/{conv}/modulation/kernel',
     'OI->IO',
   ),
-  (HEADS + r'\.(conv|conv_gen)\.modulation\.bias', r'synthesis/\1_\2/\3/modulation/bias', ''),
-  (REFINE + r'\.convs\.0\.weight', 'refine_block/conv_0/kernel', 'OIHW->HWIO'),
-  (REFINE + r'\.convs\.0\.bias', 'refine_block/conv_0/bias', ''),
-  (REFINE + r'\.convs\.2\.weight', 'refine_block/conv_1/kernel', 'OIHW->HWIO'),
-  (REFINE + r'\.convs\.2\.bias', 'refine_block/conv_1/bias', ''),
-  (REFINE + r'\.convs\.4\.weight', 'refine_block/conv_2/kernel', 'OIHW->HWIO'),
-  (REFINE + r'\.convs\.4\.bias', 'refine_block/conv_2/bias', ''),
-  (REFINE + r'\.final_conv\.weight', 'refine_block/conv_out/kernel', 'OIHW->HWIO'),
-  (REFINE + r'\.final_conv\.bias', 'refine_block/conv_out/bias', ''),
+  (
+    HEADS + '.{conv:conv|conv_gen}.modulation.bias',
+    'synthesis/{head}_{i}/{conv}/modulation/bias',
+    '',
+  ),
+  (REFINE + '.convs.0.weight', 'refine_block/conv_0/kernel', 'OIHW->HWIO'),
+  (REFINE + '.convs.0.bias', 'refine_block/conv_0/bias', ''),
+  (REFINE + '.convs.2.weight', 'refine_block/conv_1/kernel', 'OIHW->HWIO'),
+  (REFINE + '.convs.2.bias', 'refine_block/conv_1/bias', ''),
+  (REFINE + '.convs.4.weight', 'refine_block/conv_2/kernel', 'OIHW->HWIO'),
+  (REFINE + '.convs.4.bias', 'refine_block/conv_2/bias', ''),
+  (REFINE + '.final_conv.weight', 'refine_block/conv_out/kernel', 'OIHW->HWIO'),
+  (REFINE + '.final_conv.bias', 'refine_block/conv_out/bias', ''),
 ]
 
 IGNORED = [
-  (r'.*\.kernel', 'buffers of the fixed [1, 3, 3, 1] filter'),
-  (r'.*\.noise\.weight', 'noise is never passed'),
-  (r'dec\.to_rgb1\..*', 'colours of the 4x4 level are never read'),
+  ('*.kernel', 'buffers of the fixed [1, 3, 3, 1] filter'),
+  ('*.noise.weight', 'noise is never passed'),
+  ('dec.to_rgb1.*', 'colours of the 4x4 level are never read'),
 ]
 
 
 def rules(model):
-  """RULES, and the one name that depends on the picture size."""
+  """Adds to RULES the one name that depends on the picture size."""
   last = num_halvings(model.size) + 1
-  return [(APP + rf'\.{last}\.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'), *RULES]
+  return [(APP + f'.{last}.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'), *RULES]
 
 
 def ignored(model):
-  """IGNORED, and what depends on the kind of network and on the picture size."""
-  found = list(IGNORED)
+  """Adds to IGNORED what depends on the kind of network and on the picture size."""
+  rows = list(IGNORED)
   if not (model.clean or model.lia):
     reason = 'the last linear layer of the motion head never adds its bias'
-    found.append((r'enc\.fc\.4\.bias', reason))
+    rows.append(('enc.fc.4.bias', reason))
   if not model.lia:
     last = num_halvings(model.size) - 1
     reason = 'generated features of the finest level never reach the picture'
-    found.append((rf'dec\.to_flows\.{last}\.conv_gen\..*', reason))
-  return found
+    rows.append((f'dec.to_flows.{last}.conv_gen.*', reason))
+  return rows
 
 
 def unused(model):
-  """{their key: array} of everything that `ignored` names, as a new network of theirs has it."""
+  """Makes {their key: array} of all that `ignored` names, as a new network of theirs has it."""
   levels, width = num_halvings(model.size), channels(4, model.max_width)
   fir = engine.fir_kernel
   state = {}
@@ -115,7 +120,7 @@ def unused(model):
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params).
+  """Converts {their key: array} -> (model, params).
 
   Args:
     state: the `gen` entry of a checkpoint, of IF-MDM or of LIA.
@@ -132,7 +137,7 @@ def convert(state, model=None):
 
 
 def model_of(state):
-  """Sizes of a checkpoint from its shapes: levels, motion code, refine block, LIA or not."""
+  """Reads sizes off the shapes of a checkpoint: levels, motion code, refine block, LIA or not."""
   known = ('dec.direction.weight', 'dec.input.input')
   if any(key not in state for key in known):
     raise InputError(f'weights have no {" or ".join(known)}: pass the `gen` entry of a checkpoint')
@@ -151,10 +156,10 @@ def model_of(state):
 
 
 def config(model):
-  """config.model of the network, for `paper.build` and for training on."""
-  return dict(module=paper.__name__, **{name: getattr(model, name) for name in paper.FIELDS})
+  """Returns config.model of the network, for `model.build` and for training on."""
+  return dict(module=paper.__name__, **{name: getattr(model, name) for name in stage_1.FIELDS})
 
 
 def build(config):
-  """The inverse of `config`."""
-  return paper.build(config)[0]
+  """Inverts `config`."""
+  return stage_1.build(config)[0]

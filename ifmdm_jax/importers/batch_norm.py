@@ -1,19 +1,19 @@
 """Rows that every table of a network with batch normalisation needs."""
 
-COUNTER = (r'.*\.num_batches_tracked', 'how often PyTorch updated its statistics')
+COUNTER = ('*.num_batches_tracked', 'how often PyTorch updated its statistics')
 
 
-def rules(theirs, ours):
-  """The four vectors of a BatchNorm at `theirs` (a pattern) -> a FrozenBatchNorm at `ours`."""
+def rules(original, own):
+  """Makes rows for the four vectors of a BatchNorm at `original` -> a FrozenBatchNorm at `own`."""
   return [
-    (theirs + r'\.weight', ours + '/scale', ''),
-    (theirs + r'\.bias', ours + '/bias', ''),
-    (theirs + r'\.running_mean', ours + '/mean', ''),
-    (theirs + r'\.running_var', ours + '/var', ''),
+    (original + '.weight', own + '/scale', ''),
+    (original + '.bias', own + '/bias', ''),
+    (original + '.running_mean', own + '/mean', ''),
+    (original + '.running_var', own + '/var', ''),
   ]
 
 
 def shapes(name, width):
-  """{entry: shape} of a BatchNorm called `name` in a state dict."""
+  """Returns {entry: shape} of a BatchNorm called `name` in a state dict."""
   vectors = {f'{name}.{v}': (width,) for v in ('weight', 'bias', 'running_mean', 'running_var')}
   return {**vectors, f'{name}.num_batches_tracked': ()}

@@ -13,7 +13,6 @@ import json
 import pathlib
 import sys
 import time
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -21,6 +20,8 @@ from absl import flags
 
 from ifmdm_jax import errors, testing
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.importers import check_networks as networks
+from ifmdm_jax.importers.comparison import compare
 
 _GOLDENS = flags.DEFINE_string(
   'goldens', None, 'Folder with keys/*.json, *.npz and recipe.py.', **errors.SHARED
@@ -30,64 +31,12 @@ _ONLY = flags.DEFINE_string(
 )
 
 
-class Limit(NamedTuple):
-  """The difference that is accepted.
-
-  Attributes:
-    max, mean: of all entries; None: whatever the mean is.
-    relative: to the original's entries.
-    moments: of the first two entries of a summary, its mean and deviation; `max` is for the rest,
-      which are single values.
-  """
-
-  max: float
-  mean: float | None = None
-  relative: bool = False
-  moments: float | None = None
-
-  def __str__(self):
-    text = f'{"rel " if self.relative else ""}{self.max:.0e}'
-    text += '' if self.mean is None else f' / {self.mean:.0e}'
-    return text + ('' if self.moments is None else f', {self.moments:.0e}')
-
-
-class Row(NamedTuple):
-  """One array compared: largest and mean difference, what is accepted, whether it passes."""
-
-  array: str
-  max: float
-  mean: float
-  limit: str
-  passed: bool
-
-
-def compare(array, ours, theirs, limit):
-  """A Row; text and whole numbers have to be equal, and an array we cannot make is a miss."""
-  if ours is None:
-    return Row(array, np.nan, np.nan, 'is not computed', False)
-  theirs = np.asarray(theirs)
-  if theirs.dtype.kind in 'iUS':
-    passed = np.array_equal(np.asarray(ours), theirs)
-    return Row(array, 0.0 if passed else np.nan, 0.0 if passed else np.nan, 'equal', passed)
-  ours, theirs = np.asarray(ours, np.float64), theirs.astype(np.float64)
-  if ours.shape != theirs.shape:
-    return Row(array, np.nan, np.nan, f'shape {theirs.shape}, ours {ours.shape}', False)
-  error = np.abs(ours - theirs)
-  if limit.relative:  # zeros are exact: what nothing depends on has no gradient
-    error = np.where(theirs == 0, error, error / np.where(theirs == 0, 1, np.abs(theirs)))
-  passed = error.max() < limit.max and (limit.mean is None or error.mean() < limit.mean)
-  passed = passed and (limit.moments is None or error[:2].max() < limit.moments)
-  return Row(array, error.max(), error.mean(), str(limit), bool(passed))
-
-
 def run(folder, only=''):
   """Yields (name of a golden file, its Rows, seconds).
 
   Raises:
     InputError: the folder is no folder of goldens, or a keys/*.json lacks its arrays.
   """
-  from ifmdm_jax.importers import check_networks as networks
-
   folder = pathlib.Path(folder)
   keys = sorted((folder / 'keys').glob('*.json'))
   if not keys:
@@ -115,16 +64,16 @@ def run(folder, only=''):
       raise InputError(f'{folder} has keys/{name}.json and no {name}.npz to compare with')
     began = time.monotonic()
     with np.load(folder / f'{name}.npz') as file:
-      theirs = {array: file[array] for array in file.files}
+      golden = {array: file[array] for array in file.files}
     states = [recipe.load_state(path) for path in paths]
     with jax.default_matmul_precision('highest'):  # accelerators round products otherwise
-      ours, limit = network(recipe, *states, theirs)
-    rows = [compare(array, ours.get(array), theirs[array], limit(array)) for array in theirs]
+      computed, limit = network(recipe, *states, golden)
+    rows = [compare(array, computed.get(array), golden[array], limit(array)) for array in golden]
     yield name, rows, time.monotonic() - began
 
 
 def table(rows):
-  """Rows as text, columns aligned."""
+  """Writes rows as text, columns aligned."""
   width = max(len(row.array) for row in rows)
   lines = [
     f'{row.array:{width}}  {row.max:8.1e}  {row.mean:8.1e}  {row.limit:15}  '

@@ -1,8 +1,8 @@
 """What `check` compares: the arrays of the golden files, made by our networks, and their limits.
 
 Each function takes the recipe, state dicts and the golden arrays (for batch sizes and modes), and
-returns ({array: ours}, array -> Limit). Limits are those of the goldens' README; arrays it does not
-name have the limit of what they are made from.
+returns ({array: computed}, array -> Limit). Limits are those of the goldens' README; arrays that
+it does not name have the limit of what they are made from.
 """
 
 import functools
@@ -16,12 +16,14 @@ from flax import traverse_util
 from ifmdm_jax.importers import autoencoder, engine
 from ifmdm_jax.importers import discriminator as discriminators
 from ifmdm_jax.importers import motion as motions
-from ifmdm_jax.importers.check import Limit
+from ifmdm_jax.importers.comparison import Limit
 from ifmdm_jax.nn import embed
 from ifmdm_jax.nn.modulated import ModulatedConv
-from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder import step
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.testing import nchw, nhwc, stats
 
 MODES = ('self', 'cross', 'relative', 'none')
@@ -30,14 +32,14 @@ MODES = ('self', 'cross', 'relative', 'none')
 # -- stage 1
 
 
-def generator(recipe, state, theirs):
-  """Encoder and decoder, with and without the refine block, in every mode of the file."""
+def generator(recipe, state, golden):
+  """Computes encoder and decoder, with and without the refine block, in every mode of the file."""
   model, params = autoencoder.convert(state)
-  size, batch = model.size, theirs['wa_source'].shape[0]
-  modes = [mode for mode in MODES if any(array.startswith(f'{mode}/') for array in theirs)]
+  size, batch = model.size, golden['wa_source'].shape[0]
+  modes = [mode for mode in MODES if any(array.startswith(f'{mode}/') for array in golden)]
   source, drive = (nhwc(recipe.image(f'input/{name}', batch, size)) for name in ('source', 'drive'))
   start = np.repeat(recipe.gen_inputs()['h_start'], batch, axis=0)
-  ours = dict(h_start=start)
+  computed = dict(h_start=start)
 
   @jax.jit
   def encode(params, image):
@@ -47,14 +49,14 @@ def generator(recipe, state, theirs):
   # One call: source and driving picture do not meet before the decoder.
   w_a, features, h = encode(params, np.concatenate([source, drive]))
   for name, rows in (('source', slice(batch)), ('drive', slice(batch, None))):
-    ours[f'wa_{name}'], ours[f'h_{name}'] = w_a[rows], h[rows]
+    computed[f'wa_{name}'], computed[f'h_{name}'] = w_a[rows], h[rows]
   features = [feature[:batch] for feature in features]
   for feature in features:
     name = f'feat_{feature.shape[1]}'
     as_theirs = nchw(feature)
-    ours |= {name: as_theirs, f'{name}_stats': stats(feature), f'{name}_shape': as_theirs.shape}
+    computed |= {name: as_theirs, f'{name}_stats': stats(feature), f'{name}_shape': as_theirs.shape}
   directions = model.bind({'params': params}).directions
-  ours |= dict(Q=directions.basis(), direction_h_drive=directions(h[batch:]))
+  computed |= dict(Q=directions.basis(), direction_h_drive=directions(h[batch:]))
 
   h_source, h_drive = h[:batch], h[batch:]
   codes = dict(
@@ -75,11 +77,11 @@ def generator(recipe, state, theirs):
   refine = jax.jit(functools.partial(model.apply, method='refined'))
   for i, mode in enumerate(modes):
     rows = slice(i * batch, (i + 1) * batch)
-    ours |= _levels(mode, rows, sown, len(features))
-    ours |= _picture(f'{mode}/img_norefine', rgb[rows])
-    if f'{mode}/img_mean' in theirs:
-      ours |= _picture(f'{mode}/img', refine({'params': params}, rgb[rows]))
-  return ours, functools.partial(_generator_limit, size)
+    computed |= _levels(mode, rows, sown, len(features))
+    computed |= _picture(f'{mode}/img_norefine', rgb[rows])
+    if f'{mode}/img_mean' in golden:
+      computed |= _picture(f'{mode}/img', refine({'params': params}, rgb[rows]))
+  return computed, functools.partial(_generator_limit, size)
 
 
 def _add_dead_features(sown, latent, state):
@@ -99,7 +101,7 @@ def _add_dead_features(sown, latent, state):
 
 
 def _levels(mode, rows, sown, levels):
-  found = {}
+  arrays = {}
   for level in range(levels):
     head = sown[f'to_flows_{level}']
     values = {name: sown[name][level] for name in ('in', 'flow_raw', 'warp', 'out', 'rgb')}
@@ -108,9 +110,9 @@ def _levels(mode, rows, sown, levels):
       if value is None:
         continue
       array, value = f'{mode}/{name}_{values["in"].shape[1]}', value[rows]
-      found[f'{array}_stats'] = stats(value)
-      found[array] = value if name == 'grid' else nchw(value)
-  return found
+      arrays[f'{array}_stats'] = stats(value)
+      arrays[array] = value if name == 'grid' else nchw(value)
+  return arrays
 
 
 def _picture(array, image):
@@ -140,42 +142,42 @@ def _generator_limit(size, array):
   return Limit(pixel, mean) if pixels else Limit(smooth)
 
 
-def discriminator(recipe, state, theirs):
-  """Logits, the minibatch statistic and every feature map."""
+def discriminator(recipe, state, golden):
+  """Computes logits, the minibatch statistic and every feature map."""
   model, params = discriminators.convert(state)
-  ours = {}
+  computed = {}
 
   @jax.jit
-  def judge(params, image):
+  def score(params, image):
     blocks = lambda module, _: module.name and module.name.startswith(('conv_in', 'block_'))
-    logits, found = model.apply({'params': params}, image, capture_intermediates=blocks)
-    maps = found['intermediates']
+    logits, captured = model.apply({'params': params}, image, capture_intermediates=blocks)
+    maps = captured['intermediates']
     names = ['conv_in', *(f'block_{i}' for i in range(1, len(maps)))]
     return logits, [maps[name]['__call__'][0] for name in names]
 
-  batches = sorted(int(a.removeprefix('logits_B')) for a in theirs if a.startswith('logits_B'))
-  shown = 2 if 2 in batches else batches[0]  # the batch whose feature maps the file has
+  batches = sorted(int(a.removeprefix('logits_B')) for a in golden if a.startswith('logits_B'))
+  mapped = 2 if 2 in batches else batches[0]  # the batch whose feature maps the file has
   for batch in batches:
-    logits, maps = judge(params, nhwc(recipe.image('input/dis', batch, model.size)))
-    ours[f'logits_B{batch}'], ours[f'stddev_B{batch}'] = logits, minibatch_stddev(maps[-1])
-    if batch == shown:
-      ours |= {f'conv{i}_stats': stats(value) for i, value in enumerate(maps)}
-  return ours, lambda array: Limit(1e-5)
+    logits, maps = score(params, nhwc(recipe.image('input/dis', batch, model.size)))
+    computed[f'logits_B{batch}'], computed[f'stddev_B{batch}'] = logits, minibatch_stddev(maps[-1])
+    if batch == mapped:
+      computed |= {f'conv{i}_stats': stats(value) for i, value in enumerate(maps)}
+  return computed, lambda array: Limit(1e-5)
 
 
-def training(recipe, gen_state, dis_state, theirs):
-  """Losses and gradients of stage 1, and the losses before and after a step of Adam."""
+def training(recipe, gen_state, dis_state, golden):
+  """Computes losses and gradients of stage 1, and the losses around a step of Adam."""
   model, gen = autoencoder.convert(gen_state)
   _, dis = discriminators.convert(dis_state)
   config = dict(autoencoder.config(model))
   source, target = (
     nhwc(recipe.image(f'input/{name}', 2, model.size)) for name in ('source', 'drive')
   )
-  tx = paper.lazy_adam(1e-4, interval=4)
+  tx = step.lazy_adam(1e-4, interval=4)
 
   def terms(gen, dis):
-    """[l1, gan] and the reconstruction."""
-    _, (made, metrics) = paper.gen_loss(gen, dis, source, target, config=config)
+    """Returns [l1, gan] and the reconstruction."""
+    _, (made, metrics) = step.gen_loss(gen, dis, source, target, config=config)
     return jnp.stack([metrics['l1'], metrics['gan']]), made
 
   @jax.jit
@@ -188,36 +190,36 @@ def training(recipe, gen_state, dis_state, theirs):
     updates, _ = tx.update(jax.tree.map(jnp.add, *grads), tx.init(gen))
     return optax.apply_updates(gen, updates)
 
-  dis_loss = jax.jit(jax.value_and_grad(functools.partial(paper.dis_loss, config=config)))
+  dis_loss = jax.jit(jax.value_and_grad(functools.partial(step.dis_loss, config=config)))
   values, made, grads = gradients(gen, dis)
   loss, dis_grads = dis_loss(dis, target, made)
   keys = [key for key in gen_state if not key.endswith('.kernel')]
-  ours = dict(
+  computed = dict(
     g_keys=keys,
     d_keys=[key for key in dis_state if not key.endswith('.kernel')],
     d_loss=[loss],
   )
-  ours['d_grad_l2'] = _norms(dis_grads, ours['d_keys'], discriminators.RULES)
+  computed['d_grad_l2'] = _norms(dis_grads, computed['d_keys'], discriminators.RULES)
   for i, name in enumerate(('l1', 'gan')):
     norms = _norms(grads[i], keys, autoencoder.rules(model))
-    ours[f'g_{name}'], ours[f'g_{name}_grad_l2'] = values[i : i + 1], norms
+    computed[f'g_{name}'], computed[f'g_{name}_grad_l2'] = values[i : i + 1], norms
     # What we do not build is just what the original's output does not depend on.
-    ours[f'g_{name}_grad_none'] = [key for key, norm in zip(keys, norms) if norm == 0]
-    ours[f'g_{name}_grad_dec_direction_row0'] = grads[i]['directions']['kernel'][0]
+    computed[f'g_{name}_grad_none'] = [key for key, norm in zip(keys, norms) if norm == 0]
+    computed[f'g_{name}_grad_dec_direction_row0'] = grads[i]['directions']['kernel'][0]
 
   after, _ = jax.jit(terms)(adam_step(gen, grads), dis)
-  ours['adam_l1_gan_per_step'] = np.stack([values, after])
+  computed['adam_l1_gan_per_step'] = np.stack([values, after])
   # Theirs has a second step too, which would double the time.
-  theirs['adam_l1_gan_per_step'] = theirs['adam_l1_gan_per_step'][:2]
+  golden['adam_l1_gan_per_step'] = golden['adam_l1_gan_per_step'][:2]
 
   def limit(array):
     if array.endswith('row0'):  # single entries: the sign of reconstruction - target flips at some
-      return Limit(0.1 * np.abs(theirs[array]).max())
+      return Limit(0.1 * np.abs(golden[array]).max())
     if array.startswith('adam'):
       return Limit(3e-2, relative=True)
     return Limit(2e-2 if '_grad_' in array else 1e-5, relative=True)
 
-  return ours, limit
+  return computed, limit
 
 
 def _norms(grads, keys, rules):
@@ -230,57 +232,58 @@ def _norms(grads, keys, rules):
 # -- stage 2
 
 
-def motion(recipe, state, theirs):
-  """The transformer with and without statistics, guidance, token streams, loss and gradients."""
+def motion(recipe, state, golden):
+  """Computes the transformer in all conditions, guidance, token streams, loss and gradients."""
   config, params = motions.convert(state)
   sizes = dict(frames=config.frames, motion=config.motion_dim, audio=config.audio_width)
   inputs = recipe.dit_inputs(batch=2, **sizes)
-  given = {name.removeprefix('x_'): jnp.asarray(value) for name, value in inputs.items()}
-  x_t = given.pop('x')
-  absent = {name: jnp.zeros_like(given[name]) for name in ('mean', 'std')}
+  inputs = {name.removeprefix('x_'): jnp.asarray(value) for name, value in inputs.items()}
+  x_t = inputs.pop('x')
+  no_statistics = {name: jnp.zeros_like(inputs[name]) for name in ('mean', 'std')}
   network = motion_model.network(config)
-  mixed = jnp.asarray(theirs['t_mixed'], jnp.int32)
-  ours = dict(t_mixed=theirs['t_mixed'])
+  mixed = jnp.asarray(golden['t_mixed'], jnp.int32)
+  computed = dict(t_mixed=golden['t_mixed'])
 
   @jax.jit
   def run(params, t, inputs):
     t = jnp.broadcast_to(t, x_t.shape[:1])
-    out, found = network.apply({'params': params}, x_t, t, **inputs, capture_intermediates=True)
-    return out, found['intermediates']
+    out, captured = network.apply({'params': params}, x_t, t, **inputs, capture_intermediates=True)
+    return out, captured['intermediates']
 
   @jax.jit
   def guided(params, t):
-    return motion_model.guided_denoiser(params, config, **given, guidance=2.0)(x_t, t)
+    return sample.guided_denoiser(params, config, Condition(**inputs), 2.0)(x_t, t)
 
-  steps = [int(a.removeprefix('cfg2_t')) for a in theirs if a.startswith('cfg2_t')]
+  steps = [int(a.removeprefix('cfg2_t')) for a in golden if a.startswith('cfg2_t')]
   for t in steps:
-    out, found = run(params, t, given)
-    ours[f'out_stats_t{t}'], ours[f't_embed_{t}'] = out, embed.timestep_features(jnp.asarray([t]))
-    ours[f't_cond_{t}'] = found['tokens']['t_embedder']['__call__'][0][:1]
-    ours[f'out_nostats_t{t}'] = run(params, t, {**given, **absent})[0]
-    ours[f'cfg2_t{t}'] = guided(params, t)
-  ours['out_stats_tmixed'], found = run(params, mixed, given)
-  ours['out_uncond_tmixed'] = run(params, mixed, dict(given, y=jnp.zeros_like(given['y'])))[0]
-  tokens, cond = found['tokens']['__call__'][0]
-  ours |= dict(tokens_in_first8=tokens[..., :8], cond_first8=cond[..., :8])
+    out, captured = run(params, t, inputs)
+    computed[f'out_stats_t{t}'] = out
+    computed[f't_embed_{t}'] = embed.timestep_features(jnp.asarray([t]))
+    computed[f't_cond_{t}'] = captured['tokens']['t_embedder']['__call__'][0][:1]
+    computed[f'out_nostats_t{t}'] = run(params, t, {**inputs, **no_statistics})[0]
+    computed[f'cfg2_t{t}'] = guided(params, t)
+  computed['out_stats_tmixed'], captured = run(params, mixed, inputs)
+  computed['out_uncond_tmixed'] = run(params, mixed, dict(inputs, y=jnp.zeros_like(inputs['y'])))[0]
+  tokens, cond = captured['tokens']['__call__'][0]
+  computed |= dict(tokens_in_first8=tokens[..., :8], cond_first8=cond[..., :8])
   for i in range(config.depth):
-    ours[f'block{i}_out_first8'] = found[f'block_{i}']['__call__'][0][:1, :, :8]
-  if 'train/loss' in theirs:
-    ours |= _motion_training(recipe, config, params, given, mixed, list(state))
+    computed[f'block{i}_out_first8'] = captured[f'block_{i}']['__call__'][0][:1, :, :8]
+  if 'train/loss' in golden:
+    computed |= _motion_training(recipe, config, params, inputs, mixed, list(state))
 
   def limit(array):
     if array.startswith('train/'):
       return Limit(1e-3 if 'grad' in array else 1e-5, relative=True)
     return Limit(2e-4 if array.startswith('cfg2') else 1e-5 if array.startswith('t_') else 1e-4)
 
-  return ours, limit
+  return computed, limit
 
 
-def _motion_training(recipe, config, params, given, t, keys):
+def _motion_training(recipe, config, params, inputs, t, keys):
   shape = (4, config.frames, config.motion_dim)
   x_0 = np.clip(0.5 * recipe.draw('input/diff/x0', shape), -1, 1)[:2]
   noise = jnp.asarray(recipe.draw('input/diff/noise', shape)[:2])
-  batch = dict(given, x=jnp.asarray(x_0))
+  batch = dict(inputs, x=jnp.asarray(x_0))
 
   def objective(params):
     terms, _ = motion_model.loss_terms(params, batch, t, noise, config=config)

@@ -1,21 +1,21 @@
-"""Foreign weights come through a table: one engine reads every table.
+"""Foreign weights come through a table: one engine reads every table, in both directions.
 
 A table is two lists:
 
-  RULES = [  # theirs                         ours                      axes
-      (r'enc\\.fc\\.(\\d+)\\.weight',            r'motion_head/fc_\\1/kernel', 'OI->IO'),
+  RULES = [  # original                    path                        axes
+      ('enc.fc.{i}.weight',                'motion_head/fc_{i}/kernel', 'OI->IO'),
+      ('dec.{head:to_flows|to_rgbs}.bias', 'synthesis/{head}/bias',     '1C11->C'),
   ]
-  IGNORED = [  # theirs                       reason
-      (r'.*\\.noise\\.weight',                  'noise is never passed'),
+  IGNORED = [  # original                  reason
+      ('*.noise.weight',                   'noise is never passed'),
   ]
 
-A pattern has to match the whole of a key. Ignored patterns come first (one that is too wide shows
-up as a missing entry), then the first rule that matches. The axes are one letter each, `1` for an
-axis of size one that goes away or appears ('1C11->C'); without an arrow ('') the array stays as it
-is.
-
-A table is read in both directions. So a pattern is made of literal text and of groups, and every
-group stands in our path as well; `export` takes the first rule whose path fits.
+A name in braces stands for a part that both names share: one letter for a number, a longer name for
+letters, digits and underscores, `{head:a|b}` for one of several words, `{i+1}` in our path where
+the original counts from 0 and we from 1. `*` is anything, in IGNORED alone. A name has to match as
+a whole. Ignored ones come first (one that is too wide shows up as a missing entry), then the first
+rule that matches. The axes are one letter each, `1` for an axis of size one that goes away or
+appears ('1C11->C'); without an arrow ('') the array stays as it is.
 """
 
 import functools
@@ -27,15 +27,16 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 
 SEPARATOR = '/'
+PLACEHOLDER = re.compile(r'\{(\w+)(\+1)?(?::([^{}]*))?\}')
 
 
 def convert(state, rules, ignored, target):
-  """Foreign state dict -> params with the tree, shapes and dtypes of `target`.
+  """Fills params of the tree, shapes and dtypes of `target` from a foreign state dict.
 
   Args:
     state: {their key: array}; a leading `module.` (of a data-parallel wrapper) is stripped.
-    rules: [(pattern of theirs, path of ours, axes)].
-    ignored: [(pattern of theirs, reason)], entries that are known and not wanted.
+    rules: [(their name, our path, axes)].
+    ignored: [(their name, reason)], entries that are known and not wanted.
     target: nested dict of arrays or ShapeDtypeStructs (`jax.eval_shape` of init).
 
   Raises:
@@ -45,13 +46,13 @@ def convert(state, rules, ignored, target):
   got, source, extra, misshapen = {}, {}, [], []
   for key, array in state.items():
     name = strip_wrapper(key)
-    if any(re.fullmatch(pattern, name) for pattern, _ in ignored):
+    if any(matches(pattern, name) for pattern, _ in ignored):
       continue
-    found = translate(name, rules)
-    if found is None:
+    place = translate(name, rules)
+    if place is None:
       extra.append(f'{key} {_shape(array)}: no rule')
       continue
-    path, axes = found
+    path, axes = place
     if path not in wanted:
       extra.append(f'{key} {_shape(array)}: the model has no {path}')
       continue
@@ -76,7 +77,7 @@ def convert(state, rules, ignored, target):
 
 
 def export(params, rules, names=None):
-  """Our params -> {their key: array}, the inverse of `convert`; a value keeps its dtype.
+  """Writes our params as {their key: array}, the inverse of `convert`; a value keeps its dtype.
 
   Args:
     params: nested dict of arrays.
@@ -88,11 +89,10 @@ def export(params, rules, names=None):
   """
   state, unknown = {}, []
   for path, value in flax.traverse_util.flatten_dict(params, sep=SEPARATOR).items():
-    for pattern, ours, axes in rules:
-      key = _name(path, pattern, ours)
-      if key is not None and names:
-        key = names.get(path, key)
-      if key is not None:
+    for original, own, axes in rules:
+      parts = _row(original, own).parts_of_own(path)
+      if parts is not None:
+        key = (names or {}).get(path, fill(original, parts))
         state[key] = np.array(rearrange(np.asarray(value), _back(axes)), order='C')
         break
     else:
@@ -105,7 +105,7 @@ def export(params, rules, names=None):
 
 
 def sort(state, rules, params):
-  """What became of a state dict that `convert` took.
+  """Sorts what became of a state dict that `convert` took.
 
   Returns:
     {our path: their key} of what `params` hold, and {their key: array} of all the rest: nothing
@@ -122,78 +122,106 @@ def sort(state, rules, params):
   return names, unused
 
 
-def _name(path, pattern, ours):
-  """Their name of our path by this rule, or None.
+class _Row:
+  """Both names of a rule as patterns with named groups."""
 
-  Also where a part of their name cannot be told from ours: such a table gives the exact rule too.
-  """
-  found = _inverse(pattern, ours)
-  match = found and re.fullmatch(found[0], path)
-  if not match:
-    return None
-  name = ''.join(match[f'g{piece}'] if isinstance(piece, int) else piece for piece in found[1])
-  return name if re.fullmatch(pattern, name) else None
+  def __init__(self, original, own):
+    words = {name: words for name, _, words in PLACEHOLDER.findall(original) if words}
+    names = [{name for name, *_ in PLACEHOLDER.findall(text)} for text in (original, own)]
+    if names[0] != names[1]:
+      lost = ', '.join(sorted(names[0] ^ names[1]))
+      raise ValueError(f'{original} -> {own}: {lost} stands on one side alone, expected on both')
+    self.original, self.own = _pattern(original, words), _pattern(own, words)
+    self.shifted = {name for name, plus, _ in PLACEHOLDER.findall(own) if plus}
+
+  def parts_of_original(self, name):
+    """Returns {placeholder: text} of their name, or None."""
+    match = self.original.fullmatch(name)
+    return match and match.groupdict()
+
+  def parts_of_own(self, path):
+    """Returns {placeholder: text} of our path, as they count, or None."""
+    match = self.own.fullmatch(path)
+    if not match:
+      return None
+    less = lambda name, text: str(int(text) - 1) if name in self.shifted else text
+    return {name: less(name, text) for name, text in match.groupdict().items()}
+
+
+_row = functools.cache(_Row)
+
+
+def _pattern(text, words):
+  """A name with placeholders as a compiled pattern; a placeholder means the same wherever it is."""
+  pieces, end, seen = [], 0, set()
+  for match in PLACEHOLDER.finditer(text):
+    name = match[1]
+    kind = words.get(name) or match[3] or (r'\d+' if len(name) == 1 else r'\w+')
+    pieces.append(re.escape(text[end : match.start()]))
+    pieces.append(f'(?P={name})' if name in seen else f'(?P<{name}>{kind})')
+    seen.add(name)
+    end = match.end()
+  pieces.append(re.escape(text[end:]))
+  return re.compile(''.join(pieces))
+
+
+def fill(text, parts):
+  """Fills the placeholders of a name: fill('block_{i+1}/bias', {'i': '2'}) is block_3/bias."""
+  number = lambda match: str(int(parts[match[1]]) + 1) if match[2] else parts[match[1]]
+  return PLACEHOLDER.sub(number, text)
 
 
 @functools.cache
-def _inverse(pattern, path):
-  """(pattern of our path, pieces of their name: a text, or the number of a group), or None."""
-  pieces = re.split(r'\(([^()]*)\)', pattern)  # text, group, text, ...
-  groups = dict(enumerate(pieces[1::2], 1))
-  ours, seen = '', set()
-  for text, number in re.findall(r'([^\\]+)|\\(\d)', path):
-    if text:
-      ours += re.escape(text)
-    else:
-      ours += f'(?P=g{number})' if number in seen else f'(?P<g{number}>{groups[int(number)]})'
-      seen.add(number)
-  if len(seen) != len(groups):
-    return None
-  theirs = [re.sub(r'\\(.)', r'\1', text) for text in pieces[::2]]
-  return ours, theirs[:1] + [x for pair in enumerate(theirs[1:], 1) for x in pair]
+def _ignored(text):
+  return re.compile(_pattern(text, {}).pattern.replace(r'\*', '.*'))
+
+
+def matches(text, name):
+  """Says whether a name of the original is one that `text` stands for; `*` is anything."""
+  return bool(_ignored(text).fullmatch(name))
 
 
 def fir_kernel(gain=1):
-  """StyleGAN2's filter as its PyTorch versions store it, float32 [4, 4], for exports."""
+  """Makes StyleGAN2's filter as its PyTorch versions store it, float32 [4, 4], for exports."""
   taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32)
   return taps / taps.sum() * np.float32(gain)
 
 
 def strip_wrapper(key):
-  """`module.enc.fc.0.weight` -> `enc.fc.0.weight`."""
+  """Strips a wrapper: `module.enc.fc.0.weight` -> `enc.fc.0.weight`."""
   return key.removeprefix('module.')
 
 
 def strip_all(state):
-  """Every name of a state dict without the wrapper."""
+  """Strips the wrapper off every name of a state dict."""
   return {strip_wrapper(key): value for key, value in state.items()}
 
 
 def translate(name, rules):
-  """Their name -> (our path, axes) by the first rule that matches, or None."""
-  for pattern, path, axes in rules:
-    match = re.fullmatch(pattern, name)
-    if match:
-      return match.expand(path), axes
+  """Translates their name -> (our path, axes) by the first rule that matches, or None."""
+  for original, own, axes in rules:
+    parts = _row(original, own).parts_of_original(name)
+    if parts is not None:
+      return fill(own, parts), axes
   return None
 
 
 def rearrange(array, axes):
-  """Transpose, drop and add unit axes as 'OIHW->HWIO' or '1C11->C' say; or the function given."""
+  """Transposes, drops and adds unit axes as 'OIHW->HWIO' or '1C11->C' say, or by a function."""
   if callable(axes):
     return axes(array)
   if '->' not in axes:
     return array
-  theirs, ours = axes.split('->')
-  if array.ndim != len(theirs):
-    raise ValueError(f'expected {len(theirs)} axes ({axes})')
-  if any(letter == '1' and size != 1 for letter, size in zip(theirs, array.shape, strict=True)):
+  before, after = axes.split('->')
+  if array.ndim != len(before):
+    raise ValueError(f'expected {len(before)} axes ({axes})')
+  if any(letter == '1' and size != 1 for letter, size in zip(before, array.shape, strict=True)):
     raise ValueError(f'expected size 1 where {axes} says 1')
-  kept = theirs.replace('1', '')
-  array = array.reshape([n for letter, n in zip(theirs, array.shape, strict=True) if letter != '1'])
-  array = array.transpose([kept.index(letter) for letter in ours if letter != '1'])
+  kept = before.replace('1', '')
+  array = array.reshape([n for letter, n in zip(before, array.shape, strict=True) if letter != '1'])
+  array = array.transpose([kept.index(letter) for letter in after if letter != '1'])
   sizes = iter(array.shape)
-  return array.reshape([1 if letter == '1' else next(sizes) for letter in ours])
+  return array.reshape([1 if letter == '1' else next(sizes) for letter in after])
 
 
 def _back(axes):
@@ -205,7 +233,7 @@ def _shape(array):
 
 
 def _report(missing, extra, misshapen):
-  found = [('missing', missing), ('extra', extra), ('misshapen', misshapen)]
-  counts = ', '.join(f'{len(entries)} {kind}' for kind, entries in found)
+  groups = [('missing', missing), ('extra', extra), ('misshapen', misshapen)]
+  counts = ', '.join(f'{len(entries)} {kind}' for kind, entries in groups)
   head = f'weights do not fit the model ({counts}): check the checkpoint and the model sizes'
-  return '; '.join([head] + [f'{kind}: {entry}' for kind, entries in found for entry in entries])
+  return '; '.join([head] + [f'{kind}: {entry}' for kind, entries in groups for entry in entries])

@@ -6,8 +6,11 @@ import pickle
 import zipfile
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.files import atomic
 from ifmdm_jax.importers import torch_file
 
 # What a Hugging Face folder may hold, best first.
@@ -20,7 +23,7 @@ IN_A_FOLDER = (
 
 
 def read(path):
-  """Nested dicts of arrays.
+  """Reads nested dicts of arrays.
 
   Args:
     path: *.safetensors, *.npz, a file of PyTorch, an index of shards, or a folder with one of
@@ -53,7 +56,7 @@ def read(path):
 
 
 def settings(path):
-  """config.json of a Hugging Face folder, and preprocessor_config.json where there is one.
+  """Reads config.json of a Hugging Face folder, and preprocessor_config.json where it is there.
 
   Args:
     path: the folder, or a file in it.
@@ -72,12 +75,12 @@ def settings(path):
 
 
 def flat(tree):
-  """The arrays of a tree under dotted names, None where it has none of its own."""
+  """Flattens the arrays of a tree to dotted names, None where it has none of its own."""
   return {key: value for key, value in tree.items() if isinstance(value, np.ndarray)}
 
 
 def pick(tree, entries, path):
-  """The state dict in a checkpoint.
+  """Picks the state dict in a checkpoint.
 
   Args:
     tree: of `read`.
@@ -100,25 +103,21 @@ def pick(tree, entries, path):
 
 
 def write(path, state):
-  """A state dict as *.safetensors, *.npz, *.pt or *.pth (PyTorch writes the latter two).
+  """Writes a state dict as *.safetensors, *.npz, *.pt or *.pth (by PyTorch the latter two).
 
   Raises:
     InputError: another suffix, or PyTorch is wanted and not installed.
   """
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  part = path.with_name(path.name + '.part')
-  try:
+  with atomic(path) as part:
     if path.suffix == '.safetensors':
-      from safetensors import numpy as safetensors
-
-      part.write_bytes(safetensors.save(state))
+      part.write_bytes(safetensors.numpy.save(state))
     elif path.suffix == '.npz':
       with open(part, 'wb') as file:
         np.savez(file, **state)
     elif path.suffix in ('.pt', '.pth'):
       try:
-        import torch
+        import torch  # of the extra `torch`
       except ImportError as error:
         raise InputError(
           f'writing {path.suffix} needs PyTorch: pip install torch, or export to .safetensors'
@@ -126,9 +125,6 @@ def write(path, state):
       torch.save({key: torch.from_numpy(np.array(value)) for key, value in state.items()}, part)
     else:
       raise InputError(f'--export {path}: expected .safetensors, .npz, .pt or .pth')
-    part.replace(path)
-  finally:
-    part.unlink(missing_ok=True)
 
 
 def _is_npz(path):
@@ -149,11 +145,8 @@ def _npz(path):
 
 
 def _safetensors(path):
-  import safetensors
-  from safetensors import numpy as reader
-
   try:
-    return reader.load_file(path)
+    return safetensors.numpy.load_file(path)
   except (safetensors.SafetensorError, KeyError, ValueError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
 

@@ -6,28 +6,28 @@ import jax.numpy as jnp
 from ifmdm_jax.importers import batch_norm, engine
 from ifmdm_jax.perception.i3d import CLASSES, FRAMES, MIXED, SIDE, I3d
 
-RULES = [  # theirs                              ours                    axes
-  (r'(Conv3d_\w+)\.conv3d\.weight', r'\1/conv3d/kernel', 'OITHW->THWIO'),
-  (r'(Mixed_\w+)\.(b\w+)\.conv3d\.weight', r'\1/\2/conv3d/kernel', 'OITHW->THWIO'),
-  (r'logits\.conv3d\.weight', 'logits/kernel', 'OITHW->THWIO'),
-  (r'logits\.conv3d\.bias', 'logits/bias', ''),
-  *batch_norm.rules(r'(Conv3d_\w+)\.bn', r'\1/bn'),
-  *batch_norm.rules(r'(Mixed_\w+)\.(b\w+)\.bn', r'\1/\2/bn'),
+RULES = [  # original                            path                    axes
+  ('Conv3d_{name}.conv3d.weight', 'Conv3d_{name}/conv3d/kernel', 'OITHW->THWIO'),
+  ('Mixed_{name}.b{branch}.conv3d.weight', 'Mixed_{name}/b{branch}/conv3d/kernel', 'OITHW->THWIO'),
+  ('logits.conv3d.weight', 'logits/kernel', 'OITHW->THWIO'),
+  ('logits.conv3d.bias', 'logits/bias', ''),
+  *batch_norm.rules('Conv3d_{name}.bn', 'Conv3d_{name}/bn'),
+  *batch_norm.rules('Mixed_{name}.b{branch}.bn', 'Mixed_{name}/b{branch}/bn'),
 ]
 
 IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   model = model or I3d()
   video = jax.ShapeDtypeStruct((1, FRAMES, SIDE, SIDE, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), video)['params']
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs():
-  """{entry: shape} of the published file."""
+def published():
+  """Returns {entry: shape} of the published file."""
   shapes = {'logits.conv3d.weight': (CLASSES, 1024, 1, 1, 1), 'logits.conv3d.bias': (CLASSES,)}
 
   def unit(name, inputs, width, size):

@@ -1,17 +1,25 @@
 """Every kind of foreign weights: its table, where the files come from, under which licence."""
 
 import dataclasses
-import importlib
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.importers import engine, files
-
-
-def _rules(table, model, params):
-  del params
-  return table.rules(model) if hasattr(table, 'rules') else table.RULES
+from ifmdm_jax.importers import (
+  arcface,
+  autoencoder,
+  discriminator,
+  engine,
+  files,
+  i3d,
+  inception,
+  lpips,
+  motion,
+  syncnet,
+  vgg,
+  wav2vec2,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,103 +27,157 @@ class Kind:
   """A kind of weights.
 
   Attributes:
-    table: module of importers/ with RULES (or `rules`), IGNORED and `convert(state) -> (model,
-      params)`; `config(model)`, `build(config)` and `unused(model)` where a network is trained on.
     origin, licence: of the files; for people.
-    network: module that config.model names, where the table has no `config`.
+    convert: (state, **options) -> (model, params).
+    rows: (model, params) -> RULES of that network.
+    known: names of original that tell the kind from others: those of RULES and IGNORED.
+    network: module that config.model names, where there is no `config`.
+    config: model -> config.model, of a network that is trained on.
+    build: the inverse of `config`.
+    unused: model -> {their key: array} of what nothing reads, for exports.
     entries: under which names a checkpoint keeps the state dict, best first.
     part: name of these parameters in a model of several.
-    rules: (table, model, params) -> rules, of an export.
+    strip: state dict -> the same without the names of wrappers.
     folder: whether the source is a Hugging Face folder with settings.
   """
 
-  table: str
   origin: str
   licence: str
+  convert: Callable
+  rows: Callable
+  known: tuple
   network: str = ''
+  config: Callable | None = None
+  build: Callable | None = None
+  unused: Callable | None = None
   entries: tuple[str, ...] = ()
   part: str = ''
-  rules: Callable = _rules
+  strip: Callable = engine.strip_all
   folder: bool = False
 
   @property
-  def module(self):
-    return importlib.import_module(f'ifmdm_jax.importers.{self.table}')
+  def frozen(self):
+    """Says whether the network is only ever run: speech encoders, and what measures."""
+    return bool(self.network) or self.folder
 
 
-def _vgg(name):
-  return lambda table, model, params: table.rules(table.COUNTS[name])
+def _always(rules):
+  return lambda model, params: rules
 
 
-def _lpips(table, model, params):
-  return table.rules('alex' if 'conv1' in params['net'] else 'vgg')
+def _known(rules, ignored):
+  return tuple(original for original, *_ in (*rules, *ignored))
 
 
-def _speech(origin, licence):
-  return Kind('wav2vec2', origin, licence, folder=True)
+def _measuring(table, network, origin, licence):
+  """A network that measures: one table, whatever the sizes."""
+  return Kind(
+    origin,
+    licence,
+    table.convert,
+    _always(table.RULES),
+    _known(table.RULES, table.IGNORED),
+    network=f'ifmdm_jax.perception.{network}',
+  )
 
 
-FACES = 'research only'
+def _vgg(name, file):
+  rules = vgg.rules(vgg.COUNTS[name])
+  return Kind(
+    f'torchvision, {file}',
+    'BSD-3 code; ImageNet terms',
+    functools.partial(vgg.convert, name=name),
+    _always(rules),
+    _known(rules, vgg.IGNORED),
+    network=f'ifmdm_jax.perception.{name.replace("vgg16", "vgg")}',
+  )
+
+
+def _speech(name, origin, licence):
+  return Kind(
+    origin,
+    licence,
+    functools.partial(wav2vec2.convert, kind=name),
+    _always(wav2vec2.RULES),
+    _known(wav2vec2.RULES, wav2vec2.IGNORED),
+    config=wav2vec2.config,
+    build=wav2vec2.build,
+    strip=wav2vec2.strip,
+    folder=True,
+  )
+
+
+def _lpips_rows(model, params):
+  del model
+  return lpips.rules('alex' if 'conv1' in params['net'] else 'vgg')
+
+
 KINDS = {
   'autoencoder': Kind(
-    'autoencoder',
     'stage 1 of IF-MDM, or LIA (vox.pt, taichi.pt, ted.pt): `gen`, with `dis` where it is there',
     'IF-MDM: unpublished; LIA: non-commercial',
+    autoencoder.convert,
+    lambda model, params: autoencoder.rules(model),
+    _known(autoencoder.RULES, autoencoder.IGNORED),
+    config=autoencoder.config,
+    build=autoencoder.build,
+    unused=autoencoder.unused,
     entries=('gen',),
     part='gen',
   ),
   'discriminator': Kind(
-    'discriminator',
     'the same files: `dis`',
     'as the autoencoder',
+    discriminator.convert,
+    _always(discriminator.RULES),
+    _known(discriminator.RULES, discriminator.IGNORED),
+    config=discriminator.config,
+    build=discriminator.build,
+    unused=discriminator.unused,
     entries=('dis',),
     part='dis',
   ),
   'motion': Kind(
-    'motion', 'stage 2 of IF-MDM: `ema`, else `model`', 'unpublished', entries=('ema', 'model')
+    'stage 2 of IF-MDM: `ema`, else `model`',
+    'unpublished',
+    motion.convert,
+    _always(motion.RULES),
+    _known(motion.RULES, motion.IGNORED),
+    config=motion.config,
+    build=motion.build,
+    unused=motion.unused,
+    entries=('ema', 'model'),
   ),
-  'wav2vec2': _speech('facebook/wav2vec2-base, -large, ... on Hugging Face', 'Apache-2.0'),
-  'hubert': _speech('facebook/hubert-base-ls960, -large-ll60k on Hugging Face', 'Apache-2.0'),
-  'wavlm': _speech('microsoft/wavlm-base, -base-plus, -large on Hugging Face', 'see its card'),
-  'vgg16': Kind(
-    'vgg',
-    'torchvision, vgg16-397923af.pth',
-    'BSD-3 code; ImageNet terms',
-    network='ifmdm_jax.perception.vgg',
-    rules=_vgg('vgg16'),
+  'wav2vec2': _speech(
+    'wav2vec2', 'facebook/wav2vec2-base, -large, ... on Hugging Face', 'Apache-2.0'
   ),
-  'vgg19': Kind(
-    'vgg',
-    'torchvision, vgg19-dcbb9e9d.pth',
-    'BSD-3 code; ImageNet terms',
-    network='ifmdm_jax.perception.vgg19',
-    rules=_vgg('vgg19'),
+  'hubert': _speech(
+    'hubert', 'facebook/hubert-base-ls960, -large-ll60k on Hugging Face', 'Apache-2.0'
   ),
+  'wavlm': _speech(
+    'wavlm', 'microsoft/wavlm-base, -base-plus, -large on Hugging Face', 'see its card'
+  ),
+  'vgg16': _vgg('vgg16', 'vgg16-397923af.pth'),
+  'vgg19': _vgg('vgg19', 'vgg19-dcbb9e9d.pth'),
   'lpips': Kind(
-    'lpips',
     'PerceptualSimilarity v0.1 heads, merged with torchvision AlexNet or VGG-16',
     'BSD-2',
+    lpips.convert,
+    _lpips_rows,
+    _known(lpips.rules('alex'), lpips.IGNORED),
     network='ifmdm_jax.perception.lpips',
-    rules=_lpips,
   ),
-  'arcface': Kind(
+  'arcface': _measuring(
+    arcface,
     'arcface',
     'InsightFace backbone.pth, IResNet-18 to 100',
-    f'non-commercial, {FACES}',
-    network='ifmdm_jax.perception.arcface',
+    'non-commercial, research only',
   ),
-  'syncnet': Kind(
-    'syncnet', 'syncnet_python, syncnet_v2.model', 'MIT', network='ifmdm_jax.perception.syncnet'
+  'syncnet': _measuring(syncnet, 'syncnet', 'syncnet_python, syncnet_v2.model', 'MIT'),
+  'inception_fid': _measuring(
+    inception, 'inception', 'pytorch-fid, pt_inception-2015-12-05-6726825d.pth', 'Apache-2.0'
   ),
-  'inception_fid': Kind(
-    'inception',
-    'pytorch-fid, pt_inception-2015-12-05-6726825d.pth',
-    'Apache-2.0',
-    network='ifmdm_jax.perception.inception',
-  ),
-  'i3d': Kind(
-    'i3d', 'pytorch-i3d, rgb_imagenet.pt', 'Apache-2.0', network='ifmdm_jax.perception.i3d'
-  ),
+  'i3d': _measuring(i3d, 'i3d', 'pytorch-i3d, rgb_imagenet.pt', 'Apache-2.0'),
 }
 
 
@@ -138,7 +200,7 @@ class Imported(NamedTuple):
 
 
 def read(name, source, **options):
-  """Weights of a kind from a file or folder, as `Imported`.
+  """Reads weights of a kind from a file or folder, as `Imported`.
 
   Args:
     name: in KINDS.
@@ -152,27 +214,22 @@ def read(name, source, **options):
 
 
 def convert(name, tree, source, **options):
-  """`read` on what `files.read` found."""
+  """Converts what `files.read` found; see `read`."""
   kind = KINDS[name]
   if kind.folder:
-    options |= dict(settings=files.settings(source), kind=name)
+    options |= dict(settings=files.settings(source))
   try:
-    state = files.pick(tree, kind.entries, source)
-    table = kind.module
-    strip = getattr(table, 'strip', engine.strip_all)
-    state = strip(state)
-    model, params = table.convert(state, **options)
+    state = kind.strip(files.pick(tree, kind.entries, source))
+    model, params = kind.convert(state, **options)
   except InputError as error:
     other = likely(tree)
-    if other in (name, None) or KINDS[other].table == kind.table:
+    if other in (name, None) or KINDS[other].known == kind.known:
       raise
     raise InputError(
       f'{source} does not look like weights of kind {name} but of {other}: pass --kind {other}'
     ) from error
-  if name in ('vgg16', 'vgg19') and type(model).__name__.lower() != name:
-    raise InputError(f'{source} holds {type(model).__name__}: pass --kind vgg16 or vgg19 as it is')
-  config = table.config(model) if hasattr(table, 'config') else dict(module=kind.network)
-  names, unused = engine.sort(state, kind.rules(table, model, params), params)
+  config = kind.config(model) if kind.config else dict(module=kind.network)
+  names, unused = engine.sort(state, kind.rows(model, params), params)
   halves = sum(
     array.dtype.itemsize == 2 and array.dtype.kind not in 'iu' for array in state.values()
   )
@@ -180,32 +237,21 @@ def convert(name, tree, source, **options):
 
 
 def likely(tree):
-  """The kind that knows most of the names in a file, None if none knows half of them."""
+  """Guesses the kind that knows most of the names in a file; None if none knows half of them."""
   best, share = None, 0.5
   for name, kind in KINDS.items():
     try:
-      state = files.pick(tree, kind.entries, '')
+      state = kind.strip(files.pick(tree, kind.entries, ''))
     except InputError:
       continue
-    table = kind.module
-    state = getattr(table, 'strip', engine.strip_all)(state)
-    known = [pattern for pattern, *_ in (*_patterns(name, table), *table.IGNORED)]
-    found = sum(any(engine.re.fullmatch(p, key) for p in known) for key in state) / len(state)
-    if found > share:
-      best, share = name, found
+    matched = sum(any(engine.matches(known, key) for known in kind.known) for key in state)
+    if matched / len(state) > share:
+      best, share = name, matched / len(state)
   return best
 
 
-def _patterns(name, table):
-  if name in ('vgg16', 'vgg19'):
-    return table.rules(table.COUNTS[name])
-  if name == 'lpips':
-    return table.rules('alex')
-  return table.RULES
-
-
 def export(name, config, params, names=None, unused=None):
-  """Parameters of a kind -> a state dict that loads strictly in the original.
+  """Writes parameters of a kind as a state dict that loads strictly in the original.
 
   Args:
     name: in KINDS.
@@ -217,12 +263,11 @@ def export(name, config, params, names=None, unused=None):
     InputError: the checkpoint is of another model.
   """
   kind = KINDS[name]
-  table = kind.module
   if kind.part and kind.part not in params:
     raise InputError(f'the checkpoint holds {", ".join(params)}, no {kind.part}: check --kind')
   params = params[kind.part] if kind.part else params
-  model = table.build(config) if hasattr(table, 'build') else None
-  state = engine.export(params, kind.rules(table, model, params), names)
+  model = kind.build(config) if kind.build else None
+  state = engine.export(params, kind.rows(model, params), names)
   if unused is None:
-    unused = table.unused(model) if hasattr(table, 'unused') else {}
+    unused = kind.unused(model) if kind.unused else {}
   return state | unused

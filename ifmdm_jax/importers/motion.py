@@ -9,28 +9,28 @@ from ifmdm_jax.nn import embed
 from ifmdm_jax.systems.ifmdm.motion import model as motion
 from ifmdm_jax.systems.ifmdm.motion.dit import EXTRA_TOKENS
 
-RULES = [  # theirs                                 ours                              axes
-  (r'(\w+_embedder)\.mlp\.0\.weight', r'tokens/\1/hidden/kernel', 'OI->IO'),
-  (r'(\w+_embedder)\.mlp\.0\.bias', r'tokens/\1/hidden/bias', ''),
-  (r'(\w+_embedder)\.mlp\.2\.weight', r'tokens/\1/out/kernel', 'OI->IO'),
-  (r'(\w+_embedder)\.mlp\.2\.bias', r'tokens/\1/out/bias', ''),
-  (r'blocks\.(\d+)\.attn\.qkv\.weight', r'block_\1/attention/qkv/kernel', 'OI->IO'),
-  (r'blocks\.(\d+)\.attn\.qkv\.bias', r'block_\1/attention/qkv/bias', ''),
-  (r'blocks\.(\d+)\.attn\.proj\.weight', r'block_\1/attention/out/kernel', 'OI->IO'),
-  (r'blocks\.(\d+)\.attn\.proj\.bias', r'block_\1/attention/out/bias', ''),
-  (r'blocks\.(\d+)\.mlp\.fc1\.weight', r'block_\1/mlp/up/kernel', 'OI->IO'),
-  (r'blocks\.(\d+)\.mlp\.fc1\.bias', r'block_\1/mlp/up/bias', ''),
-  (r'blocks\.(\d+)\.mlp\.fc2\.weight', r'block_\1/mlp/down/kernel', 'OI->IO'),
-  (r'blocks\.(\d+)\.mlp\.fc2\.bias', r'block_\1/mlp/down/bias', ''),
-  (r'blocks\.(\d+)\.adaLN_modulation\.1\.weight', r'block_\1/modulation/kernel', 'OI->IO'),
-  (r'blocks\.(\d+)\.adaLN_modulation\.1\.bias', r'block_\1/modulation/bias', ''),
-  (r'final_layer\.linear\.weight', r'final/linear/kernel', 'OI->IO'),
-  (r'final_layer\.linear\.bias', r'final/linear/bias', ''),
-  (r'final_layer\.adaLN_modulation\.1\.weight', r'final/modulation/kernel', 'OI->IO'),
-  (r'final_layer\.adaLN_modulation\.1\.bias', r'final/modulation/bias', ''),
+RULES = [  # original                               path                              axes
+  ('{name}_embedder.mlp.0.weight', 'tokens/{name}_embedder/hidden/kernel', 'OI->IO'),
+  ('{name}_embedder.mlp.0.bias', 'tokens/{name}_embedder/hidden/bias', ''),
+  ('{name}_embedder.mlp.2.weight', 'tokens/{name}_embedder/out/kernel', 'OI->IO'),
+  ('{name}_embedder.mlp.2.bias', 'tokens/{name}_embedder/out/bias', ''),
+  ('blocks.{i}.attn.qkv.weight', 'block_{i}/attention/qkv/kernel', 'OI->IO'),
+  ('blocks.{i}.attn.qkv.bias', 'block_{i}/attention/qkv/bias', ''),
+  ('blocks.{i}.attn.proj.weight', 'block_{i}/attention/out/kernel', 'OI->IO'),
+  ('blocks.{i}.attn.proj.bias', 'block_{i}/attention/out/bias', ''),
+  ('blocks.{i}.mlp.fc1.weight', 'block_{i}/mlp/up/kernel', 'OI->IO'),
+  ('blocks.{i}.mlp.fc1.bias', 'block_{i}/mlp/up/bias', ''),
+  ('blocks.{i}.mlp.fc2.weight', 'block_{i}/mlp/down/kernel', 'OI->IO'),
+  ('blocks.{i}.mlp.fc2.bias', 'block_{i}/mlp/down/bias', ''),
+  ('blocks.{i}.adaLN_modulation.1.weight', 'block_{i}/modulation/kernel', 'OI->IO'),
+  ('blocks.{i}.adaLN_modulation.1.bias', 'block_{i}/modulation/bias', ''),
+  ('final_layer.linear.weight', 'final/linear/kernel', 'OI->IO'),
+  ('final_layer.linear.bias', 'final/linear/bias', ''),
+  ('final_layer.adaLN_modulation.1.weight', 'final/modulation/kernel', 'OI->IO'),
+  ('final_layer.adaLN_modulation.1.bias', 'final/modulation/bias', ''),
 ]
 IGNORED = [
-  (r'pos_embed', 'a fixed sine and cosine table; ours is computed'),
+  ('pos_embed', 'a fixed sine and cosine table; ours is computed'),
 ]
 
 # Shapes do not tell how many heads share a width: (depth, width) -> heads.
@@ -54,19 +54,19 @@ AS_PUBLISHED = dict(
   drop_stats=0.3,
   velocity_weight=0.0,
   dim_weights=(),
-  units='',
+  normalizer='',
   relative=0,
-  untold=(0, 0),
+  unconditioned_dims=(0, 0),
 )
 
 
 def unused(model):
-  """{their key: array} of everything that IGNORED names."""
+  """Returns {their key: array} of everything that IGNORED names."""
   return {'pos_embed': embed.positions(model.frames + EXTRA_TOKENS, model.width)[None]}
 
 
 def convert(state, model=None, heads=None):
-  """{their key: array} -> (config.model, params).
+  """Converts {their key: array} -> (config.model, params).
 
   Args:
     state: the `ema` entry of a checkpoint.
@@ -83,7 +83,7 @@ def convert(state, model=None, heads=None):
 
 
 def model_of(state, heads=None):
-  """config.model from the shapes of a checkpoint."""
+  """Reads config.model off the shapes of a checkpoint."""
   motion_in, audio_in = 'x_embedder.mlp.0.weight', 'y_embedder.mlp.0.weight'
   needed = motion_in, audio_in, 'final_layer.linear.bias', 'pos_embed'
   lost = [name for name in needed if name not in state]
@@ -117,5 +117,5 @@ def config(model):
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return ml_collections.ConfigDict(config)

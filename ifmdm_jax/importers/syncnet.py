@@ -8,7 +8,7 @@ from ifmdm_jax.perception import syncnet
 
 
 def stacked(weight):
-  """A 3D kernel as deep as its input is a 2D one over stacked frames: OITHW -> HW(TI)O."""
+  """Stacks a 3D kernel as deep as its input into a 2D one over frames: OITHW -> HW(TI)O."""
   if weight.ndim != 5:
     raise ValueError('expected 5 axes (OITHW)')
   outputs, inputs, time, height, width = weight.shape
@@ -16,35 +16,35 @@ def stacked(weight):
 
 
 def unstacked(kernel):
-  """The inverse of `stacked`, for colour pictures."""
+  """Inverts `stacked`, for colour pictures."""
   height, width, _, outputs = kernel.shape
   return kernel.reshape(height, width, syncnet.FRAMES, 3, outputs).transpose(4, 3, 2, 0, 1)
 
 
 PLACES = {0: 1, 4: 5, 8: 9, 11: 12, 14: 15, 18: 19}  # of a convolution -> of its batch norm
-CONV = '(0|4|8|11|14|18)'
+CONV = '{place:0|4|8|11|14|18}'
 
-RULES = [  # theirs                              ours                       axes
-  (r'netcnnlip\.0\.weight', 'lip/conv_0/kernel', (stacked, unstacked)),
-  (rf'netcnnlip\.{CONV}\.weight', r'lip/conv_\1/kernel', 'OI1HW->HWIO'),
-  (rf'netcnnaud\.{CONV}\.weight', r'audio/conv_\1/kernel', 'OIHW->HWIO'),
-  (rf'netcnnlip\.{CONV}\.bias', r'lip/conv_\1/bias', ''),
-  (rf'netcnnaud\.{CONV}\.bias', r'audio/conv_\1/bias', ''),
+RULES = [  # original                            path                       axes
+  ('netcnnlip.0.weight', 'lip/conv_0/kernel', (stacked, unstacked)),
+  (f'netcnnlip.{CONV}.weight', 'lip/conv_{place}/kernel', 'OI1HW->HWIO'),
+  (f'netcnnaud.{CONV}.weight', 'audio/conv_{place}/kernel', 'OIHW->HWIO'),
+  (f'netcnnlip.{CONV}.bias', 'lip/conv_{place}/bias', ''),
+  (f'netcnnaud.{CONV}.bias', 'audio/conv_{place}/bias', ''),
 ]
-for theirs_name, ours_name in (('lip', 'lip'), ('aud', 'audio')):
+for tower, own_tower in (('lip', 'lip'), ('aud', 'audio')):
   RULES += [
-    (rf'netfc{theirs_name}\.(0|3)\.weight', rf'{ours_name}/head/fc_\1/kernel', 'OI->IO'),
-    (rf'netfc{theirs_name}\.(0|3)\.bias', rf'{ours_name}/head/fc_\1/bias', ''),
-    *batch_norm.rules(rf'netfc{theirs_name}\.1', f'{ours_name}/head/norm_1'),
+    (f'netfc{tower}.{{place:0|3}}.weight', f'{own_tower}/head/fc_{{place}}/kernel', 'OI->IO'),
+    (f'netfc{tower}.{{place:0|3}}.bias', f'{own_tower}/head/fc_{{place}}/bias', ''),
+    *batch_norm.rules(f'netfc{tower}.1', f'{own_tower}/head/norm_1'),
   ]
   for conv, norm in PLACES.items():
-    RULES += batch_norm.rules(rf'netcnn{theirs_name}\.{norm}', f'{ours_name}/norm_{conv}')
+    RULES += batch_norm.rules(f'netcnn{tower}.{norm}', f'{own_tower}/norm_{conv}')
 
 IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   model = model or syncnet.SyncNet()
   side, shape = syncnet.SIDE, lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   frames = shape(1, side, side, 3 * syncnet.FRAMES)
@@ -53,8 +53,8 @@ def convert(state, model=None):
   return model, engine.convert(state, RULES, IGNORED, target)
 
 
-def theirs():
-  """{entry: shape} of the published file."""
+def published():
+  """Returns {entry: shape} of the published file."""
   lip = ((3, 96, (5, 7, 7)), (96, 256, (1, 5, 5)), *3 * [(256, 256, (1, 3, 3))])
   audio = ((1, 64, (3, 3)), (64, 192, (3, 3)), (192, 384, (3, 3)), (384, 256, (3, 3)))
   towers = {

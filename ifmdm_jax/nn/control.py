@@ -33,9 +33,9 @@ class Control(nn.Module):
   @nn.compact
   def __call__(self, x, t, controls, context=None, *, vector=None, frames=1, train=False):
     """x, t, context, vector: as the U-Net's; controls: [B, H, W, K], joined to x after it."""
-    given = Conditions(Time(self.layout.width, name='time')(t, vector), context, frames, train)
-    maps = Down(self.layout, name='down')(jnp.concatenate([x, controls], axis=-1), given)
-    middle = Middle(self.layout, name='middle')(maps[-1], given)
+    conditions = Conditions(Time(self.layout.width, name='time')(t, vector), context, frames, train)
+    maps = Down(self.layout, name='down')(jnp.concatenate([x, controls], axis=-1), conditions)
+    middle = Middle(self.layout, name='middle')(maps[-1], conditions)
     down = tuple(ZeroConv(name=f'zero_{i}')(h) for i, h in enumerate(maps))
     return Skips(down, ZeroConv(name='zero_middle')(middle))
 

@@ -70,11 +70,11 @@ class Layout:
     return tuple(self.width * multiplier for multiplier in self.multipliers)
 
   def attends(self, level):
-    """Whether a level attends over pixels."""
+    """Says whether a level attends over pixels."""
     return 2**level in self.attention
 
   def block(self, level):
-    """The class of the residual blocks of a level, which `remat` may wrap."""
+    """Returns the class of the residual blocks of a level, which `remat` may wrap."""
     return nn.remat(Residual, static_argnums=(3, 4)) if level in self.remat else Residual
 
 
@@ -134,15 +134,15 @@ class Attend(nn.Module):
   layout: Layout
 
   @nn.compact
-  def __call__(self, x, given):
+  def __call__(self, x, conditions):
     layout = self.layout
     if layout.context:
       spatial = SpatialTransformer(layout.head_width, layout.depth, name='spatial')
-      x = spatial(x, given.context)
+      x = spatial(x, conditions.context)
     else:
       x = PixelAttention(layout.head_width, name='spatial')(x)
     if layout.temporal_attention is not None:
-      x = layout.temporal_attention(name='temporal')(x, given.frames)
+      x = layout.temporal_attention(name='temporal')(x, conditions.frames)
     return x
 
 
@@ -166,16 +166,16 @@ class Down(nn.Module):
   layout: Layout
 
   @nn.compact
-  def __call__(self, x, given):
+  def __call__(self, x, conditions):
     layout = self.layout
     h = nn.Conv(layout.width, (3, 3), name='conv_in')(x)
     maps = [h]
     for level, features in enumerate(layout.widths):
       for i in range(layout.blocks):
         block = layout.block(level)(features, layout, name=f'block_{level}_{i}')
-        h = block(h, given.embedding, given.frames, given.train)
+        h = block(h, conditions.embedding, conditions.frames, conditions.train)
         if layout.attends(level):
-          h = Attend(layout, name=f'attention_{level}_{i}')(h, given)
+          h = Attend(layout, name=f'attention_{level}_{i}')(h, conditions)
         maps.append(h)
       if level + 1 < len(layout.widths):
         h = nn.Conv(features, (3, 3), 2, padding=1, name=f'halve_{level}')(h)
@@ -189,12 +189,12 @@ class Middle(nn.Module):
   layout: Layout
 
   @nn.compact
-  def __call__(self, h, given):
+  def __call__(self, h, conditions):
     for i in range(2):
       block = Residual(h.shape[-1], self.layout, name=f'block_{i}')
-      h = block(h, given.embedding, given.frames, given.train)
+      h = block(h, conditions.embedding, conditions.frames, conditions.train)
       if i == 0:
-        h = Attend(self.layout, name='attention')(h, given)
+        h = Attend(self.layout, name='attention')(h, conditions)
     return h
 
 
@@ -205,16 +205,16 @@ class Up(nn.Module):
   channels: int
 
   @nn.compact
-  def __call__(self, skips, given):
+  def __call__(self, skips, conditions):
     layout = self.layout
     h, maps = skips.middle, list(skips.down)
     for level, features in reversed(list(enumerate(layout.widths))):
       for i in range(layout.blocks + 1):
         block = layout.block(level)(features, layout, name=f'block_{level}_{i}')
         h = jnp.concatenate([h, maps.pop()], axis=-1)
-        h = block(h, given.embedding, given.frames, given.train)
+        h = block(h, conditions.embedding, conditions.frames, conditions.train)
         if layout.attends(level):
-          h = Attend(layout, name=f'attention_{level}_{i}')(h, given)
+          h = Attend(layout, name=f'attention_{level}_{i}')(h, conditions)
       if level:
         h = nn.Conv(features, (3, 3), name=f'double_{level}')(double(h))
     h = nn.silu(GroupNorm(name='norm_out')(h))
@@ -249,9 +249,9 @@ class UNet(nn.Module):
     Returns:
       [B, H, W, channels].
     """
-    given = Conditions(Time(self.layout.width, name='time')(t, vector), context, frames, train)
-    maps = Down(self.layout, name='down')(x, given)
-    skips = Skips(tuple(maps), Middle(self.layout, name='middle')(maps[-1], given))
+    conditions = Conditions(Time(self.layout.width, name='time')(t, vector), context, frames, train)
+    maps = Down(self.layout, name='down')(x, conditions)
+    skips = Skips(tuple(maps), Middle(self.layout, name='middle')(maps[-1], conditions))
     if residuals is not None:
       skips = jax.tree.map(jnp.add, skips, residuals)
-    return Up(self.layout, self.channels, name='up')(skips, given)
+    return Up(self.layout, self.channels, name='up')(skips, conditions)

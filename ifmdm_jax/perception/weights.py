@@ -24,7 +24,7 @@ KINDS = {  # folder -> kind of import_weights
 
 
 def read(name, folder=None):
-  """Reads the float32 parameters of `name` in KINDS, from FOLDER/NAME or FOLDER/NAME.safetensors.
+  """Reads the float32 parameters of `name` in KINDS: FOLDER/NAME, or FOLDER/NAME.safetensors.
 
   Args:
     name: of the network.
@@ -39,11 +39,9 @@ def read(name, folder=None):
     path = pathlib.Path(folder) / name
     if path.with_suffix('.safetensors').is_file():
       return files.read_arrays(path.with_suffix('.safetensors'))
-    if path.is_dir():
-      from ifmdm_jax.training import checkpoints  # what import_weights writes
-
-      return checkpoints.load(path)[1]
-    where = f'{path} does not exist'
+    if (path / files.IMPORTED).is_file():
+      return files.read_arrays(path / files.IMPORTED)
+    where = f'{path / files.IMPORTED} does not exist'
   else:
     where, folder = f'no --weights and no {FOLDER} is given', 'weights'
   raise InputError(

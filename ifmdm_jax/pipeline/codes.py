@@ -1,7 +1,7 @@
 """Motion codes of a set, with the speech features of the same frames, for stage 2.
 
 output/motion/                     python -m ifmdm_jax.prepare --output output --codes
-  records/motion_codes/1.0.0/        of every clip with a voice, without pixels
+  records/motion_codes/1.1.0/        of every clip with a voice, without pixels
   index.json                         one entry per record, in their order
   statistics.npz                     means and deviations over the training clips
 """
@@ -14,10 +14,12 @@ import re
 import jax
 import numpy as np
 
-from ifmdm_jax.face.points import MIRROR, smooth
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
+VERSION = '1.1.0'  # of the records
 STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
 
 
@@ -29,14 +31,20 @@ class CodedClip:
     codes: of every frame, float32 [T, M].
     mirrored: of the frames' mirror images, float32 [T, M].
     features: of the speech, float32 [2T, A].
+    opening: how far the mouth is open, in distances of the eyes, float32 [T].
+    altered: of other sounds for the same face, float32 [V, 2T, A]; V is 0 for clips held out.
+    quiet: how far lips are at rest under them, 0 to 1, float32 [V, T]; see `pipeline.quiet`.
   """
 
   codes: np.ndarray
   mirrored: np.ndarray
   features: np.ndarray
+  opening: np.ndarray
+  altered: np.ndarray
+  quiet: np.ndarray
 
 
-def write(output, read_codes, encode_audio, window=65):
+def write(output, read_codes, encode_audio, window=65, alter=None):
   """Writes codes and features of all clips with a voice, and their statistics.
 
   Args:
@@ -45,6 +53,7 @@ def write(output, read_codes, encode_audio, window=65):
       each: `of_landmarks()` or `of_frames(autoencoder)`.
     encode_audio: clip -> speech features [2T, A], or None.
     window: frames that stage 2 sees at once, for the statistics.
+    alter: (clip, count) -> altered, quiet of a clip that is trained on; None: no other sounds.
 
   Returns:
     How many clips there are.
@@ -57,6 +66,9 @@ def write(output, read_codes, encode_audio, window=65):
     count = min(entry.count, len(features) // 2)
     codes, mirrored = read_codes(clip, count)
     arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
+    arrays['opening'] = mouth_opening(clip.landmarks[:count])
+    altered = alter(clip, count) if alter and entry.split == 'train' else ([], [])
+    arrays['altered'], arrays['quiet'] = altered
     arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
 
@@ -64,8 +76,11 @@ def write(output, read_codes, encode_audio, window=65):
   entries = writing.write_arrays('MotionCodes', folder, records.clips(output), make)
   tracks = read(output, 'train')
   some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
-  found = statistics.set_statistics([t.codes for t in some], [t.features for t in some], window)
-  np.savez(folder / 'statistics.npz', **found)
+  column = lambda name: [getattr(track, name) for track in some]
+  numbers = statistics.set_statistics(
+    column('codes'), column('features'), window, column('opening')
+  )
+  np.savez(folder / 'statistics.npz', **numbers)
   return len(entries)
 
 
@@ -112,19 +127,29 @@ def read(output, split, licence=''):
     licence: pattern that has to be found in a clip's licence or provenance.
 
   Raises:
-    InputError: there are no codes.
+    InputError: there are no codes, or they are of an older version.
   """
   folder = pathlib.Path(output) / 'motion'
-  entries = records.read_index(folder, f'--output {output} --codes, or --autoencoder RUN')
+  flags = f'--output {output} --codes, or --autoencoder RUN'
+  entries = records.read_index(folder, flags)
+  if records.version(folder).name < VERSION:
+    raise InputError(
+      f'{folder} holds motion codes of version {records.version(folder).name}, expected {VERSION}: '
+      f'make them anew with python -m ifmdm_jax.prepare {flags}'
+    )
   chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
   return records.Records(folder, chosen, _coded)
 
 
 def _coded(entry, record):
   about = json.loads(record['about'])
-  array = lambda name, width: np.frombuffer(record[name], np.float32).reshape(-1, width)
+  array = lambda name, *shape: np.frombuffer(record[name], np.float32).reshape(shape)
+  count, sounds = about['count'], len(record['quiet']) // (4 * max(about['count'], 1))
   return CodedClip(
-    codes=array('codes', about['motion_dim']),
-    mirrored=array('mirrored', about['motion_dim']),
-    features=array('features', about['width']),
+    codes=array('codes', -1, about['motion_dim']),
+    mirrored=array('mirrored', -1, about['motion_dim']),
+    features=array('features', -1, about['width']),
+    opening=array('opening', -1),
+    altered=array('altered', sounds, 2 * count, about['width']),
+    quiet=array('quiet', sounds, count),
   )

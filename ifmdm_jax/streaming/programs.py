@@ -1,98 +1,183 @@
-"""Programs that outlive the process, as traced and as compiled."""
+"""Programs that compile side by side, and outlive the process, as traced and as compiled."""
 
-import functools
+import concurrent.futures
 import hashlib
-import os
-import pathlib
-import pickle
+import sys
 import threading
+import time
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import export
+from tqdm import tqdm
 
-from ifmdm_jax.errors import InputError
+from ifmdm_jax import compile_cache
 
-_kept = None  # the folder
+COMPILERS = 4  # programs compiled at once, at most: each is one core's work
+PATIENCE = 5.0  # seconds until a log is told what the time goes to
+
+_pool = concurrent.futures.ThreadPoolExecutor(COMPILERS, 'compile')
 
 
-def keep(folder):
-  """Keeps every compiled program in `folder`, so that the next process starts without compiling.
+class Job(NamedTuple):
+  """What is being compiled, in words, and when it is done."""
 
-  To be called before anything is compiled. Programs belong to a version of JAX and a processor;
-  others are compiled beside them. What is in the folder is run: it has to be your own.
-  """
-  global _kept
-  folder = pathlib.Path(folder).expanduser().absolute()
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise InputError(
-      f'expected a folder for compiled programs, cannot make {folder} ({error.strerror}): '
-      'choose another --compile_cache'
-    ) from error
-  jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
-  _kept = folder
+  name: str
+  done: concurrent.futures.Future
+
+
+def begin(name, function, *args):
+  """Runs a function of any kind, which compiles something, beside the caller: a `Job`."""
+  return Job(name, _pool.submit(function, *args))
+
+
+def wait(jobs):
+  """Waits for all of them, under a bar that says what is being compiled; raises what they raise."""
+  began, told = time.monotonic(), sys.stderr.isatty()
+  form = '{desc} |{bar:20}| {elapsed}'
+  with tqdm(total=len(jobs), bar_format=form, delay=0.5, disable=None) as bar:
+    while pending := [job for job in jobs if not job.done.done()]:
+      bar.n = len(jobs) - len(pending)
+      bar.set_description_str(f'compiling {pending[0].name}, {bar.n + 1} of {len(jobs)}')
+      concurrent.futures.wait([job.done for job in pending], 0.2, 'FIRST_COMPLETED')
+      if not told and time.monotonic() - began > PATIENCE:
+        told = True
+        kept = compile_cache.folder()
+        later = f', once: kept in {kept.parent}' if kept else ''
+        print(f'note: compiling {len(jobs)} programs for this processor{later}', file=sys.stderr)
+  for job in jobs:
+    job.done.result()
 
 
 class Jitted:
-  """`jax.jit` of a function; where programs are kept, its trace is kept as well.
+  """`jax.jit` of a function that can begin to compile before its arguments are there.
 
-  Tracing a network takes Python longer than fetching its compiled program takes.
+  Where programs are kept, its trace is kept as well: tracing a network takes Python longer than
+  fetching its compiled program takes.
   """
 
   def __init__(self, function, about, compiler_options=None, **options):
     """`about`: a pytree of what the function holds besides this package's source: configs, arrays.
     Arguments by name are static."""
     self._function, self._compile = function, dict(compiler_options=compiler_options)
-    self._jitted = jax.jit(function, **self._compile, **options)
     self._about = [
       np.asarray(x).tobytes() if np.ndim(x) else str(x) for x in jax.tree.leaves(about)
     ]
-    self.lower = self._jitted.lower
-    self._ready, self._lock = {}, threading.Lock()
+    self.lower = jax.jit(function, **self._compile, **options).lower
+    self._programs, self._lock = {}, threading.Lock()
 
   def __call__(self, *args, **static):
-    if _kept is None:
-      return self._jitted(*args, **static)
     leaves, structure = jax.tree.flatten(args)
-    shapes = tuple((np.shape(x), str(x.dtype)) for x in leaves)
+    compiled, _, out = self._program(leaves, structure, static)
+    return jax.tree.unflatten(out, compiled.result()(*leaves))
+
+  def begin(self, name, *args, **static):
+    """Traces, and compiles beside the caller.
+
+    Args:
+      name: in words.
+      args: as of the call, or `jax.ShapeDtypeStruct`s.
+
+    Returns:
+      (a `Job`, the shapes of the function's result).
+    """
+    leaves, structure = jax.tree.flatten(args)
+    compiled, shapes, out = self._program(leaves, structure, static)
+    return Job(name, compiled), jax.tree.unflatten(out, shapes)
+
+  def _program(self, leaves, structure, static):
+    """(future of a function of leaves, shapes of its result, and their structure)."""
+    shapes = tuple((x.shape, x.dtype) for x in leaves)
     key = (structure, shapes, tuple(static.items()))
     with self._lock:  # one thread of several traces
-      if key not in self._ready:
-        self._ready[key] = self._restored(structure, shapes, static)
-    run, out = self._ready[key]
-    return jax.tree.unflatten(out, run(*leaves))
+      if key not in self._programs:
+        folder = compile_cache.folder()
+        make = self._fresh if folder is None else self._restored
+        given = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
+        self._programs[key] = make(structure, given, static)
+    return self._programs[key]
 
-  def _restored(self, structure, shapes, static):
-    """(function of leaves, structure of its result), from the folder or put there."""
-    about = (_source(), jax.__version__, jax.default_backend(), self._about, str(structure), shapes,
+  def _fresh(self, structure, given, static):
+    flat, out = self._flat(structure, static)
+    traced = jax.jit(flat, **self._compile).trace(*given)
+    return _pool.submit(lambda: traced.lower().compile()), traced.out_info, out[0]
+
+  def _restored(self, structure, given, static):
+    """The same from the folder, or put there."""
+    shapes = [(x.shape, str(x.dtype)) for x in given]
+    about = (compile_cache.source(), jax.default_backend(), self._about, str(structure), shapes,
              sorted(static.items()), self._compile)  # fmt: skip
-    path = _kept / f'trace-{hashlib.sha256(repr(about).encode()).hexdigest()}'
-    try:
-      out, traced = pickle.loads(path.read_bytes())
-      exported = export.deserialize(bytearray(traced))
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError):  # not there, or half of it
+    path = compile_cache.folder() / f'{hashlib.sha256(repr(about).encode()).hexdigest()}.trace'
+    header, body = compile_cache.read(path) or (None, None)
+    out = decode(header)
+    if out is not None:
+      exported = export.deserialize(bytearray(body))
+    else:
+      flat, found = self._flat(structure, static)
+      exported = export.export(jax.jit(flat))(*given)
+      out = found[0]
+      encoded = encode(out)
+      if encoded is not None:
+        compile_cache.write(path, encoded, bytes(exported.serialize()))
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in exported.out_avals]
+    program = jax.jit(exported.call, **self._compile)
+    return _pool.submit(lambda: program.lower(*given).compile()), shapes, out
 
-      def flat(*leaves):
-        nonlocal out
-        made, out = jax.tree.flatten(
-          self._function(*jax.tree.unflatten(structure, leaves), **static)
-        )
-        return made
+  def _flat(self, structure, static):
+    """The function of leaves, and a list that gets its result's structure from a trace."""
+    found = []
 
-      out = None
-      exported = export.export(jax.jit(flat))(*(jax.ShapeDtypeStruct(*shape) for shape in shapes))
-      temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-      temporary.write_bytes(pickle.dumps((out, bytes(exported.serialize()))))
-      os.replace(temporary, path)
-    return jax.jit(exported.call, **self._compile), out
+    def flat(*leaves):
+      made, out = jax.tree.flatten(self._function(*jax.tree.unflatten(structure, leaves), **static))
+      found[:] = [out]
+      return made
+
+    return flat, found
 
 
-@functools.cache
-def _source():
-  """A digest of this package: a trace is of the source that it was made from."""
-  files = sorted(pathlib.Path(__file__).parents[1].rglob('*.py'))
-  return hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()
+def encode(structure):
+  """A tree's structure as JSON; None if it has a node of another kind than `decode` knows."""
+  if jax.tree.structure(0) == structure:
+    return 'leaf'
+  data, children = structure.node_data(), [encode(child) for child in structure.children()]
+  kind, meta = data if data else (type(None), None)
+  if None in children:
+    return None
+  if kind in (tuple, list, dict, type(None)):
+    return [kind.__name__, meta, children]
+  if issubclass(kind, tuple) and hasattr(kind, '_fields'):
+    return [f'{kind.__module__}:{kind.__qualname__}', list(kind._fields), children]
+  return None
+
+
+def decode(encoded):
+  """`encode` undone; None if this cannot be a structure.
+
+  A named tuple is looked up among the modules that are there. Nothing is imported for a file.
+  """
+  try:
+    return jax.tree.structure(_decoded(encoded))
+  except (AttributeError, KeyError, TypeError, ValueError):
+    return None
+
+
+def _decoded(encoded):
+  if encoded == 'leaf':
+    return 0
+  name, meta, children = encoded
+  children = [_decoded(child) for child in children]
+  match name:
+    case 'tuple':
+      return tuple(children)
+    case 'list':
+      return children
+    case 'dict':
+      return dict(zip(meta, children, strict=True))
+    case 'NoneType':
+      return None
+  module, name = name.split(':')
+  kind = getattr(sys.modules[module], name)
+  if not issubclass(kind, tuple) or list(kind._fields) != meta:
+    raise ValueError(f'expected a named tuple of {meta}, {name} is none')
+  return kind(*children)

@@ -2,11 +2,11 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import sys
 import time
 
+from ifmdm_jax import configs, files
 from ifmdm_jax.errors import InputError
 
 RESULT = 'result.json'
@@ -24,13 +24,13 @@ class Sweep:
     """Reads the file and checks all changes.
 
     Args:
-      config: path, or path:size.
+      config: name or path, and :size; see `ifmdm_jax.configs`.
       settings: 'name=value' of all runs.
 
     Raises:
       InputError: there is no such file, it has no sweep, or a change does not fit its config.
     """
-    path, _, self._size = config.partition(':')
+    path, _, self._size = configs.find(config).partition(':')
     self._module = _load(path)
     self.name = pathlib.Path(path).stem
     self._words = ['--config', config, *(word for text in settings for word in ('--set', text))]
@@ -72,9 +72,7 @@ class Sweep:
       return None
     result = dict(change=_plain(self.changes[index]), figures=figures)
     result['minutes'] = round((time.monotonic() - begin) / 60, 2)
-    temporary = workdir / f'.{RESULT}'
-    temporary.write_text(json.dumps(result, indent=1))
-    os.replace(temporary, workdir / RESULT)
+    files.write_text(workdir / RESULT, json.dumps(result, indent=1))
     return figures
 
   def _runner(self):
@@ -111,10 +109,11 @@ def _plain(change):
 
 def _load(path):
   if not pathlib.Path(path).is_file():
-    raise InputError(f'--config: expected a file of configs/sweeps, there is no {path}')
+    known = ', '.join(name for name in configs.names() if '/' in name)
+    raise InputError(f'--config: expected a file, or one of {known}; there is no {path}')
   spec = importlib.util.spec_from_file_location(f'sweep_{pathlib.Path(path).stem}', path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   if not hasattr(module, 'sweep'):
-    raise InputError(f'{path} has no sweep(add): see configs/sweeps')
+    raise InputError(f'{path} has no sweep(add): see ifmdm_jax/configs/sweeps')
   return module

@@ -55,7 +55,7 @@ class Adapted:
 
 
 def budget(shots, points):
-  """Number of updates for K shots: linear between (K, updates) points, constant beyond them."""
+  """Counts updates for K shots: linear between (K, updates) points, constant beyond them."""
   known, updates = zip(*sorted(points), strict=True)
   return round(float(np.interp(shots, known, updates)))
 
@@ -94,8 +94,8 @@ def adapt(model, params, frames, config, *, extra=None, held_out=None):
       raise NotFinite(f'not finite at update {done} of {total}: lower the learning rate')
     losses.append(_loss(metrics))
     if held_out is not None and (done == total or done % settings.eval_every == 0):
-      given = {name: jnp.asarray(values) for name, values in held_out.items()}
-      row = measure(state.averaged, state.extra, given, jax.random.key(0), state.step, frozen)
+      rows = {name: jnp.asarray(values) for name, values in held_out.items()}
+      row = measure(state.averaged, state.extra, rows, jax.random.key(0), state.step, frozen)
       scores[done] = {name: float(value) for name, value in row.items()}
       score = _score(scores[done], settings.metric)
       if best is None or score < _score(scores[best.steps], settings.metric):
@@ -116,9 +116,9 @@ def _prepare(model, params, extra, config, settings, total):
     tx, lr = optim.make(optim.settings(config), total, params)
     update, init = steps.from_loss(model.loss, tx, lr, **options), tx.init
   else:
-    made = program.optimizers(model, config)
-    update = steps.from_adversary(model.step, made, **options)
-    init = lambda params: {name: tx.init(params[name]) for name, tx in made.items()}
+    each = program.optimizers(model, config)
+    update = steps.from_adversary(model.step, each, **options)
+    init = lambda params: {name: tx.init(params[name]) for name, tx in each.items()}
   if extra is None and isinstance(model, contract.Stateful):
     extra = model.init_extra(program.fresh_key(settings.seed), config.model)
   frozen = model.frozen(config.model) if isinstance(model, contract.Frozen) else None

@@ -38,8 +38,8 @@ class Checkpoints:
 
   What is kept: the latest `keep`; every `keep_every` steps one for ever; the best by `keep_best`,
   the name of a validation figure of which less is better, or '-name' where more is. A save that
-  fails (disk full) is told and tried again at the next one; only the last one's failure is raised.
-  A checkpoint that cannot be read is moved to workdir/corrupt once an older one was read.
+  fails (disk full) is reported, and tried again at the next one; only the last one's failure is
+  raised. A checkpoint that cannot be read is moved to workdir/corrupt once an older one was read.
   """
 
   def __init__(self, workdir, keep=2, keep_every=0, keep_best=''):
@@ -78,7 +78,7 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def saved(self):
-    """'step 40 is saved in ...', for messages."""
+    """Says 'step 40 is saved in ...', for messages."""
     step = self.latest_step
     return f'{"nothing" if step is None else f"step {step}"} is saved in {self.folder}'
 
@@ -91,7 +91,7 @@ class Checkpoints:
     if step == self.latest_step:
       return
     if figures and self._keep_best:
-      _score(self._keep_best, figures)  # a wrong name is told here
+      _score(self._keep_best, figures)  # a wrong name is an error here
     data = hosts.gather(data)
     meta = dict(
       config=json.loads(config.to_json()),
@@ -129,7 +129,7 @@ class Checkpoints:
     hosts.say(f'warning: {self._failed}; {self.saved()}; the next save tries again')
 
   def restore(self, shapes, shardings):
-    """(state, meta) of the latest step that can be read, put straight onto `shardings`.
+    """Reads (state, meta) of the latest step that can be read, straight onto `shardings`.
 
     A tree that differs from `shapes` (another model or optimiser) is an InputError; so is a folder
     of which nothing can be read.
@@ -176,13 +176,13 @@ class Checkpoints:
       shardings,
     )
     meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
-    found = self._manager.item_metadata(step)
-    if (shapes.ema is None) != (found.get('ema') is None):
+    items = self._manager.item_metadata(step)
+    if (shapes.ema is None) != (items.get('ema') is None):
       raise errors.InputError(
         f'{self.folder} was written {"with" if shapes.ema is None else "without"} an average'
         ' (config.train.ema): set it as it was, or use a new workdir with --init_from'
       )
-    if (shapes.extra is None) != (found.get('extra') is None):
+    if (shapes.extra is None) != (items.get('extra') is None):
       raise errors.InputError(
         f'{self.folder} was written by another model, one'
         f' {"with" if shapes.extra is None else "without"} state that is not trained: use a new'
@@ -190,28 +190,28 @@ class Checkpoints:
       )
     trees = {'state': _required(wanted), **_optional(wanted)}
     for name, tree in trees.items():
-      self._same_tree(name, found[name], tree)
-    items = {name: ocp.args.StandardRestore(tree) for name, tree in trees.items()}
-    restored = self._manager.restore(step, args=ocp.args.Composite(**items))
+      self._same_tree(name, items[name], tree)
+    args = {name: ocp.args.StandardRestore(tree) for name, tree in trees.items()}
+    restored = self._manager.restore(step, args=ocp.args.Composite(**args))
     rest = {name: restored.get(name) for name in ('ema', 'extra')}
     return states.TrainState(**restored['state'], **rest), meta
 
-  def _same_tree(self, item, found, wanted):
-    found = {path: tuple(leaf.shape) for path, leaf in states.by_path(found.tree).items()}
+  def _same_tree(self, item, saved, wanted):
+    saved = {path: tuple(leaf.shape) for path, leaf in states.by_path(saved.tree).items()}
     wanted = {path: tuple(leaf.shape) for path, leaf in states.by_path(wanted).items()}
-    differ = sorted(path for path in {*found, *wanted} if found.get(path) != wanted.get(path))
+    differ = sorted(path for path in {*saved, *wanted} if saved.get(path) != wanted.get(path))
     if differ:
       path = differ[0]
       raise errors.InputError(
         f'{self.folder} holds another model or optimiser: {len(differ)} entries of {item} differ,'
-        f' the first is {path} (there {found.get(path)}, here {wanted.get(path)});'
+        f' the first is {path} (there {saved.get(path)}, here {wanted.get(path)});'
         ' use a new workdir, with --init_from to start from these weights'
       )
 
 
 @functools.cache
 def version():
-  """Of the package, and the commit where it runs from a checkout: '0.1.0 793571b-dirty'."""
+  """Names the package's version, and the commit of a checkout: '0.1.0 793571b-dirty'."""
   root = pathlib.Path(__file__).parents[2]
   if not (root / '.git').exists():  # installed, perhaps inside another repository
     return __version__
@@ -278,13 +278,13 @@ def _load(workdir, best, choose):
 
 def _read(manager, step, choose):
   meta = manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))['meta']
-  found = manager.item_metadata(step)
-  name = choose([item for item in found if found.get(item) is not None])
+  items = manager.item_metadata(step)
+  name = choose([item for item in items if items.get(item) is not None])
   if name is None:
     return meta, {}
   place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   wanted = jax.tree.map(
-    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), found[name].tree
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), items[name].tree
   )
   args = ocp.args.Composite(**{name: ocp.args.StandardRestore(wanted)})
   return meta, {name: manager.restore(step, args=args)[name]}
@@ -322,7 +322,7 @@ def _optional(state):
 
 
 def as_tuples(value):
-  """A config from JSON as it was: lists are tuples there."""
+  """Turns a config from JSON into what it was: lists are tuples there."""
   if isinstance(value, dict):
     return {key: as_tuples(item) for key, item in value.items()}
   return tuple(map(as_tuples, value)) if isinstance(value, list) else value

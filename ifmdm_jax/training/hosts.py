@@ -16,7 +16,7 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
   """Calls jax.distributed.initialize where there is more than one process; before any array.
 
   Args:
-    mode: 'auto' looks at the environment, see `cluster`; 'on' leaves the search to JAX, which
+    mode: 'auto' reads the environment, see `cluster`; 'on' leaves the search to JAX, which
       also asks a TPU machine's metadata; 'off' stays alone.
     coordinator, processes, index: address host:port of process 0, number of processes and own
       index; given together they replace the search.
@@ -24,8 +24,8 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
   Returns how the processes were found, or ''.
   Raises InputError on half an address, or where they cannot meet.
   """
-  given = [coordinator, processes, index]
-  if any(x is not None for x in given) and None in given:
+  address = [coordinator, processes, index]
+  if any(x is not None for x in address) and None in address:
     raise errors.InputError(
       'expected --coordinator HOST:PORT, --processes N and --process_index I together, or none'
     )
@@ -50,7 +50,7 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
 
 
 def cluster(environ):
-  """'slurm', 'tpu' (GKE or several slices), 'kubernetes' (GPU jobs), or '' for one process."""
+  """Recognises 'slurm', 'tpu' (GKE or several slices), 'kubernetes' (GPU jobs), or ''."""
   if int(environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1 and 'SLURM_LOCALID' in environ:
     return 'slurm'
   names = environ.get('TPU_WORKER_HOSTNAMES') or environ.get('TPU_PROCESS_ADDRESSES') or ''
@@ -62,7 +62,7 @@ def cluster(environ):
 
 
 def first():
-  """Whether this process writes what is written once: logs, pictures, the printed lines."""
+  """Says whether this process writes what is written once: logs, pictures, the printed lines."""
   return jax.process_index() == 0
 
 
@@ -89,13 +89,13 @@ class Votes:
     if self._alone:
       return tuple(bool(vote) for vote in votes)
     rows = np.tile(np.array(votes, bool), (jax.local_device_count(), 1))
-    answer, asked = self._last, jax.make_array_from_process_local_data(self._places, rows)
-    self._last = self._any(asked)
+    answer, votes_of_all = self._last, jax.make_array_from_process_local_data(self._places, rows)
+    self._last = self._any(votes_of_all)
     return tuple(bool(yes) for yes in np.asarray(answer))
 
 
 def gather(value):
-  """A JSON-able value of each process -> list of all, in every process."""
+  """Collects a JSON-able value of each process as a list, in every process."""
   if jax.process_count() == 1:
     return [value]
   text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -107,7 +107,7 @@ def gather(value):
 
 
 def local(tree, mesh):
-  """Global arrays -> whole copies on this process's first device, for work that it does alone."""
+  """Copies global arrays whole to this process's first device, for work that it does alone."""
   together = jax.jit(lambda x: x, out_shardings=jax.NamedSharding(mesh, jax.P()))(tree)
   own = jax.local_devices()[0]
   return jax.tree.map(lambda x: jax.device_put(x.addressable_data(0), own), together)

@@ -6,9 +6,10 @@ import pathlib
 import sys
 import time
 
+import cv2
 import numpy as np
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, video
 from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
@@ -24,7 +25,7 @@ class Logs:
     workdir: folder.
     start, steps: of this run.
     seconds: trained before.
-    weights: {term: weight}; each such term is shown as it is and as 'weighted/<term>'.
+    weights: {term: weight}; each such term is logged as it is and as 'weighted/<term>'.
     wandb: project, or ''.
     config: for W&B.
   """
@@ -43,7 +44,7 @@ class Logs:
     self._board = _board(self.workdir / 'tensorboard', start)
     self._run = _wandb(wandb, self.workdir, config) if wandb else None
     if sys.stderr.isatty():
-      from ifmdm_jax.training.screen import Screen
+      from ifmdm_jax.training.screen import Screen  # rich, of the extra `train`
 
       self._screen = Screen(self.workdir.name, start, steps)
 
@@ -53,15 +54,15 @@ class Logs:
   def __exit__(self, *_):
     if not self._writes:
       return
-    for sink in (self._screen, self._file, self._living_board()):
-      with self._told():
+    for sink in (self._screen, self._file, self._board):
+      with self._reporting():
         if sink:
           sink.close()
     if self._run:
       self._run.finish()
 
   def speed(self, flops, peak):
-    """FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
+    """Notes FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
     self._flops, self._peak = flops, peak
 
   def step(self):
@@ -70,7 +71,7 @@ class Logs:
       self._screen.step()
 
   def train(self, step, metrics, *, batch, waited, seconds):
-    """The means since the last call, with speed. `waited`: seconds of waiting in all."""
+    """Writes the means since the last call, with speed. `waited`: seconds of waiting in all."""
     last, then, waited_then = self._mark
     now = time.perf_counter()
     took = max(now - then, 1e-9)
@@ -91,13 +92,13 @@ class Logs:
     if self._screen:
       self._screen.train(figures)
       return
-    shown = {
+    terms = {
       k: metrics[k] for k in ('loss', *metrics) if k in metrics and k not in ('lr', 'skipped')
     }
     left = _clock((self._steps - step) / max(rate, 1e-9))
     busy = f'  MFU {speed["mfu"]:.1%}' if 'mfu' in speed else ''
     hosts.say(
-      f'step {step}/{self._steps}  {_figures(shown)}  {rate:.3g} steps/s  {rate * batch:.3g}'
+      f'step {step}/{self._steps}  {_figures(terms)}  {rate:.3g} steps/s  {rate * batch:.3g}'
       f' samples/s{busy}  data wait {speed["data_wait"]:.0%}  {_clock(seconds)} done, {left} left'
     )
 
@@ -109,33 +110,30 @@ class Logs:
       hosts.say(f'step {step}  val  {_figures(metrics)}')
 
   def pictures(self, step, pictures):
-    """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
-    import cv2
-
+    """Writes {name: uint8 [H, W, 3]} to TensorBoard and workdir/pictures/<name>.png."""
     folder = self.workdir / 'pictures'
-    with self._told():
+    with self._reporting():
       folder.mkdir(exist_ok=True)
       for name, picture in pictures.items():
         picture = np.asarray(picture)
-        if board := self._living_board():
-          board.add_image(name, picture, step, dataformats='HWC')
+        if self._board:
+          self._board.picture(name, picture, step)
         cv2.imwrite(str(folder / f'{name.replace("/", "_")}.png'), picture[..., ::-1])
 
   def histograms(self, step, arrays):
-    """{name: numbers} to TensorBoard."""
-    for name, values in arrays.items():
-      if board := self._living_board():
-        board.add_histogram(name, np.asarray(values).ravel(), step)
+    """Writes {name: numbers} to TensorBoard."""
+    with self._reporting():
+      for name, values in arrays.items():
+        if self._board:
+          self._board.histogram(name, values, step)
 
   def videos(self, step, videos):
-    """Iterable of (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) -> files with sound.
+    """Writes (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) as files with sound.
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
-    from ifmdm_jax import video
-
     folder = self.workdir / 'videos' / f'{step:07d}'
-    with self._told():
+    with self._reporting():
       folder.mkdir(parents=True, exist_ok=True)
       for name, frames, waveform, rate in videos:
         video.write(folder / f'{name}.mp4', frames, waveform, rate)
@@ -143,35 +141,31 @@ class Logs:
   def _write(self, group, step, metrics):
     if not self._writes:
       return
-    with self._told():
+    with self._reporting():
       for name, value in metrics.items():
         row = step, f'{self._seconds:.1f}', f'{group}/{name}', f'{float(value):.6g}'
         self._csv.writerow(row)
-        if board := self._living_board():
-          board.add_scalar(f'{group}/{name}', float(value), step)
+        if self._board:
+          self._board.scalar(f'{group}/{name}', value, step)
       self._file.flush()
+      if self._board:
+        self._board.flush()
     if self._run:
       self._run.log({f'{group}/{name}': value for name, value in metrics.items()}, step=step)
 
-  def _living_board(self):
-    """TensorBoard's writer, as long as its thread lives: a dead one would block its callers."""
-    if self._board and not self._board.file_writer.event_writer._worker.is_alive():
-      self._board = None
-      hosts.say('warning: TensorBoard files can no longer be written (disk full?)')
-    return self._board
-
   @contextlib.contextmanager
-  def _told(self):
+  def _reporting(self):
+    """Turns what the disk refuses into one warning; the board is given up."""
     try:
       yield
     except OSError as error:
       if not self._lost:
         hosts.say(f'warning: logs cannot be written to {self.workdir}: {error.strerror or error}')
-      self._lost = True
+      self._lost, self._board = True, None
 
 
 def weights_of(model):
-  """{term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
+  """Reads {term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
   weights = {name: value for name, value in model.items() if name.endswith('_weight')}
   weights = {name.removesuffix('_weight'): value for name, value in weights.items()}
   return {**weights, **(model.get('loss') or {})}
@@ -190,16 +184,16 @@ def _open_csv(path, start):
 
 def _board(folder, start):
   try:
-    from tensorboardX import SummaryWriter
+    from ifmdm_jax.training.board import Board  # of the extra `train`
   except ImportError:
     print('tensorboardX is not installed: figures go to log.csv only')
     return None
-  return SummaryWriter(str(folder), purge_step=start + 1 if start else None)
+  return Board(folder, start)
 
 
 def _wandb(project, workdir, config):
   try:
-    import wandb
+    import wandb  # of the extra `wandb`
   except ImportError as error:
     raise errors.InputError(
       'config.train.wandb needs Weights & Biases: pip install "ifmdm_jax[wandb]", or leave it empty'

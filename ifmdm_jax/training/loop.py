@@ -26,7 +26,7 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
 
   Args:
     config: model, data, optim, train and, if wanted, mesh, sharding and preview; see the package.
-    workdir: folder for checkpoints, log.csv, tensorboard, pictures and videos; made if absent.
+    workdir: folder for checkpoints, log.csv, tensorboard, pictures and videos; need not exist.
     init_from: another workdir whose averaged parameters a new run starts from, or a file of
       weights, *.safetensors; config.train.take and take_names choose among them.
     max_minutes: stop with a checkpoint after so long, to go on with the same command.
@@ -151,7 +151,7 @@ def _compile(run, settings, logs, state, batch, key, frozen):
 
 @dataclasses.dataclass(frozen=True)
 class _Watch:
-  """Looks at a state by held-out batches: validation, pictures, histograms, videos."""
+  """Measures a state on held-out batches and draws it: pictures, histograms, videos."""
 
   config: object
   settings: object
@@ -166,8 +166,8 @@ class _Watch:
     rows, extra = [], state.extra
     for index, batch in zip(range(self.settings.eval_batches), self.make_loader(split='val')):
       rng = jax.random.fold_in(jax.random.key(0), index)
-      given = self.place(batch), rng, state.step, self.frozen
-      rows.append(self.run.measure(state.averaged, extra, *given))
+      inputs = self.place(batch), rng, state.step, self.frozen
+      rows.append(self.run.measure(state.averaged, extra, *inputs))
     if not rows:
       raise errors.InputError("the loader's split 'val' has not one whole batch: lower train.batch")
     figures = _mean(rows)
@@ -234,12 +234,12 @@ def _resume(checkpoints, run, loader, config):
 def _start_from(state, source, settings):
   extra = None
   if str(source).endswith('.safetensors'):
-    given = files.read_arrays(source)
+    source_params = files.read_arrays(source)
   else:
-    _, given = load(source)
+    _, source_params = load(source)
     extra = None if state.extra is None else load_extra(source)
   choose = functools.partial(weights.take, patterns=settings.take, names=settings.take_names)
-  params, left, unused = choose(state.params, given)
+  params, left, unused = choose(state.params, source_params)
   taken = len(jax.tree.leaves(params)) - len(left)
   if not taken:
     raise errors.InputError(f'--init_from {source}: not one parameter fits this model')
@@ -248,7 +248,7 @@ def _start_from(state, source, settings):
     hosts.say(f'  not taken, stays as drawn: {path}')
   for path in unused:
     hosts.say(f'  not used: {path}')
-  ema = None if state.ema is None else choose(state.ema, given)[0]
+  ema = None if state.ema is None else choose(state.ema, source_params)[0]
   if extra is not None:
     state = state.replace(extra=choose(state.extra, extra)[0])
   return state.replace(params=params, ema=ema)

@@ -32,18 +32,18 @@ def settings(config):
   return overlay('optim', DEFAULTS, config.get('optim', {}))
 
 
-def overlay(section, defaults, given):
-  """Returns `defaults` with what is `given`; a name that is no default is an InputError."""
-  unknown = sorted(set(given) - set(defaults))
+def overlay(section, defaults, changes):
+  """Returns `defaults` with `changes`; a name that is no default is an InputError."""
+  unknown = sorted(set(changes) - set(defaults))
   if unknown:
     raise errors.InputError(
       f'config.{section} has no {", ".join(unknown)}: choose from {", ".join(sorted(defaults))}'
     )
-  return ml_collections.ConfigDict({**defaults, **dict(given)})
+  return ml_collections.ConfigDict({**defaults, **dict(changes)})
 
 
 def schedule(optim, steps):
-  """step -> learning rate: linear warm-up from 0, then cosine to end_lr at `steps`, or constant."""
+  """Makes step -> learning rate: linear warm-up, then cosine to end_lr at `steps`, or constant."""
   if optim.schedule == 'constant':
     after = optax.constant_schedule(optim.peak_lr)
   elif optim.schedule == 'cosine':
@@ -99,7 +99,7 @@ def lenient(tx):
 
 
 def learning(optim, params):
-  """Tree of 'learns' / 'frozen'; a pattern that meets no parameter is an InputError."""
+  """Labels a tree 'learns' / 'frozen'; a pattern that meets no parameter is an InputError."""
   paths = list(states.by_path(params))
   lr_patterns = [pattern for pattern, _ in optim.lr_multipliers]
   for pattern in (*optim.trainable, *optim.frozen_paths, *lr_patterns):

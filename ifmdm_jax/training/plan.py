@@ -27,7 +27,7 @@ class Plan(NamedTuple):
     bytes: per device, read and written by the fused program of the backend at hand, or None if it
       was not compiled; a fusion counts its inputs and outputs once.
     state, ema, optimiser: bytes per device of what lives from step to step.
-    live: bytes per device that the traced step needs at once besides what it is given; see
+    live: bytes per device that the traced step needs at once besides its inputs; see
       `peak_bytes`.
     temporary: the same as the backend at hand plans it (`compiled.memory_analysis()`), or None if
       it was not compiled.
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
 
 
 def pretend(count):
-  """That many virtual CPU devices, or the real ones; before JAX has looked for devices."""
+  """Makes virtual CPU devices, or takes the real ones; to be called before any array exists."""
   if count is None:
     return jax.devices()
   os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -63,7 +63,7 @@ def pretend(count):
 
 
 def dry_run(config, devices, compile_it=False):
-  """Config -> Plan; traces the update and, with `compile_it`, compiles it for `devices`."""
+  """Plans a config: traces the update and, with `compile_it`, compiles it for `devices`."""
   train = program.settings(config)
   run = program.build(config, devices)
   frozen = abstract_frozen(run, config)
@@ -104,7 +104,7 @@ def dry_run(config, devices, compile_it=False):
 
 
 def abstract_batch(run, config):
-  """Shapes of a batch: as the model's `example` says, or else as the loader's first one is."""
+  """Returns shapes of a batch: as the model's `example` says, or as the loader's first one is."""
   train = program.settings(config)
   if isinstance(run.model, contract.Example):
     batch = run.model.example(config.model, train.batch)
@@ -126,7 +126,7 @@ def abstract_frozen(run, config):
 
 
 def per_device(shapes, shardings):
-  """Bytes of a tree on one device."""
+  """Counts bytes of a tree on one device."""
   sizes = jax.tree.map(
     lambda leaf, s: math.prod(s.shard_shape(leaf.shape)) * leaf.dtype.itemsize, shapes, shardings
   )
@@ -134,7 +134,7 @@ def per_device(shapes, shardings):
 
 
 def peak_bytes(jaxpr, batch, parts, whole=()):
-  """Most bytes that the results within a jaxpr take at once, in its order and with nothing fused.
+  """Counts the most bytes that results within a jaxpr take at once, in order, nothing fused.
 
   Results whose first axis, ones aside, is the batch or a multiple of it count for one of `parts`
   devices, unless their shape is among `whole`: a gradient may look like a batch. An estimate: XLA
@@ -171,22 +171,22 @@ def peak_bytes(jaxpr, batch, parts, whole=()):
 
 
 def collective_bytes(text):
-  """{kind: bytes that one device's results of it have} in optimised HLO.
+  """Counts {kind: bytes that one device's results of it have} in optimised HLO.
 
   Collectives in the body of a loop count once. '-start' and '-done' pairs count as one.
   """
-  found = dict.fromkeys(COLLECTIVES, 0)
+  sizes_of = dict.fromkeys(COLLECTIVES, 0)
   text = re.sub(r'/\*.*?\*/', '', text)  # a long tuple is counted out: /*index=5*/
   operation = re.compile(rf'= (\(?[^=]*?) ({"|".join(COLLECTIVES)})(?:-start)?\(')
   for shapes, kind in operation.findall(text):
     for dtype, sizes in re.findall(r'(\w+)\[([\d,]*)\]', shapes):
       numbers = math.prod(int(n) for n in sizes.split(',') if n)
-      found[kind] += BYTES.get(dtype, 4) * numbers
-  return {kind: size for kind, size in found.items() if size}
+      sizes_of[kind] += BYTES.get(dtype, 4) * numbers
+  return {kind: size for kind, size in sizes_of.items() if size}
 
 
 def describe(plan, accelerator):
-  """The lines of --dry_run."""
+  """Writes the lines of --dry_run."""
   device = hardware.of(accelerator)
   if device is None:
     raise errors.InputError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, extras
 from ifmdm_jax.training import contract, gradient, optim, sharding
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
@@ -18,11 +18,12 @@ DEFAULTS = dict(
   batch=16,  # over all devices
   seed=0,
   ema=0.999,  # decay of the average; 0: none is kept
+  ema_ramp=True,  # at most (1 + step) / (10 + step), so that the start is forgotten
   pieces=1,  # of a batch, one after the other, whose gradients are added
   compute='float32',  # or 'bfloat16': of matrix products; parameters stay float32
   remat='',  # or 'products': see gradient.value_and_grad
   take=(),  # patterns of what --init_from gives; empty: everything that fits
-  take_names=(),  # (ours, theirs): paths that begin with ours are taken from where theirs are
+  take_names=(),  # (here, there): paths that begin with `here` are taken from where `there` is
   skip_not_finite=0,  # so many updates in a row may be left out before the run stops
   log_every=50,
   eval_every=0,  # 0: never
@@ -78,14 +79,15 @@ def module(config, section):
   """Imports the module that config.model, .data or .preview names, and checks that it fits."""
   name = config[section].module
   try:
-    found = importlib.import_module(name)
+    imported = importlib.import_module(name)
   except ModuleNotFoundError as error:
-    raise errors.InputError(f'config.{section}.module {name!r}: {error}') from error
-  return contract.check(found, f'config.{section}.module {name!r}', *PROTOCOLS[section])
+    said = extras.missing(error) or f'config.{section}.module {name!r}: {error}'
+    raise errors.InputError(said) from error
+  return contract.check(imported, f'config.{section}.module {name!r}', *PROTOCOLS[section])
 
 
 def fresh_key(seed):
-  """Key for fresh weights, of the generator whose programs compile in a fifth of Threefry's time.
+  """Makes a key for fresh weights, whose programs compile in a fifth of Threefry's time.
 
   The same weights on any number of devices; others on another kind of device or version of XLA.
   """
@@ -93,7 +95,7 @@ def fresh_key(seed):
 
 
 def build(config, devices=None):
-  """Config -> Program; nothing is computed. `devices`: all by default."""
+  """Builds the Program of a config; nothing is computed. `devices`: all by default."""
   train = settings(config)
   mesh = sharding.make_mesh(config.get('mesh', {'data': -1}), devices)
   sharding.check_batch(mesh, train.batch, train.pieces)
@@ -106,6 +108,7 @@ def build(config, devices=None):
   options = dict(
     config=config.model,
     ema=train.ema,
+    ramp=train.ema_ramp,
     gradient=functools.partial(gradient.value_and_grad, **of),
   )
   if isinstance(model, contract.Trainable):
@@ -113,10 +116,10 @@ def build(config, devices=None):
     init_optimizer = tx.init
     update = steps.from_loss(model.loss, tx, lr, **options)
   else:
-    made = optimizers(model, config)
-    init_optimizer = lambda params: {name: tx.init(params[name]) for name, tx in made.items()}
+    each = optimizers(model, config)
+    init_optimizer = lambda params: {name: tx.init(params[name]) for name, tx in each.items()}
     lr = config.get('optim', {}).get('peak_lr')
-    update = steps.from_adversary(model.step, made, **options, lr=lr)
+    update = steps.from_adversary(model.step, each, **options, lr=lr)
 
   def init(rng):
     extra = model.init_extra(rng, config.model) if isinstance(model, contract.Stateful) else None
@@ -140,7 +143,7 @@ def build(config, devices=None):
 
 
 def optimizers(model, config):
-  """{name: transformation} of an Adversarial."""
+  """Makes {name: transformation} of an Adversarial."""
   return {name: optim.lenient(tx) for name, tx in model.optimizers(config).items()}
 
 
@@ -152,7 +155,7 @@ def frozen(program, config):
 
 
 def keep_compiled(folder):
-  """What was compiled once is read back by the next start, unless a cache is set already."""
+  """Keeps what was compiled for the next start, unless a cache is set already."""
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     jax.config.update('jax_compilation_cache_dir', str(folder))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
@@ -160,7 +163,7 @@ def keep_compiled(folder):
 
 
 def count(params):
-  """Numbers in a tree of arrays or shapes."""
+  """Counts the numbers in a tree of arrays or shapes."""
   return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
@@ -173,10 +176,10 @@ def measurement(model, config):
   """Makes (params, extra, batch, rng, step, frozen) -> metrics: its `evaluate`, else its `loss`."""
 
   def measure(params, extra, batch, rng, step, frozen):
-    given = dict(config=config, frozen=frozen, **with_extra(model, extra))
+    rest = dict(config=config, frozen=frozen, **with_extra(model, extra))
     if isinstance(model, contract.Evaluated):
-      return model.evaluate(params, batch, rng, **given)
-    value, metrics = model.loss(params, batch, rng, step=step, **given)
+      return model.evaluate(params, batch, rng, **rest)
+    value, metrics = model.loss(params, batch, rng, step=step, **rest)
     if isinstance(model, contract.Stateful):
       metrics, _ = metrics  # what a validation would change of the state is dropped
     return {'loss': value, **metrics}

@@ -46,8 +46,8 @@ class Screen:
     for name, value in self._train.items():
       if name not in SPEED and not name.startswith('weighted/'):
         weighted = self._train.get(f'weighted/{name}')
-        shown = '' if weighted is None else f'{weighted:.4g}'
-        terms.add_row(name, f'{value:.4g}', shown, trend(self._history[name]))
+        weighted_text = '' if weighted is None else f'{weighted:.4g}'
+        terms.add_row(name, f'{value:.4g}', weighted_text, trend(self._history[name]))
     speed = '   '.join(
       f'{name} {self._train[name]:{".0%" if name in ("data_wait", "mfu") else ".3g"}}'
       for name in SPEED
@@ -62,7 +62,7 @@ class Screen:
 
 
 def trend(values, width=24):
-  """The last values as a row of bars."""
+  """Draws the last values as a row of bars."""
   values = values[-width:]
   low, high = min(values), max(values)
   span = (high - low) or 1.0

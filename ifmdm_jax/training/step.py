@@ -8,7 +8,7 @@ from ifmdm_jax.training import state as states
 from ifmdm_jax.training.gradient import value_and_grad
 
 
-def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
+def from_loss(loss, tx, lr, *, config, ema, ramp=True, gradient=value_and_grad):
   """Makes (state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`.
 
   `gradient`: `value_and_grad` with the settings of the run.
@@ -27,7 +27,7 @@ def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
       step=state.step + 1,
       params=params,
       opt_state=opt_state,
-      ema=states.update_ema(state.ema, params, state.step, ema),
+      ema=states.update_ema(state.ema, params, state.step, ema, ramp),
       extra=after,
     )
     own = dict(loss=value, grad_norm=optax.global_norm(grads), lr=jnp.asarray(lr(state.step)))
@@ -36,17 +36,19 @@ def from_loss(loss, tx, lr, *, config, ema, gradient=value_and_grad):
   return guarded(step)
 
 
-def from_adversary(module_step, optimizers, *, config, ema, gradient=value_and_grad, lr=None):
+def from_adversary(
+  module_step, optimizers, *, config, ema, ramp=True, gradient=value_and_grad, lr=None
+):
   """Makes an update from an Adversarial's own `step`; counting and averaging stay here.
 
-  `lr`, a number, is logged where it is given; the optimisers are the module's own.
+  `lr`, a number, is logged where there is one; the optimisers are the module's own.
   """
 
   def step(state, batch, rng, frozen):
     new, metrics = module_step(
       state, batch, rng, config=config, frozen=frozen, optimizers=optimizers, gradient=gradient
     )
-    average = states.update_ema(state.ema, new.params, state.step, ema)
+    average = states.update_ema(state.ema, new.params, state.step, ema, ramp)
     own = {} if lr is None else {'lr': jnp.asarray(lr, jnp.float32)}
     return new.replace(step=state.step + 1, ema=average), {**metrics, **own}
 

@@ -4,7 +4,7 @@ The one place to change for stronger statements, e.g. a signed manifest (C2PA): 
 whatever `metadata` returns as container tags, before the file gets its name.
 """
 
-import ifmdm_jax
+from ifmdm_jax import __version__
 
 NOTICE = 'Synthetic video: the face was animated by a computer from one picture and a sound.'
 
@@ -18,7 +18,7 @@ def metadata(checkpoint=None, seed=None):
   """
   facts = {
     'synthetic': 'yes',
-    'software': f'ifmdm_jax {ifmdm_jax.__version__}',
+    'software': f'ifmdm_jax {__version__}',
     'checkpoint': checkpoint,
     'seed': seed,
   }

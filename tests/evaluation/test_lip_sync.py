@@ -7,7 +7,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import lip_sync
 from ifmdm_jax.evaluation.types import Absent, Pair
 from ifmdm_jax.face import crop
-from ifmdm_jax.perception import sync_judge
+from ifmdm_jax.perception import sync_network
 
 
 def vectors(count=80, noise=0.3, seed=0):
@@ -56,7 +56,7 @@ def test_too_few_vectors_are_refused():
 
 
 @pytest.fixture(scope='module')
-def judge():
+def network():
   return lip_sync.Bundled(chunk=16)
 
 
@@ -66,29 +66,29 @@ def clip(frames=30, seed=0):
   return crops, rng.normal(size=(2 * frames, 384)).astype(np.float32)
 
 
-def test_one_unit_vector_per_window_of_five_frames(judge):
+def test_one_unit_vector_per_window_of_five_frames(network):
   crops, speech = clip()
-  for made in (judge.lips(crops), judge.voices(speech)):
-    assert made.shape == (26, 128)
-    np.testing.assert_allclose(np.linalg.norm(made, axis=1), 1, atol=1e-3)
+  for vectors in (network.lips(crops), network.voices(speech)):
+    assert vectors.shape == (26, 128)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
 
 
-def test_a_window_does_not_depend_on_the_pieces_it_was_reckoned_in(judge):
+def test_a_window_does_not_depend_on_the_pieces_it_was_reckoned_in(network):
   crops, _ = clip()
-  np.testing.assert_allclose(judge.lips(crops)[14:], judge.lips(crops[14:]), atol=1e-4)
+  np.testing.assert_allclose(network.lips(crops)[14:], network.lips(crops[14:]), atol=1e-4)
 
 
-def test_loudness_and_level_of_features_do_not_matter(judge):
+def test_loudness_and_level_of_features_do_not_matter(network):
   _, speech = clip()
-  np.testing.assert_allclose(judge.voices(speech), judge.voices(3 * speech + 1), atol=1e-3)
+  np.testing.assert_allclose(network.voices(speech), network.voices(3 * speech + 1), atol=1e-3)
 
 
-def test_a_lag_needs_a_second(judge):
+def test_a_lag_needs_a_second(network):
   crops, speech = clip()
-  lag = judge.lag(crops, speech)
+  lag = network.lag(crops, speech)
   assert -15 <= lag.frames <= 15 and lag.r >= 0
   with pytest.raises(InputError, match='at least 25 frames'):
-    judge.lag(crops[:20], speech)
+    network.lag(crops[:20], speech)
 
 
 def pair(**changes):
@@ -107,18 +107,18 @@ def pair(**changes):
     (dict(predicted=np.zeros((8, 64, 64, 3), np.uint8)), '8 frames'),
   ],
 )
-def test_a_clip_that_cannot_be_judged_says_why(judge, changes, reason):
+def test_a_clip_that_cannot_be_scored_says_why(network, changes, reason):
   import dataclasses
 
-  scores = lip_sync.Scorer(Absent('no weights'), judge).score(
+  scores = lip_sync.Scorer(Absent('no weights'), network).score(
     dataclasses.replace(pair(), **changes)
   )
   assert set(scores) == set(lip_sync.METRICS)
   assert all(isinstance(v, Absent) and reason in v.reason for v in scores.values())
 
 
-def test_own_scores_stand_beside_the_reason_why_the_published_are_absent(judge):
-  scores = lip_sync.Scorer(Absent('no weights'), judge).score(pair())
+def test_own_scores_stand_beside_the_reason_why_the_published_are_absent(network):
+  scores = lip_sync.Scorer(Absent('no weights'), network).score(pair())
   assert scores['lse_c'] == scores['lse_d'] == scores['lag'] == Absent('no weights')
   assert 0 <= scores['lse_d_own'] <= 2 and scores['lse_c_own'] >= 0
 
@@ -144,10 +144,10 @@ def test_published_scores_come_from_imported_weights():
 
 
 def test_bundled_weights_are_small_and_complete():
-  assert sync_judge.WEIGHTS.stat().st_size < 4e6
+  assert sync_network.WEIGHTS.stat().st_size < 4e6
   import ml_collections
 
   config = ml_collections.ConfigDict(dict(audio='whisper_tiny'))
-  shapes = jax.eval_shape(lambda key: sync_judge.init(key, config), jax.random.key(0))
-  bundled = sync_judge.load()
+  shapes = jax.eval_shape(lambda key: sync_network.init(key, config), jax.random.key(0))
+  bundled = sync_network.load()
   assert jax.tree.map(np.shape, bundled) == jax.tree.map(np.shape, shapes)

@@ -16,7 +16,9 @@ def scorer():
 
 
 @pytest.mark.parametrize('net', ['alex', 'vgg'])
-def test_equal_pictures_are_at_no_distance_and_blur_is_further_the_more_of_it(scorer, net, monkeypatch):
+def test_equal_pictures_are_at_no_distance_and_blur_is_further_the_more_of_it(
+  scorer, net, monkeypatch
+):
   monkeypatch.setattr(perceptual, 'SIDE', 64)  # a sixteenth of the work
   picture = cv2.resize(synthetic.portrait(), (64, 64), interpolation=cv2.INTER_AREA)
   blurred = [picture, *(cv2.GaussianBlur(picture, (0, 0), s) for s in (1, 3))]

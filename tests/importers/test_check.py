@@ -11,7 +11,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.importers import check
+from ifmdm_jax.importers import check, comparison
 
 FILES = {  # how many arrays the goldens have of each: none may be forgotten
   'gen_S64': 95,
@@ -72,19 +72,19 @@ def test_another_size_is_found_in_the_keys(tmp_path):
 
 
 def test_comparison_sees_shapes_text_and_relative_errors():
-  limit = check.Limit(1e-2, relative=True)
-  assert check.compare('a', [1.005, 0], np.float32([1, 0]), limit).passed
-  assert not check.compare('a', [1.02, 0], np.float32([1, 0]), limit).passed
-  assert not check.compare('a', [1.0, 0.1], np.float32([1, 0]), limit).passed
-  assert not check.compare('a', [1.0], np.float32([1, 0]), limit).passed
-  assert not check.compare('a', None, np.float32([1, 0]), limit).passed
-  assert not check.compare('a', [np.nan], np.float32([1]), limit).passed
-  assert check.compare('a', ['x', 'y'], np.array(['x', 'y']), limit).passed
-  assert not check.compare('a', ['x', 'z'], np.array(['x', 'y']), limit).passed
-  assert not check.compare('a', [0.5, 0.0], np.zeros(2), check.Limit(1.0, 0.1)).passed
-  summary = check.Limit(1.0, moments=0.1)
-  assert check.compare('a', [0.0, 0.0, 0.5], np.zeros(3), summary).passed
-  assert not check.compare('a', [0.0, 0.5, 0.0], np.zeros(3), summary).passed
+  limit = comparison.Limit(1e-2, relative=True)
+  assert comparison.compare('a', [1.005, 0], np.float32([1, 0]), limit).passed
+  assert not comparison.compare('a', [1.02, 0], np.float32([1, 0]), limit).passed
+  assert not comparison.compare('a', [1.0, 0.1], np.float32([1, 0]), limit).passed
+  assert not comparison.compare('a', [1.0], np.float32([1, 0]), limit).passed
+  assert not comparison.compare('a', None, np.float32([1, 0]), limit).passed
+  assert not comparison.compare('a', [np.nan], np.float32([1]), limit).passed
+  assert comparison.compare('a', ['x', 'y'], np.array(['x', 'y']), limit).passed
+  assert not comparison.compare('a', ['x', 'z'], np.array(['x', 'y']), limit).passed
+  assert not comparison.compare('a', [0.5, 0.0], np.zeros(2), comparison.Limit(1.0, 0.1)).passed
+  summary = comparison.Limit(1.0, moments=0.1)
+  assert comparison.compare('a', [0.0, 0.0, 0.5], np.zeros(3), summary).passed
+  assert not comparison.compare('a', [0.0, 0.5, 0.0], np.zeros(3), summary).passed
 
 
 def test_a_folder_without_goldens_is_one_clear_line(tmp_path):

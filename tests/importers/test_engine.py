@@ -6,11 +6,11 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 
 RULES = [
-  (r'net\.(\d)\.weight', r'layer_\1/kernel', 'OI->IO'),
-  (r'net\.(\d)\.bias', r'layer_\1/bias', '1C11->C'),
-  (r'scale', 'scale', ''),
+  ('net.{i}.weight', 'layer_{i}/kernel', 'OI->IO'),
+  ('net.{i}.bias', 'layer_{i}/bias', '1C11->C'),
+  ('scale', 'scale', ''),
 ]
-IGNORED = [(r'.*\.kernel', 'a buffer')]
+IGNORED = [('*.kernel', 'a buffer')]
 
 
 def shape(*sizes):
@@ -74,7 +74,7 @@ def test_one_error_names_every_entry_that_does_not_fit():
 
 def test_two_entries_for_one_place_are_an_error():
   with pytest.raises(InputError, match='already filled by net.0.weight'):
-    rules = [*RULES, (r'copy', 'layer_0/kernel', '')]
+    rules = [*RULES, ('copy', 'layer_0/kernel', '')]
     engine.convert(state(copy=np.ones((3, 2))), rules, IGNORED, TARGET)
 
 
@@ -108,7 +108,7 @@ def test_export_is_the_inverse():
 
 
 def test_export_keeps_the_names_that_came():
-  rules = [(r'old\.(\d)', r'layer_\1/kernel', ''), (r'new\.(\d)', r'layer_\1/kernel', '')]
+  rules = [('old.{i}', 'layer_{i}/kernel', ''), ('new.{i}', 'layer_{i}/kernel', '')]
   params = {'layer_3': {'kernel': np.ones(2)}}
   assert list(engine.export(params, rules)) == ['old.3']
   assert list(engine.export(params, rules, {'layer_3/kernel': 'new.3'})) == ['new.3']
@@ -119,6 +119,30 @@ def test_export_names_what_the_original_does_not_have():
     engine.export({'ours': np.ones(2), 'more': {'of_it': np.ones((3, 1))}}, RULES)
 
 
-def test_a_rule_that_loses_a_part_of_their_name_leads_nowhere_back():
-  with pytest.raises(InputError, match='no name in the original'):
-    engine.export({'last': np.ones(2)}, [(r'convs\.\d+', 'last', '')])
+def test_a_rule_that_loses_a_part_of_a_name_is_reported():
+  with pytest.raises(ValueError, match=r'convs.\{i\} -> last: i stands on one side alone'):
+    engine.export({'last': np.ones(2)}, [('convs.{i}', 'last', '')])
+
+
+def test_placeholders_are_numbers_words_or_one_of_several():
+  rules = [
+    ('a.{i}.{j}', 'a_{j}/{i}', ''),
+    ('{head:to_rgb|to_flow}.{i}', '{head}_{i}', ''),
+    ('{name}.w', '{name}/kernel', ''),
+  ]
+  read = lambda name: (engine.translate(name, rules) or (None,))[0]
+  assert read('a.1.22') == 'a_22/1' and read('a.1.x') is None
+  assert read('to_flow.3') == 'to_flow_3' and read('to_depth.3') is None
+  assert read('x_y2.w') == 'x_y2/kernel' and read('x.y.w') is None
+  params = {'a_22': {'1': np.ones(1)}, 'to_flow_3': np.ones(1), 'x_y2': {'kernel': np.ones(1)}}
+  assert set(engine.export(params, rules)) == {'a.1.22', 'to_flow.3', 'x_y2.w'}
+
+
+def test_a_number_may_be_counted_from_one_here():
+  rules = [('layer_{i}/w', 'block_{i+1}/kernel', '')]
+  assert engine.translate('layer_9/w', rules)[0] == 'block_10/kernel'
+  assert list(engine.export({'block_10': {'kernel': np.ones(1)}}, rules)) == ['layer_9/w']
+
+
+def test_dots_and_brackets_of_a_name_are_themselves():
+  assert not engine.matches('a.b', 'aXb') and engine.matches('a[0].*', 'a[0].b.c')

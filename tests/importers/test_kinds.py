@@ -42,13 +42,13 @@ def shapes_of(kind):
     'autoencoder': lambda: golden_keys('gen_S64'),
     'discriminator': lambda: golden_keys('dis_S64'),
     'motion': lambda: golden_keys('dit_A0'),
-    'vgg16': lambda: vgg.theirs('vgg16'),
-    'vgg19': lambda: vgg.theirs('vgg19'),
-    'lpips': lpips.theirs,
-    'arcface': arcface.theirs,
-    'syncnet': syncnet.theirs,
-    'inception_fid': inception.theirs,
-    'i3d': i3d.theirs,
+    'vgg16': lambda: vgg.published('vgg16'),
+    'vgg19': lambda: vgg.published('vgg19'),
+    'lpips': lpips.published,
+    'arcface': arcface.published,
+    'syncnet': syncnet.published,
+    'inception_fid': inception.published,
+    'i3d': i3d.published,
   }[kind]()
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_lists_what_does_not_fit(monkeypatch):
     assert part in str(error.value)
 
 
-def test_half_precision_becomes_float32_and_is_told(monkeypatch):
+def test_half_precision_becomes_float32_and_is_reported(monkeypatch):
   state = {k: v.astype(np.float16) for k, v in random_state(shapes_of('motion')).items()}
   found = imported('motion', state, monkeypatch)
   assert found.halves == len(state)

@@ -56,17 +56,17 @@ def count(params):
   ],
 )
 def test_every_published_entry_is_known(table, kind, parameters):
-  _, params = table.convert(zeros(table.theirs(*kind)))
+  _, params = table.convert(zeros(table.published(*kind)))
   assert count(params) == parameters
 
 
 def test_fid_inception_equals_the_published_network():
-  model, params = inception.convert(foreign.draw(inception.theirs()))
+  model, params = inception.convert(foreign.draw(inception.published()))
   agrees('inception', jax.jit(model.apply)({'params': params}, foreign.picture(1, 107, 107, 3)))
 
 
 def test_syncnet_equals_the_published_network():
-  model, params = syncnet.convert(foreign.draw(syncnet.theirs()))
+  model, params = syncnet.convert(foreign.draw(syncnet.published()))
   frames = jnp.moveaxis(foreign.picture(5, 224, 224, 3), 0, 2).reshape(1, 224, 224, 15)
   mfcc = foreign.picture(1, 13, 20)[..., None]
   lip, audio = jax.jit(model.apply)({'params': params}, frames, mfcc)
@@ -75,19 +75,19 @@ def test_syncnet_equals_the_published_network():
 
 
 def test_arcface_equals_the_published_network():
-  model, params = arcface.convert(foreign.draw(arcface.theirs(18)))
+  model, params = arcface.convert(foreign.draw(arcface.published(18)))
   agrees('arcface', jax.jit(model.apply)({'params': params}, foreign.picture(1, 112, 112, 3)))
 
 
 def test_vgg19_equals_the_published_network():
-  _, params = vgg.convert(foreign.draw(vgg.theirs('vgg19')))
+  _, params = vgg.convert(foreign.draw(vgg.published('vgg19')))
   taps = vgg19.features(params, foreign.picture(1, 32, 32, 3))
   assert list(taps) == [f'relu{stage}_1' for stage in range(1, 6)]
   agrees('vgg19', taps['relu5_1'])
 
 
 def test_i3d_equals_the_published_network():
-  model, params = i3d.convert(foreign.draw(i3d.theirs()))
+  model, params = i3d.convert(foreign.draw(i3d.published()))
   agrees('i3d', jax.jit(model.apply)({'params': params}, foreign.picture(10, 224, 224, 3)[None]))
 
 
@@ -95,7 +95,7 @@ def test_i3d_equals_the_published_network():
   ('table', 'kind'), [(inception, ()), (i3d, ()), (arcface, (18,)), (syncnet, ())]
 )
 def test_tables_lead_back_to_the_published_names(table, kind):
-  shapes = table.theirs(*kind)
+  shapes = table.published(*kind)
   state = {
     name: np.broadcast_to(np.float32(i), shape) for i, (name, shape) in enumerate(shapes.items())
   }

@@ -12,7 +12,7 @@ from ifmdm_jax.nn.unet import Layout, UNet
 from tests.nn.reference import begun, drawn
 
 RNG = np.random.default_rng(0)
-LAYOUT = Layout(8, (1, 2), blocks=1, attention=(2,), head_width=4, context=False)
+LAYOUT = Layout(8, (1,), blocks=1, head_width=8, context=False)
 CLIPS = dataclasses.replace(LAYOUT, temporal=TemporalConv)
 X = jnp.asarray(RNG.normal(size=(2, 4, 4, 3)), jnp.float32)
 CONTROLS = jnp.asarray(RNG.normal(size=(2, 4, 4, 5)), jnp.float32)
@@ -76,9 +76,9 @@ def test_training_reaches_every_zero_layer_and_then_the_controls(networks):
   assert np.abs(one.middle - other.middle).max() > 0
 
 
-def test_a_copy_of_another_layout_is_told(networks):
+def test_a_copy_of_another_layout_is_reported(networks):
   _, base_params, _, copy_params = networks
-  wide = control.Control(dataclasses.replace(LAYOUT, width=12))
+  wide = control.Control(dataclasses.replace(LAYOUT, width=16))
   shapes = jax.eval_shape(wide.init, jax.random.key(0), X, T, CONTROLS)['params']
   with pytest.raises(InputError, match='build both with one layout'):
     control.copy_of(base_params, shapes)

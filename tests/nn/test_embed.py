@@ -10,10 +10,10 @@ from ifmdm_jax.importers import engine
 from ifmdm_jax.nn import embed
 
 RULES = [
-  (r'mlp\.0\.weight', 'hidden/kernel', 'OI->IO'),
-  (r'mlp\.0\.bias', 'hidden/bias', ''),
-  (r'mlp\.2\.weight', 'out/kernel', 'OI->IO'),
-  (r'mlp\.2\.bias', 'out/bias', ''),
+  ('mlp.0.weight', 'hidden/kernel', 'OI->IO'),
+  ('mlp.0.bias', 'hidden/bias', ''),
+  ('mlp.2.weight', 'out/kernel', 'OI->IO'),
+  ('mlp.2.bias', 'out/bias', ''),
 ]
 
 

@@ -6,19 +6,22 @@ from ifmdm_jax import testing
 from ifmdm_jax.importers import engine
 from ifmdm_jax.nn import stylegan
 
-BUFFERS = [(r'.*kernel', 'constant filter'), (r'noise\.weight', 'noise is never passed')]
+BUFFERS = [('*kernel', 'constant filter'), ('noise.weight', 'noise is never passed')]
 RULES = [
-  (r'\d\.weight', 'conv/kernel', 'OIHW->HWIO'),
-  (r'\d\.bias', 'bias', '1C11->C'),
-  (r'(conv\d|skip)\.\d\.weight', r'\1/conv/kernel', 'OIHW->HWIO'),
-  (r'(conv\d|skip)\.\d\.bias', r'\1/bias', '1C11->C'),
-  (r'conv\.weight', 'conv/kernel', '1OIHW->HWIO'),
-  (r'conv\.modulation\.weight', 'conv/modulation/kernel', 'OI->IO'),
-  (r'conv\.modulation\.bias', 'conv/modulation/bias', ''),
-  (r'activate\.bias', 'bias', '1C11->C'),
-  (r'bias', 'bias', '1C11->C'),
-  (r'conv\.0\.weight', 'layer/conv/kernel', 'OIHW->HWIO'),
-  (r'conv\.1\.bias', 'layer/bias', '1C11->C'),
+  *((f'{place}.weight', 'conv/kernel', 'OIHW->HWIO') for place in range(3)),
+  *((f'{place}.bias', 'bias', '1C11->C') for place in range(3)),
+  *((f'{{part}}.{place}.weight', '{part}/conv/kernel', 'OIHW->HWIO') for place in range(3)),
+  *((f'{{part}}.{place}.bias', '{part}/bias', '1C11->C') for place in range(3)),
+  ('conv.weight', 'conv/kernel', '1OIHW->HWIO'),
+  ('conv.modulation.weight', 'conv/modulation/kernel', 'OI->IO'),
+  ('conv.modulation.bias', 'conv/modulation/bias', ''),
+  ('activate.bias', 'bias', '1C11->C'),
+  ('bias', 'bias', '1C11->C'),
+]
+TO_RGB_RULES = [
+  ('conv.0.weight', 'layer/conv/kernel', 'OIHW->HWIO'),
+  ('conv.1.bias', 'layer/bias', '1C11->C'),
+  ('bias', 'bias', '1C11->C'),
 ]
 CASES = {
   'convlayer_k3': stylegan.ConvLayer(6, 3),
@@ -36,7 +39,8 @@ def test_block_agrees_with_the_original(unit):
   given, weights, expected = testing.golden_unit(unit)
   block, inputs = CASES[unit], [given[name] for name in ('x', 'style', 'skip') if name in given]
   target = jax.eval_shape(block.init, jax.random.key(0), *inputs)['params']
-  params = engine.convert(weights, RULES, BUFFERS, target)
+  rules = TO_RGB_RULES if unit.startswith('to_rgb') else RULES
+  params = engine.convert(weights, rules, BUFFERS, target)
   np.testing.assert_allclose(block.apply({'params': params}, *inputs), expected['y'], atol=1e-5)
 
 

@@ -32,29 +32,17 @@ def built(layout, channels, inputs, context):
   x = jnp.asarray(RNG.normal(size=(2, 8, 8, inputs)), jnp.float32)
   context = jnp.asarray(RNG.normal(size=(2, 1, 6)), jnp.float32) if context else None
   t = jnp.array([3, 700])
-  variables = begun(network, x, t, context)
-  return network, variables, x, t, context
+  return jax.jit(network.apply), drawn(network, x, t, context), x, t, context
 
 
-USERS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
   'user', [(DIFFTALK, 3, 9, True), (VLOGGER, 3, 3, False)], ids=['difftalk', 'vlogger']
 )
-
-
-@USERS
-def test_both_users_get_their_shapes_and_begin_at_zero(user):
-  network, variables, x, t, context = built(*user)
-  out = jax.jit(network.apply)(variables, x, t, context)
-  assert out.shape == (2, 8, 8, 3) and not out.any()
+def test_both_users_get_their_shapes_and_every_condition_counts(user):
+  apply, variables, x, t, context = built(*user)
   assert set(variables['params']) == {'time', 'down', 'middle', 'up'}
-
-
-@USERS
-def test_every_condition_of_a_user_changes_what_comes_out(user):
-  network, variables, x, t, context = built(*user)
-  variables = redrawn(variables)
-  apply = jax.jit(network.apply)
   out = apply(variables, x, t, context)
+  assert out.shape == (2, 8, 8, 3)
   others = [(x, t + 1, context)]
   others += [(x.at[..., i : i + 3].add(1.0), t, context) for i in range(0, x.shape[-1], 3)]
   if context is not None:
@@ -62,8 +50,8 @@ def test_every_condition_of_a_user_changes_what_comes_out(user):
   for other in others:
     assert np.abs(apply(variables, *other) - out).max() > 1e-4
   # A sample's result does not depend on its neighbours.
-  one = apply(variables, x[:1], t[:1], None if context is None else context[:1])
-  np.testing.assert_allclose(one, out[:1], rtol=1e-4, atol=1e-5)
+  swapped = apply(variables, x[::-1], t[::-1], None if context is None else context[::-1])
+  np.testing.assert_allclose(swapped[::-1], out, rtol=1e-4, atol=1e-5)
 
 
 def test_a_residual_block_is_its_formula():
@@ -97,8 +85,8 @@ def test_the_time_is_embedded_as_published():
 
 
 def test_the_up_path_reads_every_map_of_the_down_path_once():
-  network, variables, x, t, context = built(DIFFTALK, 3, 9, True)
-  params = redrawn(variables)['params']
+  _, variables, x, t, context = built(DIFFTALK, 3, 9, True)
+  params = variables['params']
   given = unet.Conditions(jnp.ones((2, 32)), context)
   maps = unet.Down(DIFFTALK).apply({'params': params['down']}, x, given)
   shapes = [(8, 8, 8), (8, 8, 8), (4, 4, 8), (4, 4, 16)]
@@ -111,15 +99,15 @@ def test_the_up_path_reads_every_map_of_the_down_path_once():
 def test_temporal_layers_begin_as_no_layers_and_then_join_the_frames_of_a_clip():
   attention = functools.partial(TemporalAttention, head_width=8)
   clip = dataclasses.replace(VLOGGER, temporal=TemporalConv, temporal_attention=attention)
-  network, plain, x, t, _ = built(VLOGGER, 3, 3, False)
-  plain, along = redrawn(plain), UNet(clip, 3)
+  still, plain, x, t, _ = built(VLOGGER, 3, 3, False)
+  along = UNet(clip, 3)
   x, t = jnp.concatenate([x, x[::-1]]), jnp.repeat(t, 2)  # two clips of two frames, one level each
   apply = jax.jit(lambda variables, x: along.apply(variables, x, t, frames=2))
   variables = begun(along, x, t, frames=2)
   merged = jax.tree.map(jnp.copy, variables['params'])
   _overlay(merged, plain['params'])
   out = apply({'params': merged}, x)
-  np.testing.assert_allclose(out, jax.jit(network.apply)(plain, x, t), rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(out, still(plain, x, t), rtol=1e-4, atol=1e-5)
   variables = redrawn(variables)
   moved = np.abs(apply(variables, x.at[1].add(1.0)) - apply(variables, x)).max((1, 2, 3))
   assert moved[0] > 1e-4 and moved[1] > 1e-4 and not moved[2:].any()
@@ -133,10 +121,11 @@ def _overlay(tree, values):
       tree[name] = value
 
 
-def test_remat_changes_no_number_and_dropout_needs_training():
+def test_it_begins_at_zero_remat_changes_no_number_and_dropout_needs_training():
   layout = Layout(4, (1,), blocks=1, context=False, head_width=4)
   x, t = jnp.asarray(RNG.normal(size=(1, 4, 4, 3)), jnp.float32), jnp.array([5])
   network = UNet(layout, 3)
+  assert not jax.jit(network.apply)(begun(network, x, t), x, t).any()
   variables = drawn(network, x, t)
 
   def gradient(layout):

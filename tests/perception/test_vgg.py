@@ -10,10 +10,10 @@ def image(size=32, seed=0):
 
 
 def test_nothing_beyond_the_last_tap_is_built():
-  params = jax.eval_shape(vgg.Vgg16('relu2_2').init, jax.random.key(0), image())['params']
+  params = jax.eval_shape(vgg.Vgg(taps=vgg.TAPS[:2]).init, jax.random.key(0), image())['params']
   assert set(params) == {'conv1_1', 'conv1_2', 'conv2_1', 'conv2_2'}
-  with pytest.raises(ValueError, match='relu3_3'):
-    jax.eval_shape(vgg.Vgg16('relu3_1').init, jax.random.key(0), image())
+  with pytest.raises(ValueError, match='relu3_4: expected some of relu1_1, .*relu3_3, relu4'):
+    jax.eval_shape(vgg.Vgg(taps=('relu3_4',)).init, jax.random.key(0), image())
 
 
 def test_features_have_the_published_shapes_and_equal_the_packages_network():

@@ -11,7 +11,7 @@ from ifmdm_jax.perception import weights
 def test_what_import_weights_wrote_is_found(tmp_path, monkeypatch):
   from safetensors.numpy import save_file
 
-  shapes = syncnet.theirs()
+  shapes = syncnet.published()
   state = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
   state['netfclip.3.bias'] += 7
   save_file(state, tmp_path / 'syncnet_v2.safetensors')

@@ -16,10 +16,14 @@ def settings():
 
 @pytest.fixture(scope='session')
 def film_folder(tmp_path_factory):
-  """Three people who talk, the last of them held out, and a file that is no video."""
+  """Three people who talk, the last of them held out, and a file that is no video.
+
+  The first talks for long enough to tell how late the voice is.
+  """
   folder = tmp_path_factory.mktemp('films')
   for index in range(3):
-    films.talking(folder / f'film{index}.mp4', seconds=2.1, seed=index, tint=10 * index)
+    seconds = 1.2 if index else 2.1
+    films.talking(folder / f'film{index}.mp4', seconds=seconds, seed=index, tint=10 * index)
   (folder / 'broken.mp4').write_text('no video')
   rows = ['file,identity,split'] + [
     f'film{i}.mp4,person{i},{"val" if i == 2 else "train"}' for i in range(3)

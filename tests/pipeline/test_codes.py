@@ -7,11 +7,12 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import autoencoder, motion
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import smooth
 from ifmdm_jax.pipeline import codes, landmark_code, records
 from ifmdm_jax.pipeline.sources import windows
 from ifmdm_jax.training import loop
+from tests.training import test_stages
 
 pytest.importorskip('tensorflow_datasets')
 
@@ -70,12 +71,35 @@ def test_codes_of_landmarks_and_their_mirror_images(film_set, tmp_path):
   assert np.abs(head).max() > 0.1  # the picture's mirror image is another one
 
 
-@pytest.mark.parametrize('stage', [autoencoder, motion], ids=['autoencoder', 'motion'])
+def test_other_sounds_and_openings_stand_beside_the_codes_of_what_is_trained_on(film_set, tmp_path):
+  output = shutil.copytree(film_set[0], tmp_path / 'set')
+
+  def alter(clip, count):
+    return np.ones((2, 2 * count, 4), np.float32), np.full((2, count), 0.5, np.float32)
+
+  codes.write(output, codes.of_landmarks(), noise(4), window=9, alter=alter)
+  (held,), taught = codes.read(output, 'val'), codes.read(output, 'train')[0]
+  count = len(taught.codes)
+  assert taught.altered.shape == (2, 2 * count, 4) and taught.quiet.shape == (2, count)
+  assert len(held.altered) == 0 and len(held.opening) == len(held.codes)
+  with np.load(output / 'motion' / 'statistics.npz') as file:
+    assert (file['lowest'] <= 0).all() and (file['highest'] >= 0).all()
+    assert (file['reference_std'] > 0).all()
+
+
+def test_codes_of_an_older_version_are_told_with_the_command_that_makes_them_anew(tmp_path):
+  old = tmp_path / 'motion' / 'records' / 'motion_codes' / '1.0.0'
+  old.mkdir(parents=True)
+  (old / 'dataset_info.json').write_text('{}')
+  (tmp_path / 'motion' / 'index.json').write_text('[]')
+  with pytest.raises(InputError, match=r'version 1\.0\.0, expected 1\.1\.0.*--codes'):
+    codes.read(tmp_path, 'train')
+
+
+@pytest.mark.parametrize('stage', [test_stages.adversarial, test_stages.motion])
 def test_both_stages_train_from_records(coded, tmp_path, stage):
-  config = stage.get_config('tiny')
-  config.data.cache = str(coded)
-  config.train.steps = 2
-  config.train.batch = 4
-  # One device compiles in a third of the time; that many agree with one is a promise of training/.
+  config = stage(coded)  # the program of training's own test, which is compiled once
+  if stage is test_stages.adversarial:
+    config.data.size = 16  # as there
   state = loop.train(config, tmp_path, devices=jax.devices()[:1])
-  assert int(state.step) == 2 and any(tmp_path.rglob('checkpoints/*'))
+  assert int(state.step) == config.train.steps and any(tmp_path.rglob('checkpoints/*'))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from configs import autoencoder, motion
+from ifmdm_jax.configs import autoencoder, motion
 from ifmdm_jax.training import program
 from ifmdm_jax.training.data import share_out
 

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import records, write
 from ifmdm_jax.pipeline.sources import pairs
@@ -91,12 +91,20 @@ def test_killed_in_the_middle_and_started_again_is_bit_equal(
 
 @posix
 def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
-  with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, films.Poisoned)
+  write.build(film_folder, tmp_path, settings, films.Poisoned)
   report = json.loads((tmp_path / 'report.json').read_text())
   reasons = {e['source']: (e['reason'], e['value']) for e in report['dropped']}
   assert reasons['film0.mp4'] == ('crashed', -signal.SIGKILL)
-  assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 4
+  assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 2
+  assert {e['source'] for e in report['kept']} == {'film1.mp4', 'film2.mp4'}
+  assert len(records.clips(tmp_path)) == 2
+
+
+def test_where_nothing_can_be_kept_the_report_says_why(settings, tmp_path):
+  (tmp_path / 'broken.mp4').write_text('no video')
+  with pytest.raises(InputError, match='report.html says why'):
+    write.build(tmp_path, tmp_path / 'set', settings, films.LevelLag)
+  assert 'unreadable' in (tmp_path / 'set' / 'report.html').read_text()
 
 
 def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, monkeypatch):
@@ -111,10 +119,10 @@ def test_workers_are_spawned_on_every_platform(film_folder, settings, tmp_path, 
 @posix
 def test_on_beam_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, tmp_path):
   pytest.importorskip('apache_beam')
-  with pytest.raises(InputError, match='report.html says why'):
-    write.build(film_folder, tmp_path, settings, films.Poisoned, beam=BEAM)
+  write.build(film_folder, tmp_path, settings, films.Poisoned, beam=BEAM)
   report = json.loads((tmp_path / 'report.json').read_text())
-  assert [e['reason'] for e in report['dropped']].count('crashed') == 3
+  reasons = {e['source']: e['reason'] for e in report['dropped']}
+  assert reasons == {'film0.mp4': 'crashed', 'broken.mp4': 'unreadable'}
 
 
 def test_beam_gives_the_same_records(film_set, film_folder, settings, tmp_path):
@@ -133,7 +141,7 @@ def test_mattes_that_were_asked_for_are_in_the_records_and_blur_backgrounds(
   assert all(clip.mattes is None for clip in records.clips(film_set[0]))
   source = tmp_path / 'films'
   source.mkdir()
-  shutil.copy(film_folder / 'film0.mp4', source / 'film.mp4')
+  shutil.copy(film_folder / 'film1.mp4', source / 'film.mp4')
   (source / 'MANIFEST.csv').write_text('file,split\nfilm.mp4,train\n')
   output = tmp_path / 'set'
   write.build(source, output, dataclasses.replace(settings, matte=True), films.LevelLag)

@@ -1,9 +1,11 @@
+import errno
 import io
 import sys
 import types
 
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from ifmdm_jax import errors
 from ifmdm_jax.training import screen
@@ -68,3 +70,32 @@ def test_weights_and_biases_is_an_extra(tmp_path, monkeypatch):
   with Logs(tmp_path, start=0, steps=9, wandb='project') as logs:
     logs.validation(3, {'loss': 1.0})
   assert sent == [(3, {'val/loss': 1.0})]
+
+
+def test_a_full_disk_stops_the_logs_and_not_the_run(tmp_path, monkeypatch, capsys):
+  with Logs(tmp_path, start=0, steps=9) as logs:
+    logs.validation(1, {'loss': 1.0})
+
+    def full(*_):
+      raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(logs._board, 'scalar', full)
+    for step in range(2, 40):  # more than any queue would hold
+      logs.validation(step, {'loss': 1.0})
+    logs.histograms(40, {'codes': np.arange(9.0)})
+  out = capsys.readouterr().out
+  assert out.count('logs cannot be written') == 1 and 'No space left' in out
+
+
+def test_steps_after_the_restored_one_are_hidden_on_the_board(tmp_path):
+  with Logs(tmp_path, start=7, steps=9) as logs:
+    logs.validation(8, {'loss': 1.0})
+  (file,) = (tmp_path / 'tensorboard').iterdir()
+  events, data, at = [], file.read_bytes(), 0
+  while at < len(data):  # records of length, check, event, check
+    length = int.from_bytes(data[at : at + 8], 'little')
+    events.append(Event.FromString(data[at + 12 : at + 12 + length]))
+    at += length + 16
+  assert [(event.step, event.WhichOneof('what')) for event in events] == [
+    (0, 'file_version'), (8, 'session_log'), (8, 'summary'),
+  ]  # fmt: skip

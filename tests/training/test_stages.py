@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def config_of(name, size, cache):
-  spec = importlib.util.spec_from_file_location(name, ROOT / 'configs' / f'{name}.py')
+  spec = importlib.util.spec_from_file_location(name, ROOT / 'ifmdm_jax' / 'configs' / f'{name}.py')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   config = module.get_config(size)

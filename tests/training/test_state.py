@@ -20,3 +20,9 @@ def test_average_copies_what_cannot_be_averaged_and_may_be_absent():
 
 def test_a_leaf_has_one_name():
   assert list(states.by_path({'a': {'b': 1, 'c': (2, 3)}})) == ['a/b', 'a/c/0', 'a/c/1']
+
+
+def test_without_a_ramp_the_first_average_is_as_slow_as_any():
+  ema, new = {'a': jnp.zeros(2)}, {'a': jnp.ones(2)}
+  first = states.update_ema(ema, new, jnp.array(0), 0.9, ramp=False)
+  np.testing.assert_allclose(first['a'], 0.1, rtol=1e-6)

@@ -5,9 +5,9 @@ import collections
 import html
 import io
 import json
-import os
 import pathlib
 
+from ifmdm_jax import files
 from ifmdm_jax.clip import FPS
 from ifmdm_jax.pipeline.prep import filters
 
@@ -60,15 +60,9 @@ def write(output, results, settings):
     for r in results
   ]
   body = dict(summary=summary, settings=settings, kept=kept, dropped=dropped, sources=sources)
-  _replace(output / 'report.json', json.dumps(body, indent=1) + '\n')
-  _replace(output / 'report.html', _page(output, results, body))
+  files.write_text(output / 'report.json', json.dumps(body, indent=1) + '\n')
+  files.write_text(output / 'report.html', _page(output, results, body))
   return summary
-
-
-def _replace(path, text):
-  temporary = path.with_name(f'.{path.name}.tmp')
-  temporary.write_text(text)
-  os.replace(temporary, path)
 
 
 def _page(output, results, body):
@@ -147,7 +141,7 @@ def _histograms(body):
   import matplotlib  # a second, and of the extra `train`
 
   matplotlib.use('Agg')
-  from matplotlib import pyplot
+  from matplotlib import pyplot  # after the backend is chosen
 
   names = list(filters.REASONS)
   figure, axes = pyplot.subplots(2, 4, figsize=(11, 4.6))

@@ -1,10 +1,11 @@
 """Stage 2 over a voice of any length: windows of motion codes, each going on from the last.
 
-Windows are chained by the hint token: each starts from the last code of the one before, and the
-mean token pulls the pose back to the portrait's, so that it does not drift away over minutes.
+Windows are chained by the hint token: each starts from the last code of the one before. All are
+counted from the portrait's code, so that what they do does not depend on how long they have run.
 Everything is a pure function of pytrees whose first axis is the voice: one, or many at once.
 """
 
+import collections.abc
 import dataclasses
 from typing import NamedTuple
 
@@ -12,35 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.diffusion import schedule, steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
-from ifmdm_jax.systems.ifmdm.motion import model as motion_model
-
-
-@dataclasses.dataclass(frozen=True)
-class Solver:
-  """How a window is denoised.
-
-  Attributes:
-    steps: evaluations of the network, a spacing of `diffusion.schedule`; a number N is
-      `Trailing(N)`.
-    guidance: how strictly the motion follows the voice; 1 is as in training.
-    stepper: 'ddim' or 'dpm', DPM-Solver++(2M).
-  """
-
-  steps: schedule.Spacing = schedule.Trailing(10)
-  guidance: float = 2.0
-  stepper: str = 'ddim'
-
-  def __post_init__(self):
-    object.__setattr__(self, 'steps', schedule.spacing(self.steps))
-    if not np.isfinite(self.guidance):
-      raise InputError(f'expected a finite guidance, got {self.guidance}: pass 1 or more')
-    object.__setattr__(self, 'guidance', float(self.guidance))
-    if self.stepper not in steppers.STEPPERS:
-      known = ', '.join(sorted(steppers.STEPPERS))
-      raise InputError(f'expected a stepper of {known}, got {self.stepper!r}')
+from ifmdm_jax.systems.ifmdm import knobs
+from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +27,26 @@ class Options:
 
   Attributes:
     solver: how windows are denoised.
-    motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, or one
-      per motion direction; lips follow the voice alone. None: the network is not conditioned on a
-      mean, as in the paper's Table 1, "no control".
+    motion_mean: offset of the pose, 1 is a typical deviation: one number for all directions, one
+      per motion direction, or some by name, {'pose_1': 0.5}; lips follow the voice alone. None: the
+      network is not conditioned on a mean, as in the paper's Table 1, "no control".
     motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still. None: not
       conditioned on a deviation.
+    head, mouth, expression, brows: how much of each part is emitted, see `knobs`.
   """
 
-  solver: Solver = Solver()
+  solver: Solver = sample.DEFAULT
   motion_mean: float | tuple | None = 0.0
   motion_std: float | None = 1.0
+  head: float = 1.0
+  mouth: float = 1.0
+  expression: float = 1.0
+  brows: float = 1.0
 
   def __post_init__(self):
+    knobs.check(self.parts)
+    if isinstance(self.motion_mean, collections.abc.Mapping):
+      object.__setattr__(self, 'motion_mean', knobs.offsets(self.motion_mean))
     try:
       mean = np.asarray(0.0 if self.motion_mean is None else self.motion_mean, np.float64)
       std = float(1.0 if self.motion_std is None else self.motion_std)
@@ -73,6 +59,11 @@ class Options:
       )
     if self.motion_mean is not None:  # a value: hashable
       object.__setattr__(self, 'motion_mean', tuple(mean.tolist()) if mean.ndim else float(mean))
+
+  @property
+  def parts(self):
+    """The knobs of `knobs.KNOBS` by name."""
+    return {name: getattr(self, name) for name in knobs.KNOBS}
 
   def changed(self, **options):
     """Returns these options with some changed, those of the solver among them, by name.
@@ -105,6 +96,8 @@ class Controls(NamedTuple):
   mean: jax.Array  # [B, 1, M], the pose that windows are centred on
   std: jax.Array  # [B, 1, M], 0 holds all but the lips still
   given: jax.Array  # bool [B, 2], whether the network is conditioned on mean, and on std
+  reference: jax.Array  # [B, 1, M], the portrait's code, which motion is counted from
+  gain: jax.Array  # [B, 1, M], how far from there what is emitted goes, 1 as far as it was made
 
 
 def start(code, plan):
@@ -125,10 +118,13 @@ def controls(code, typical, options, seed=0):
   typical = np.asarray(typical, np.float32)
   mean, std = options.motion_mean, options.motion_std
   offset = np.asarray(0.0 if mean is None else mean, np.float32) * typical
-  pose = np.asarray(code, np.float32) + offset
+  code = np.asarray(code, np.float32)
+  pose, gain = code + offset, knobs.gains(code.shape[-1], options.parts)
   spread = np.float32(1.0 if std is None else std) * typical
   seed = np.array([seed % 2**32], np.uint32)
-  return Controls(seed, pose[:, None], spread[None, None], given(options))
+  return Controls(
+    seed, pose[:, None], spread[None, None], given(options), code[:, None], gain[None, None]
+  )
 
 
 def given(options):
@@ -137,7 +133,8 @@ def given(options):
 
 
 def check(options, directions):
-  """Raises InputError where `options` have another number of directions."""
+  """Raises InputError where `options` have another number of directions, or none with names."""
+  knobs.gains(directions, options.parts)
   mean = options.motion_mean
   if np.ndim(mean) and len(mean) != directions:
     raise InputError(
@@ -146,12 +143,12 @@ def check(options, directions):
     )
 
 
-def sample_motion(config, units, params, y, valid, state, controls, *, new, solver):
+def sample_motion(config, normalizer, params, y, valid, state, controls, *, new, solver):
   """Samples the next window of B voices, each with its own seed: no voice depends on another.
 
   Args:
     config: `config.model` of stage 2.
-    units: how the network sees codes and features.
+    normalizer: how the network sees codes and features.
     params: of stage 2.
     y: [B, 2T, A], speech features.
     valid: [B, T], nonzero for frames that are.
@@ -169,27 +166,24 @@ def sample_motion(config, units, params, y, valid, state, controls, *, new, solv
     key = jax.random.fold_in(jax.random.key(seed), index)
     return jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
 
-  codes = motion_model.sample(
+  condition = Condition(
+    y, hint, controls.mean, controls.std, valid, controls.given, controls.reference
+  )
+  codes = sample.sample(
     params,
     config,
     jax.vmap(noise_of)(controls.seed, state.index),
-    y,
-    hint,
-    controls.mean,
-    controls.std,
-    valid,
-    given=controls.given,
+    condition,
+    solver,
+    normalizer=normalizer,
     known=known,
-    units=units,
-    steps=solver.steps,
-    guidance=solver.guidance,
-    stepper=solver.stepper,
   )
   # Tokens ask for calm; this holds the head entirely still.
-  still = (controls.std == 0).all(2, keepdims=True) & units.told[None, None]
+  still = (controls.std == 0).all(2, keepdims=True) & normalizer.conditioned[None, None]
   codes = jnp.where(still, controls.mean, codes)
-  emitted = codes[:, known.shape[1] :][:, :new]
-  before = jnp.concatenate([state.before, emitted], axis=1)[:, new:]
+  made = codes[:, known.shape[1] :][:, :new]
+  before = jnp.concatenate([state.before, made], axis=1)[:, new:]
+  emitted = controls.reference + controls.gain * (made - controls.reference)
   return emitted, State(before, state.index + np.uint32(1))
 
 

@@ -13,9 +13,9 @@ from ifmdm_jax.clip import FPS
 from ifmdm_jax.streaming import device
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 from ifmdm_jax.systems.ifmdm.render import Renderer
 from ifmdm_jax.systems.ifmdm.sampler import Stage
-from ifmdm_jax.training import checkpoints
 
 KEPT = 2  # compiled samplers: of the weights in training and of another config
 
@@ -70,14 +70,16 @@ def sample_codes(params, batch, config, seed=0):
     seed: of the first voice; the others follow.
   """
   voices, frames = batch['x'].shape[:2]
-  solver = motion_stream.Solver(
+  solver = Solver(
     config.sampler.steps, config.sampler.guidance, config.sampler.get('stepper', 'ddim')
   )
   controls = motion_stream.Controls(
-    seed + np.arange(voices, dtype=np.uint32),
-    batch['mean'],
-    batch['std'],
-    np.ones((voices, 2), bool),
+    seed=seed + np.arange(voices, dtype=np.uint32),
+    mean=batch['mean'],
+    std=batch['std'],
+    given=np.ones((voices, 2), bool),
+    reference=batch['hint'],
+    gain=np.ones_like(batch['hint']),
   )
   state = motion_stream.State(batch['hint'], np.zeros(voices, np.uint32))
   valid = batch.get('mask', np.ones((voices, frames), np.float32))
@@ -87,7 +89,7 @@ def sample_codes(params, batch, config, seed=0):
 
 @functools.lru_cache(maxsize=KEPT)
 def _compiled(config):
-  """The sampler of a frozen config.model, so that the next call need not compile it again."""
+  """Compiles the sampler of a frozen config.model, once for all calls."""
   sample = functools.partial(motion_stream.sample_motion, config, motion_model.frozen(config))
   return jax.jit(sample, static_argnames=('new', 'solver'))
 
@@ -106,6 +108,8 @@ def code_errors(workdir, config, batches=4):
     and mean change between frames over the real ones'; 'ms_per_window': time of one window when
     a batch is sampled, without compiling}.
   """
+  from ifmdm_jax.training import checkpoints  # Orbax takes a second: sampling does without
+
   trained, params = checkpoints.load(workdir)
   config = config.copy_and_resolve_references()
   config.model = trained.model
@@ -138,6 +142,6 @@ def compare(real, sampled):
 
 
 def _columns(name, codes):
-  """{name: all rows of codes [..., M], name/00: the first number of each, ...}."""
+  """Splits codes [..., M]: {name: all rows, name/00: the first number of each, ...}."""
   rows = np.asarray(codes).reshape(-1, codes.shape[-1])
   return {name: rows, **{f'{name}/{i:02d}': rows[:, i] for i in range(rows.shape[1])}}

@@ -53,6 +53,16 @@ class Renderer:
       ),
     }
 
+  def compile_ahead(self, size, code):
+    """Begins to compile a portrait's encoder and the decoder of `size` codes like `code` [1, M]."""
+    picture = jax.ShapeDtypeStruct((self.size, self.size, 3), np.uint8)
+    encoder, portrait = self.programs['portrait'].begin(
+      'the portrait encoder', self.params, picture
+    )
+    codes = jax.ShapeDtypeStruct((size, code.shape[1]), code.dtype)
+    decoder, _ = self.programs['draw'].begin('the decoder', self.params, portrait, codes)
+    return [encoder, decoder]
+
   def portrait(self, image):
     """Encodes a picture uint8 [H, H, 3] of any side."""
     image = np.asarray(image)

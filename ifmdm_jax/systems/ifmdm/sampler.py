@@ -15,9 +15,9 @@ import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
-from ifmdm_jax.streaming import device, session
+from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
-from ifmdm_jax.streaming.windows import FPS, Listener
+from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, FPS, Listener
 from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
@@ -38,8 +38,9 @@ class Stage:
 class Sampler:
   """`sampler(image, waveform)`; see `ifmdm_jax.load`. A `generator.Generator`.
 
-  Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std; see
-  `motion_stream.Options` and `motion_stream.Solver`.
+  Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
+  head, mouth, expression and brows; see
+  `motion_stream.Options` and `motion.sample.Solver`.
 
   Attributes:
     name: in tables.
@@ -48,37 +49,39 @@ class Sampler:
     block: frames drawn by one call.
     offline, streaming: the plans for a voice that is there already, and for one still arriving.
     renderer: the `render.Renderer`.
-    stages: (stage 1, stage 2, units).
+    stages: (stage 1, stage 2, normalizer).
+    sources: files and folders that it was made of, besides the one that it was loaded from.
   """
 
+  sources = ()
   needs = frozenset({'image', 'voice'})
   fps = FPS
 
   def __init__(
-    self, autoencoder, motion, units, audio, *, name='ifmdm', size=512, options=DEFAULTS
+    self, autoencoder, motion, normalizer, audio, *, name='ifmdm', size=512, options=DEFAULTS
   ):
     """Prepares the compiled functions.
 
     Args:
       autoencoder: `Stage`, see `render.Renderer`.
       motion: `Stage` of `motion.model` or `motion.distill`.
-      units: `motion.units.Units`, how stage 2 sees codes and features.
+      normalizer: `motion.normalizer.Normalizer`, how stage 2 sees codes and features.
       audio: an `ifmdm_jax.audio.features.AudioEncoder`.
       name: in tables.
       size: side of the frames, pixels.
       options: defaults of every call.
     """
     self.name, self.size, self.defaults = name, size, options
-    self.stages = autoencoder, motion, units
+    self.stages = autoencoder, motion, normalizer
     self.offline, self.streaming = motion_stream.plans(motion.config.frames)
     self.audio = audio
     layout = device.layout()
     self._pool = device.Pool(layout.workers)
     self.renderer, self.block = Renderer(autoencoder, size, layout, self._pool), layout.block
-    self._params = jax.device_put(motion.params)
+    self._params, self._begun = jax.device_put(motion.params), set()
     self._motion = Jitted(
-      functools.partial(motion_stream.sample_motion, motion.config, units),
-      ('motion', str(motion.config), units),
+      functools.partial(motion_stream.sample_motion, motion.config, normalizer),
+      ('motion', str(motion.config), normalizer),
       static_argnames=('new', 'solver'),
     )
 
@@ -122,6 +125,7 @@ class Sampler:
       options: see `Sampler`.
     """
     options, plan = self.options(**options), plan or self.streaming
+    self._compile(plan, options)  # side by side; each part waits for its own
     portrait = self.portrait(image)
     size = min(self.block, plan.new)
     for codes in self._windows(portrait, blocks, sample_rate, seed, plan, options):
@@ -151,6 +155,11 @@ class Sampler:
     if relative:
       codes = codes - codes[:1] + np.asarray(portrait.code)
     yield from self.renderer.drawn(portrait, codes, self.block)
+
+  def compile_ahead(self, frames=None, *, streaming=False, **options):
+    """Begins to compile what `stream` or `frames` needs; see `generator.Compiles`."""
+    plan = self.streaming if streaming else self.offline
+    return self._compile(plan, self.options(**options), frames)
 
   def warm(self, plan=None, sample_rate=16_000, **options):
     """Compiles everything that `stream` needs, so that the first frame comes at once."""
@@ -215,6 +224,32 @@ class Sampler:
       name: (self.renderer.programs[name], self.renderer.params) for name in ('portrait', 'draw')
     }
     return dict(of_renderer, motion=(self._motion, self._params))
+
+  def _compile(self, plan, options, frames=None):
+    """Begins to compile for a plan, the parts side by side: a list of jobs, empty when repeated."""
+    if (plan, options.solver) in self._begun:
+      return []
+    self._begun.add((plan, options.solver))
+    _, motion, normalizer = self.stages
+    sound = min(frames or plan.length, plan.new + plan.future)
+    silence = np.zeros(sound * waveforms.SAMPLE_RATE // FPS, np.float32)
+    speech = programs.begin(
+      'the speech encoder', self.audio.features, silence, waveforms.SAMPLE_RATE
+    )
+    code = np.zeros((1, motion.config.motion_dim), np.float32)
+    drawing = self.renderer.compile_ahead(min(self.block, plan.new), code)
+    shape = (1, FEATURES_PER_FRAME * plan.length, self.audio.width)
+    sampling, _ = self._motion.begin(
+      'the motion network',
+      self._params,
+      jax.ShapeDtypeStruct(shape, np.float32),
+      jax.ShapeDtypeStruct((1, plan.length), np.float32),
+      motion_stream.start(code, plan),
+      motion_stream.controls(code, normalizer.statistics['window_std'], options),
+      new=plan.new,
+      solver=options.solver,
+    )
+    return [*drawing, speech, sampling]
 
   def _windows(self, portrait, blocks, sample_rate, seed, plan, options):
     """Yields codes [t, M], window by window."""

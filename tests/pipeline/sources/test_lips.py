@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from configs import sync_judge as configs
+from ifmdm_jax.configs import sync_network as configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import write
 from ifmdm_jax.pipeline.sources import lips

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.sources import pairs
 

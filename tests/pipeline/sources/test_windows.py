@@ -37,3 +37,26 @@ def test_a_clip_shorter_than_a_window_is_masked(config):
 def test_missing_codes_are_told_with_the_command_that_makes_them(tmp_path):
   with pytest.raises(InputError, match='--autoencoder'):
     windows.Windows(tmp_path, 'train', 9)
+
+
+def test_the_reference_is_a_frame_of_the_same_clip_and_held_out_clips_keep_their_voice(config):
+  source = windows.Windows(config.cache, 'val', config.frames)
+  clip = source.clips[0]
+  for seed in range(20):
+    window = source.draw(0, np.random.default_rng(seed))
+    assert (clip.codes == window['reference']).all(1).any()
+    assert not window['quiet'].any()
+
+
+def test_in_training_every_so_often_another_sound_is_heard_and_lips_rest_where_it_says(config):
+  source = windows.Windows(config.cache, 'train', config.frames, augment=True)
+  found = [source.draw(0, np.random.default_rng(seed))['quiet'] for seed in range(60)]
+  assert all(quiet.shape == (config.frames,) for quiet in found)
+  assert 10 < sum(quiet.any() for quiet in found) < 45
+
+
+def test_some_windows_of_training_are_as_short_as_those_of_a_live_voice(drawn_set, monkeypatch):
+  monkeypatch.setattr(windows, 'SHORTEST', 6)
+  source = windows.Windows(drawn_set, 'train', frames=13, augment=True)
+  real = [source.draw(0, np.random.default_rng(seed))['mask'].sum() for seed in range(60)]
+  assert 5 <= min(real) < 11 and sum(count == 12 for count in real) > 20

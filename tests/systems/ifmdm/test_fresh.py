@@ -19,7 +19,7 @@ def test_a_fresh_sampler_is_a_generator_that_can_be_measured_in_parts_and_in_slo
 @pytest.mark.parametrize('size', ['tiny', 'lite', 'paper'])
 @pytest.mark.parametrize('stage', ['autoencoder', 'motion'])
 def test_sizes_are_those_of_the_configs(stage, size):
-  trained = importlib.import_module(f'configs.{stage}').get_config(size).model.to_dict()
+  trained = importlib.import_module(f'ifmdm_jax.configs.{stage}').get_config(size).model.to_dict()
   settings = {'autoencoder': fresh.AUTOENCODERS, 'motion': fresh.MOTIONS}[stage][size]
   ours = {'kind', 'steps', 'guidance', 'audio', 'audio_width', 'refine'}  # to be timed as one likes
   expected = {name: trained[name] for name in settings if name not in ours}

@@ -129,6 +129,14 @@ def test_motion_mean_offsets_the_pose(sampler, image, voice):
   np.testing.assert_allclose((moved - rest)[:, landmark_code.BLOCK['pose']], 0.5, atol=1e-5)
 
 
+def test_a_knob_turned_changes_what_is_shown_and_no_other_part(sampler, image, voice):
+  plain, turned = (sampler.codes(image, voice(1.0), mouth=mouth) for mouth in (1.0, 0.0))
+  lips, portrait = slice(6, 14), np.asarray(sampler.portrait(image).code)[0]
+  np.testing.assert_allclose(turned[:, lips], portrait[None, lips].repeat(25, 0), atol=1e-5)
+  rest = np.r_[0:6, 14:20]
+  np.testing.assert_allclose(turned[:, rest], plain[:, rest], atol=1e-5)
+
+
 def test_stereo_is_heard_as_well(sampler, image, voice):
   assert len(sampler(image, voice(0.4, channels=(2,)))) == 10
 

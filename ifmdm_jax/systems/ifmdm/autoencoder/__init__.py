@@ -8,7 +8,9 @@
   refinement at full resolution                  refine.RefineBlock
   discriminator                                  discriminator.Discriminator
   reconstruction, perceptual, adversarial loss   losses
-  the whole model, its training step             paper
+  the whole model, and how it is sampled with    model
+  its adversarial training                       step
+  all of it, as a config names it                paper
 
 lite/ is our own small model of the same kind, for real time on a CPU.
 """

@@ -10,21 +10,22 @@ SCALES = (1, 2, 4, 8)
 
 
 def l1(reconstruction, target):
+  """Averages the absolute difference."""
   return jnp.abs(reconstruction - target).mean(dtype=jnp.float32)
 
 
 def gan_generator(fake_logits):
-  """Non-saturating: -log D(fake), D = sigmoid(logits)."""
+  """Rewards what looks real, non-saturating: -log D(fake), D = sigmoid(logits)."""
   return nn.softplus(-fake_logits).mean()
 
 
 def gan_discriminator(real_logits, fake_logits):
-  """-log D(real) - log(1 - D(fake))."""
+  """Tells real from generated: -log D(real) - log(1 - D(fake))."""
   return nn.softplus(-real_logits).mean() + nn.softplus(fake_logits).mean()
 
 
 def shrink(image, factor):
-  """[B, H, W, C] -> [B, H/factor, W/factor, C], gaussian low-pass, zeros outside."""
+  """Shrinks [B, H, W, C] to [B, H/factor, W/factor, C]: gaussian low-pass, zeros outside."""
   if factor == 1:
     return image
   sigma = (factor - 1) / 2
@@ -32,7 +33,7 @@ def shrink(image, factor):
 
 
 def perceptual(features, reconstruction, target, scales=SCALES):
-  """Mean absolute difference of features, summed over layers and over an image pyramid.
+  """Sums mean absolute differences of features over layers and over an image pyramid.
 
   Args:
     features: pictures [B, H, W, 3] in [-1, 1] -> list or dict of feature maps, e.g. relu1_1 to
@@ -42,7 +43,7 @@ def perceptual(features, reconstruction, target, scales=SCALES):
   """
   total = jnp.zeros((), jnp.float32)
   for factor in scales:
-    ours = features(shrink(reconstruction, factor))
-    theirs = jax.lax.stop_gradient(features(shrink(target, factor)))
-    total += sum(jax.tree.leaves(jax.tree.map(l1, ours, theirs)))
+    made = features(shrink(reconstruction, factor))
+    wanted = jax.lax.stop_gradient(features(shrink(target, factor)))
+    total += sum(jax.tree.leaves(jax.tree.map(l1, made, wanted)))
   return total

@@ -6,12 +6,12 @@ from ifmdm_jax import testing
 from ifmdm_jax.importers import engine
 from ifmdm_jax.systems.ifmdm.autoencoder.flow import FlowHead
 
-IGNORED = [(r'upsample\.kernel', 'constant filter')]
+IGNORED = [('upsample.kernel', 'constant filter')]
 RULES = [
-  (r'bias', 'bias', '1C11->C'),
-  (r'(conv|conv_gen)\.weight', r'\1/kernel', '1OIHW->HWIO'),
-  (r'(conv|conv_gen)\.modulation\.weight', r'\1/modulation/kernel', 'OI->IO'),
-  (r'(conv|conv_gen)\.modulation\.bias', r'\1/modulation/bias', ''),
+  ('bias', 'bias', '1C11->C'),
+  ('{conv}.weight', '{conv}/kernel', '1OIHW->HWIO'),
+  ('{conv}.modulation.weight', '{conv}/modulation/kernel', 'OI->IO'),
+  ('{conv}.modulation.bias', '{conv}/modulation/bias', ''),
 ]
 
 

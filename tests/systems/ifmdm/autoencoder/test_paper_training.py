@@ -13,7 +13,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm.autoencoder import paper
+from ifmdm_jax.systems.ifmdm.autoencoder import model, paper, step
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training.gradient import value_and_grad
 
@@ -108,7 +108,7 @@ def test_partial_training_leaves_the_rest_alone(mode):
 
 
 def test_super_resolution_is_the_level_of_512():
-  patterns = ' '.join(paper.trainable('super_resolution', 512))
+  patterns = ' '.join(step.trainable('super_resolution', 512))
   assert 'convs_12|convs_13|to_rgbs_6|to_flows_6' in patterns
 
 
@@ -118,7 +118,7 @@ def test_unknown_kind_of_training_is_an_error():
 
 
 def test_lazy_adam_scales_its_rate():
-  tx = paper.lazy_adam(1e-2, interval=4)
+  tx = step.lazy_adam(1e-2, interval=4)
   params = jnp.ones(3)
   updates, _ = tx.update(jnp.array([1.0, -2.0, 3.0]), tx.init(params))
   np.testing.assert_allclose(updates, [-0.8e-2, 0.8e-2, -0.8e-2], rtol=1e-5)
@@ -126,4 +126,4 @@ def test_lazy_adam_scales_its_rate():
 
 def test_size_that_is_no_power_of_two_is_an_error():
   with pytest.raises(InputError, match='model.size is 48'):
-    paper.build(ml_collections.ConfigDict({'size': 48}))
+    model.build(ml_collections.ConfigDict({'size': 48}))

@@ -4,11 +4,18 @@ from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
 from ifmdm_jax.face import align, points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry
+
+FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
+FLOW = 0.02  # of the side: what the network's flow is counted in
+SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
+SLOPE = 4.0  # of the mask's logit
+HEADS = 2 * 2**2, 1 * 4**2, 3 * 4**2  # flow for 2 x 2 places, mask and paint for 4 x 4
 
 
 class Source(NamedTuple):
@@ -45,19 +52,19 @@ def group_norm(x):
 
 
 def unshuffle(x, factor):
-  """Channels to pixels: [B, h, w, f f C] -> [B, f h, f w, C]."""
+  """Turns channels into pixels: [B, h, w, f f C] -> [B, f h, f w, C]."""
   batch, height, width, channels = x.shape
   x = x.reshape(batch, height, width, factor, factor, channels // factor**2)
   return x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height * factor, width * factor, -1)
 
 
 def enlarge(x):
-  """Twice the size, nearest neighbour."""
+  """Doubles the size, nearest neighbour."""
   return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
 
 
 class NormBlock(nn.Module):
-  """Residual block of the encoders."""
+  """Adds to features what two convolutions see in them, normalised; a block of the encoders."""
 
   @nn.compact
   def __call__(self, x):
@@ -66,7 +73,7 @@ class NormBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-  """Halve and refine, once per width: [B, R, R, 3] -> a list of maps, R/2 first."""
+  """Halves and refines, once per width: [B, R, R, 3] -> a list of maps, R/2 first."""
 
   widths: tuple[int, ...]
   plain: int = 1  # leading levels without a residual block: they are the dear ones
@@ -84,7 +91,7 @@ class Encoder(nn.Module):
 
 
 class SourceEncoder(nn.Module):
-  """A small U-Net over the portrait: features to warp, and what of it goes with the head."""
+  """Encodes the portrait by a small U-Net: features to warp, and what goes with the head."""
 
   widths: tuple[int, ...] = (32, 64, 128, 160)
   fine: int = 24
@@ -103,15 +110,14 @@ class SourceEncoder(nn.Module):
     person = composite.halve(matte)
     seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
     prior = geometry.above_shoulders(landmarks, x.shape[1])
-    # Small at first: an untrained network adds little to what geometry says.
-    follows = prior + conv(1, kernel=1, kernel_init=normal(5e-3), name='follows')(seen)
+    follows = prior + conv(1, kernel=1, kernel_init=normal(FAINT), name='follows')(seen)
     thumb = composite.halve(image)
     behind = composite.fill(thumb, known=1.0 - composite.grown(person, composite.RIM))
     return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, landmarks)
 
 
 class FilmBlock(nn.Module):
-  """Residual block steered by the motion: scale and shift of its channels."""
+  """Adds to features what convolutions see, scaled and shifted per channel by the motion."""
 
   @nn.compact
   def __call__(self, x, motion):  # [B, r, r, C], [B, D]
@@ -122,7 +128,7 @@ class FilmBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-  """Source and relative code -> how to draw the frame; run once per frame.
+  """Says how to draw a frame from a source and a relative code; run once per frame.
 
   Three layers of motion. The head turns and shifts as a whole, hair and all, and neck and shoulders
   follow it as far as the source says; landmarks, linear in the code, put the face exactly where it
@@ -141,11 +147,7 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, source, code, moved):  # h_t - h_s [B, M], its motion [B, 468, 2]
-    # Orthogonal directions (paper, eq. of the latent navigation): motion = Q (h_t - h_s).
-    raw = self.param('directions', normal(1.0), (self.directions, code.shape[-1]))
-    motion = code @ jnp.linalg.qr(raw)[0].T
-    motion = jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
-
+    motion = self._motion(code)
     side = source.fine.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
     cells = geometry.BODY[0]
@@ -156,25 +158,13 @@ class Decoder(nn.Module):
     base = base + mouth * (hanging - base)
 
     half = composite.halve(base)
-    coarse = composite.sample(source.coarse, composite.halve(half))
-    fine = composite.sample(source.fine, half)
-    x = FilmBlock()(conv(self.width)(coarse), motion)
-    y = FilmBlock()(conv(self.inner, stride=2)(act(x)), motion)
-    y = FilmBlock()(y, motion)
-    x = x + conv(self.width)(enlarge(act(y)))
-    x = FilmBlock()(x, motion)
-    flow = 10.0 * (half - composite.identity_grid(side)[None])
-    x = [enlarge(nn.Dense(self.fine)(act(x))), fine, flow, geometry.fold(mouth, 2)]
-    x = FilmBlock()(act(conv(self.fine)(jnp.concatenate(x, axis=-1))), motion)
-
-    head = conv(8 + 16 + 48, kernel_init=normal(5e-3))(act(group_norm(x)))
-    flow, mask, paint = jnp.split(head, [8, 24], axis=-1)
+    flow, mask, paint = self._correct(source, half, mouth, motion)
     # Zero difference is the identity, whatever the network says.
     awake = (1.0 - jnp.exp(-jnp.sum(code**2, axis=-1)))[:, None, None, None]
-    grid = base + awake * 0.02 * unshuffle(flow, 2)
+    grid = base + awake * FLOW * unshuffle(flow, 2)
     inside = composite.upsample(mouth, 4 * side)
     prior = (self.opened + self.closed) * inside - self.closed
-    mask = awake * nn.sigmoid(4.0 * unshuffle(mask, 4) + prior)
+    mask = awake * nn.sigmoid(SLOPE * unshuffle(mask, 4) + prior)
     unseen = awake * composite.upsample(unseen, 4 * side)
     mask = unseen + (1.0 - unseen) * mask
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
@@ -183,9 +173,30 @@ class Decoder(nn.Module):
     blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
     return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
 
+  def _motion(self, code):
+    """Moves along orthogonal directions (paper, latent navigation): Q (h_t - h_s), and more."""
+    raw = self.param('directions', normal(1.0), (self.directions, code.shape[-1]))
+    motion = code @ jnp.linalg.qr(raw)[0].T
+    return jnp.concatenate([motion, act(nn.Dense(self.directions)(motion))], axis=-1)
+
+  def _correct(self, source, grid, mouth, motion):
+    """Looks at the features that a grid [B, 64, 64, 2] finds: flow, mask and paint, shuffled."""
+    coarse = composite.sample(source.coarse, composite.halve(grid))
+    fine = composite.sample(source.fine, grid)
+    x = FilmBlock()(conv(self.width)(coarse), motion)
+    y = FilmBlock()(conv(self.inner, stride=2)(act(x)), motion)
+    y = FilmBlock()(y, motion)
+    x = x + conv(self.width)(enlarge(act(y)))
+    x = FilmBlock()(x, motion)
+    flow = SEEN_FLOW * (grid - composite.identity_grid(grid.shape[1])[None])
+    x = [enlarge(nn.Dense(self.fine)(act(x))), fine, flow, geometry.fold(mouth, 2)]
+    x = FilmBlock()(act(conv(self.fine)(jnp.concatenate(x, axis=-1))), motion)
+    head = conv(sum(HEADS), kernel_init=normal(FAINT))(act(group_norm(x)))
+    return jnp.split(head, np.cumsum(HEADS[:-1]).tolist(), axis=-1)
+
 
 def follow(source, landmarks, body, side, rounds=3):
-  """Where each pixel of the frame looks in the source, as head, body and landmarks have it.
+  """Finds where each pixel of the frame looks in the source, by head, body and landmarks.
 
   A place q of the source follows the head by follows(q); which q a given place of the frame shows
   is found by a few rounds of looking up what q so far says.
@@ -214,7 +225,7 @@ def follow(source, landmarks, body, side, rounds=3):
 
 
 class Autoencoder(nn.Module):
-  """Appearance from one picture, motion from a code.
+  """Takes appearance from one picture, motion from a code.
 
   The parts are methods, so that a sampler can run each as often as it is needed: `appearance` once
   per portrait, `draw` once per frame.

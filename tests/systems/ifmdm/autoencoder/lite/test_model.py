@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
 from ifmdm_jax import read, testing
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import LOWER_LIP_INNER, MIRROR, UPPER_LIP_INNER
 from ifmdm_jax.pipeline.sources import pairs
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, model
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, losses, model
 from ifmdm_jax.video import image
 
 FIXTURE = pathlib.Path(__file__).parents[5] / 'data' / 'fixtures' / 'portrait.jpg'
@@ -115,7 +115,7 @@ def test_lips_that_would_pass_each_other_meet():
 
 
 def test_mouth_region_lies_on_the_lips(batch):
-  mouth, eyes, face = model.regions(batch['source_points'], 64)
+  mouth, eyes, face = losses.regions(batch['source_points'], 64)
   lips = batch['source_points'][0, 13]
   row, column = int(lips[1] * 64), int(lips[0] * 64)
   assert float(mouth[0, row, column, 0]) > 0.9
@@ -147,4 +147,4 @@ def test_the_perceptual_terms_join_when_they_have_a_weight(tiny, batch):
 
 
 def test_every_weight_of_the_config_has_its_term(tiny):
-  assert set(tiny[0].loss) == {*model.TERMS, 'face', 'mouth', 'eyes', 'inside'}  # places
+  assert set(tiny[0].loss) == {*losses.TERMS, *losses.PLACES}

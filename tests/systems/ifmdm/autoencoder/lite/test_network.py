@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import autoencoder as configs
 from ifmdm_jax import testing
+from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face import points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model, network
 

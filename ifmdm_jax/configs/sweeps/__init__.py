@@ -1,0 +1,1 @@
+"""Questions about what is trained: each a config and the changes to it that are runs."""

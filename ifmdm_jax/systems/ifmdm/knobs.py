@@ -1,0 +1,76 @@
+"""How much of a performance is emitted, part by part, under names that a person can use.
+
+  sampler.stream(image, voice, head=0.5, mouth=1.2)      # python -m ifmdm_jax.sample --head 0.5
+
+1 is what the network made, 0 is still, 1.5 is half as much again; all are counted from the
+portrait. A knob changes what is emitted and never what the network goes on from, so that turning
+one changes no other part, and turning it back brings the same performance again.
+"""
+
+import numpy as np
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline.landmark_code import BLOCK
+
+# What a knob moves: blocks of the motion code; `expression` is all of the face but the mouth.
+KNOBS = {
+  'head': ('pose',),
+  'mouth': ('lips',),
+  'expression': ('lids', 'brows'),
+  'brows': ('brows',),
+}
+LARGEST = 2.0
+
+
+def names():
+  """Lists the directions of the motion code by name: 'pose_1' to 'brows_3'."""
+  found = [''] * max(block.stop for block in BLOCK.values())
+  for name, block in BLOCK.items():
+    for count, place in enumerate(range(block.start, block.stop), 1):
+      found[place] = f'{name}_{count}'
+  return found
+
+
+def check(parts):
+  """Raises InputError where one of {knob: number} is not from 0 to `LARGEST`."""
+  for name, value in parts.items():
+    if not np.isscalar(value) or not np.isfinite(value) or not 0 <= value <= LARGEST:
+      raise InputError(f'{name} should be from 0 (still) to {LARGEST:g}, got {value}')
+
+
+def gains(directions, parts):
+  """Multiplies each direction of a code by what the knobs that move it say, float32 [directions].
+
+  Args:
+    directions: M.
+    parts: {knob: number}; what is left out is 1.
+
+  Raises:
+    InputError: a knob is turned and the codes have no such parts.
+  """
+  made = np.ones(directions, np.float32)
+  for name, value in parts.items():
+    if value == 1:
+      continue
+    if directions != len(names()):
+      raise InputError(
+        f'{name} moves a part of {len(names())} directions, these weights have {directions} '
+        'without names: leave it out'
+      )
+    for block in KNOBS[name]:
+      made[BLOCK[block]] *= np.float32(value)
+  return made
+
+
+def offsets(by_name):
+  """Returns an offset of each direction, a tuple of numbers, of some given as {name: number}.
+
+  Raises:
+    InputError: there is no direction of a name.
+  """
+  unknown = sorted(set(by_name) - set(names()))
+  if unknown:
+    raise InputError(
+      f'expected motion_mean of {", ".join(names())}, got {", ".join(unknown)}: correct the name'
+    )
+  return tuple(by_name.get(name, 0.0) for name in names())

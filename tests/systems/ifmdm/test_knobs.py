@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.ifmdm import knobs, motion_stream
+
+
+def test_knobs_that_are_left_alone_change_nothing_whatever_the_code():
+  np.testing.assert_array_equal(knobs.gains(20, {}), 1)
+  np.testing.assert_array_equal(knobs.gains(7, dict(head=1.0)), 1)
+
+
+def test_a_knob_moves_its_own_part_alone():
+  moved = {name: np.flatnonzero(knobs.gains(20, {name: 0.0}) == 0) for name in knobs.KNOBS}
+  np.testing.assert_array_equal(moved['head'], np.arange(0, 6))
+  np.testing.assert_array_equal(moved['mouth'], np.arange(6, 14))
+  np.testing.assert_array_equal(moved['expression'], np.arange(14, 20))
+  np.testing.assert_array_equal(moved['brows'], np.arange(17, 20))
+
+
+def test_knobs_multiply():
+  made = knobs.gains(20, dict(expression=0.5, brows=0.5))
+  assert set(made[14:17]) == {0.5} and set(made[17:]) == {0.25}
+
+
+@pytest.mark.parametrize(
+  'bad',
+  [
+    dict(nose=1.0),
+    dict(head=-0.1),
+    dict(mouth=3.0),
+    dict(brows=float('nan')),
+    dict(motion_mean={'nose_1': 1.0}),
+  ],
+)
+def test_a_knob_that_cannot_be_turned_so_is_refused_in_one_line(bad):
+  with pytest.raises(InputError) as error:
+    motion_stream.Options().changed(**bad)
+  assert '\n' not in str(error.value)
+
+
+def test_parts_of_codes_without_names_are_refused():
+  with pytest.raises(InputError, match='7 without names'):
+    motion_stream.check(motion_stream.Options(head=0.5), 7)
+
+
+def test_an_offset_by_name_moves_that_direction_alone():
+  options = motion_stream.Options(motion_mean={'pose_1': 0.5, 'brows_3': -1})
+  made = motion_stream.controls(np.zeros((1, 20)), np.ones(20), options)
+  np.testing.assert_array_equal(np.flatnonzero(made.mean), [0, 19])
+  assert (made.mean[0, 0, 0], made.mean[0, 0, 19]) == (0.5, -1.0)
