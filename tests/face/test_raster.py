@@ -112,7 +112,7 @@ def test_nearer_is_in_front_also_below_zero():
   )
   faces = np.array([[0, 1, 2], [3, 4, 5]])
   drawn = raster.triangles(vertices[None], faces, SIZE)
-  assert np.asarray(drawn.index).max() == 1 and np.asarray(drawn.depth).min() == -3
+  assert np.asarray(drawn.index).max() == 1 and np.asarray(drawn.depth).min() == pytest.approx(-3)
 
 
 def test_the_picture_does_not_depend_on_how_the_work_is_cut():
