@@ -24,7 +24,7 @@ MAY_IMPORT = {
   'nn': set(),
   'diffusion': set(),
   'compile_cache': set(),
-  'face': {'nn', 'video'},
+  'face': {'nn'},
   'audio': {'nn'},
   'video': {'nn'},
   'perception': SIGNALS,
