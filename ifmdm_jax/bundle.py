@@ -112,11 +112,11 @@ def load(path=None, **options):
   from ifmdm_jax.training import checkpoints  # see `trained`
 
   config, params = checkpoints.load(folder)
-  found, _ = generator.trainable(config.model.module)
-  if found.load_run is None:
+  system, _ = generator.trainable(config.model.module)
+  if system.load_run is None:
     raise InputError(f'{folder} is a training run, expected a bundle: make one of it first')
-  config.model = found.current(config.model)
-  return found.load_run(folder, config, params, **options)
+  config.model = system.current(config.model)
+  return system.load_run(folder, config, params, **options)
 
 
 # ------------------------------------------------------------------------------- files

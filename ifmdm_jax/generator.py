@@ -235,9 +235,9 @@ def trainable(name):
     InputError: no installed system has registered that module.
   """
   for each in names():
-    found = system(each)
-    if name in found.trainables:
-      return found, importlib.import_module(found.trainables[name])
+    candidate = system(each)
+    if name in candidate.trainables:
+      return candidate, importlib.import_module(candidate.trainables[name])
   raise InputError(
     f'expected a run of one of the systems {", ".join(names())}, got one whose config.model.module '
     f'is {name!r}: install the package that registers it'
@@ -252,7 +252,7 @@ def upgraded(config):
   """
   for name in names():
     upgrade = system(name).upgrade
-    found = upgrade(config) if upgrade else None
-    if found is not None:
-      return found
+    upgraded_config = upgrade(config) if upgrade else None
+    if upgraded_config is not None:
+      return upgraded_config
   raise InputError(f'expected a config.json with a format, got none: not of {", ".join(names())}')

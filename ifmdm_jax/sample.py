@@ -70,15 +70,15 @@ def numbers(name, words):
   try:
     if words and all('=' in word for word in words):
       return {key: float(number) for key, number in (word.split('=') for word in words)}
-    found = tuple(float(word) for word in words)
+    parsed = tuple(float(word) for word in words)
   except ValueError:
-    found = ()
-  if not found:
+    parsed = ()
+  if not parsed:
     raise InputError(
       f'expected --{name} to be numbers, got {",".join(words)!r}: '
       'pass e.g. 0.1, or one per motion direction with commas between, or none'
     )
-  return found[0] if len(found) == 1 else found
+  return parsed[0] if len(parsed) == 1 else parsed
 
 
 def main(_):
@@ -96,14 +96,14 @@ def main(_):
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:
     options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
-  made = talk.make(
+  result = talk.make(
     IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
     paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value, stream=STREAM.value,
     teacher=TEACHER.value, seed=SEED.value, **options,
   )  # fmt: skip
   print(
-    f'{made.path}: {made.frames / FPS:.2f} s of video ({made.frames} frames), made in '
-    f'{made.seconds:.1f} s, {made.frames / made.seconds:.1f} frames per second'
+    f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
+    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
   )
 
 

@@ -22,8 +22,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from ifmdm_jax import configs, errors
-from ifmdm_jax.training import checkpoints, hosts, loop, plan, program, weights
+from ifmdm_jax import compile_cache, configs, errors
+from ifmdm_jax.training import checkpoints, hosts, loop, plan, weights
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Name or file, and :size.', lock_config=True, **errors.SHARED
@@ -101,7 +101,7 @@ def main(_):
     return
   hosts.connect(_DISTRIBUTED.value, _COORDINATOR.value, _PROCESSES.value, _PROCESS_INDEX.value)
   hosts.say(_CONFIG.value)
-  program.keep_compiled(pathlib.Path(_WORKDIR.value).absolute() / '.cache')
+  compile_cache.keep()  # the user's own: a run may come from somebody else, and programs are run
   try:
     loop.train(
       _CONFIG.value, _WORKDIR.value, init_from=_INIT_FROM.value, max_minutes=_MAX_MINUTES.value

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import ml_collections
 import pytest
 
-from ifmdm_jax import errors
+from ifmdm_jax import compile_cache, errors
 from ifmdm_jax.sweeps import definition, launch, table, training
-from ifmdm_jax.training import hosts, loop, program
+from ifmdm_jax.training import hosts, loop
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SWEEPS = sorted((ROOT / 'ifmdm_jax' / 'configs' / 'sweeps').glob('*.py'))
@@ -102,7 +102,7 @@ def test_of_many_hosts_only_the_first_leaves_the_result(tmp_path, monkeypatch):
   met = []
   monkeypatch.setattr(hosts, 'connect', lambda: met.append('connected'))
   monkeypatch.setattr(loop, 'train', lambda *_: met.append('trained') or SimpleNamespace(step=5))
-  monkeypatch.setattr(program, 'keep_compiled', lambda folder: None)
+  monkeypatch.setattr(compile_cache, 'keep', lambda: None)
   monkeypatch.setattr(hosts, 'first', lambda: True)
   assert training.train(config, tmp_path) == {'loss': 2.0}
   monkeypatch.setattr(hosts, 'first', lambda: False)

@@ -156,6 +156,8 @@ def main():
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     if wheel is None:
+      for left in ('build', 'ifmdm_jax.egg-info'):  # of before: files that are gone would come back
+        shutil.rmtree(ROOT / left, ignore_errors=True)
       build = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--wheel-dir', folder]
       subprocess.run([*build, ROOT], check=True)
       (wheel,) = folder.glob('ifmdm_jax-*.whl')

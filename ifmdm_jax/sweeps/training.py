@@ -3,8 +3,9 @@
 import csv
 import pathlib
 
+from ifmdm_jax import compile_cache
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.training import hosts, loop, program
+from ifmdm_jax.training import hosts, loop
 
 
 def train(config, workdir):
@@ -14,7 +15,7 @@ def train(config, workdir):
   but the first.
   """
   hosts.connect()
-  program.keep_compiled(workdir.parent.absolute() / '.cache')
+  compile_cache.keep()
   state = loop.train(config, workdir)
   done = int(state.step) >= config.train.steps
   return last_validation(workdir) if done and hosts.first() else None

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import importlib
-import os
 from typing import Any
 
 import jax
@@ -152,14 +151,6 @@ def frozen(program, config):
   if not isinstance(program.model, contract.Frozen):
     return None
   return jax.device_put(program.model.frozen(config.model), program.everywhere)
-
-
-def keep_compiled(folder):
-  """Keeps what was compiled for the next start, unless a cache is set already."""
-  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
-    jax.config.update('jax_compilation_cache_dir', str(folder))
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
 def count(params):

@@ -1,13 +1,21 @@
 """State that is not trained goes everywhere that parameters go, and is averaged nowhere."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ifmdm_jax import errors
+from ifmdm_jax.nn.adversarial import hinge_discriminator
+from ifmdm_jax.nn.spectral import SpectralDense
 from ifmdm_jax.training import checkpoints, loop
+from ifmdm_jax.training import state as states
+from ifmdm_jax.training import step as steps
 from ifmdm_jax.training.gradient import value_and_grad
+from tests.nn.reference import drawn
 from tests.training import toy, toy_state
 from tests.training.test_loop import assert_same_bits
 
@@ -94,3 +102,50 @@ def test_state_stays_float32_in_half_precision_and_in_pieces(tmp_path):
   state = jax.device_get(loop.train(config, tmp_path))
   assert {leaf.dtype for leaf in jax.tree.leaves(state.extra)} == {np.dtype('float32')}
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.extra))
+
+
+def test_an_adversary_carries_its_state_through_its_own_step():
+  """A discriminator with spectral norm: one power iteration for each update of it."""
+  critic = SpectralDense(3, use_bias=False)
+  variables = drawn(critic, jnp.zeros((1, 4)))  # u is far from the first singular vector
+  params = {'gen': jnp.eye(4), 'dis': variables['params']}
+  optimizers = {name: optax.sgd(0.1) for name in params}
+
+  def step(state, batch, rng, *, config, frozen, optimizers, gradient):
+    del config, frozen
+
+    def dis_loss(dis, batch, rng, *, extra, gen):
+      del rng
+      both = jnp.concatenate([batch, batch @ gen])
+      scores, extra = critic.apply({'params': dis, **extra}, both, mutable=['spectral'])
+      real, fake = jnp.split(scores.sum(-1), 2)
+      return hinge_discriminator(real, fake), ({}, extra)
+
+    run = gradient(dis_loss)
+    (value, (_, extra)), grads = run(
+      state.params['dis'], batch, rng, extra=state.extra, gen=state.params['gen']
+    )
+    updates, opt_state = optimizers['dis'].update(grads, state.opt_state['dis'])
+    params = {**state.params, 'dis': optax.apply_updates(state.params['dis'], updates)}
+    opt_state = {**state.opt_state, 'dis': opt_state}
+    return state.replace(params=params, opt_state=opt_state, extra=extra), {'dis': value}
+
+  init = lambda params: {name: tx.init(params[name]) for name, tx in optimizers.items()}
+  state = states.create(params, init, ema=True, extra={'spectral': variables['spectral']})
+  batch = jax.random.normal(jax.random.key(1), (8, 4))
+  for pieces, iterations in ((1, 1), (2, 2)):
+    update = steps.from_adversary(
+      step,
+      optimizers,
+      config=None,
+      ema=0.9,
+      gradient=functools.partial(value_and_grad, pieces=pieces),
+    )
+    after, metrics = jax.jit(update)(state, batch, jax.random.key(2), None)
+    u = np.asarray(state.extra['spectral']['u'])
+    kernel = np.asarray(params['dis']['kernel']).T
+    for _ in range(iterations):
+      v = kernel.T @ u / np.linalg.norm(kernel.T @ u)
+      u = kernel @ v / np.linalg.norm(kernel @ v)
+    np.testing.assert_allclose(after.extra['spectral']['v'], v, rtol=1e-5)
+    assert int(after.step) == 1 and metrics['skipped'] == 0

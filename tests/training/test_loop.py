@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from ifmdm_jax import errors
-from ifmdm_jax.training import checkpoints, loop, program
+from ifmdm_jax import compile_cache, errors
+from ifmdm_jax.training import checkpoints, loop
 from tests.training import toy, toy_adversary
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -129,8 +129,7 @@ def test_a_restart_compiles_no_step_anew(tmp_path, monkeypatch):
   config.train.update(steps=2, eval_every=0, pictures_every=0)
   try:
     compilation_cache.reset_cache()
-    program.keep_compiled(cache)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)  # the toy's are short
+    cache = compile_cache.keep(cache)
     loop.train(config, tmp_path / 'run', max_minutes=0)  # one step
     written = {path.name for path in cache.glob('jit_safe*')}  # the guarded update
     assert written
@@ -139,6 +138,7 @@ def test_a_restart_compiles_no_step_anew(tmp_path, monkeypatch):
     assert {path.name for path in cache.glob('jit_safe*')} == written
   finally:
     jax.config.update('jax_compilation_cache_dir', before)
+    monkeypatch.setattr(compile_cache, '_kept', None)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)  # as in conftest.py
     compilation_cache.reset_cache()
 

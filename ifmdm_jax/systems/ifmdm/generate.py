@@ -51,9 +51,9 @@ def load_run(workdir, config, params, *, teacher=False):
     )
   first = Stage(*bundle.trained(config.data.autoencoder))
   second = Stage(generator.trainable(config.model.module)[1], config.model, params)
-  made = sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
-  made.sources = tuple(filter(None, (config.data.autoencoder, config.model.normalizer)))
-  return made
+  result = sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
+  result.sources = tuple(filter(None, (config.data.autoencoder, config.model.normalizer)))
+  return result
 
 
 def pack(runs):
@@ -77,7 +77,7 @@ def pack(runs):
       f'expected a student with the statistics of its teacher, {measured["motion"]}, got '
       f'{measured["student"]}: pass the stage 2 that it was distilled from'
     )
-  made = {}
+  packed = {}
   for name, (config, params) in loaded.items():
     kind = parts.KIND_OF.get(config.model.module)
     if kind not in parts.OF_PART[name]:
@@ -85,10 +85,10 @@ def pack(runs):
     advice = json.loads(config.sampler.to_json()) if 'sampler' in config else None
     settings = parts.settings_of(kind, json.loads(config.model.to_json()), advice)
     parts.config_of(name, settings)
-    made[name] = bundle.Part(settings, _half(params))
+    packed[name] = bundle.Part(settings, _half(params))
   if measured['motion']:
-    made['statistics'] = bundle.Part({}, files.read_arrays(measured['motion']))
-  return bundle.Bundle('ifmdm', made)
+    packed['statistics'] = bundle.Part({}, files.read_arrays(measured['motion']))
+  return bundle.Bundle('ifmdm', packed)
 
 
 def _stage(config, params):

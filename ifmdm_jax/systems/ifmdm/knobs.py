@@ -24,11 +24,11 @@ LARGEST = 2.0
 
 def names():
   """Lists the directions of the motion code by name: 'pose_1' to 'brows_3'."""
-  found = [''] * max(block.stop for block in BLOCK.values())
+  listed = [''] * max(block.stop for block in BLOCK.values())
   for name, block in BLOCK.items():
     for count, place in enumerate(range(block.start, block.stop), 1):
-      found[place] = f'{name}_{count}'
-  return found
+      listed[place] = f'{name}_{count}'
+  return listed
 
 
 def check(parts):
@@ -48,7 +48,7 @@ def gains(directions, parts):
   Raises:
     InputError: a knob is turned and the codes have no such parts.
   """
-  made = np.ones(directions, np.float32)
+  gain = np.ones(directions, np.float32)
   for name, value in parts.items():
     if value == 1:
       continue
@@ -58,8 +58,8 @@ def gains(directions, parts):
         'without names: leave it out'
       )
     for block in KNOBS[name]:
-      made[BLOCK[block]] *= np.float32(value)
-  return made
+      gain[BLOCK[block]] *= np.float32(value)
+  return gain
 
 
 def offsets(by_name):

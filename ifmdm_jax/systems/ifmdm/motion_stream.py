@@ -97,7 +97,7 @@ class Controls(NamedTuple):
   std: jax.Array  # [B, 1, M], 0 holds all but the lips still
   given: jax.Array  # bool [B, 2], whether the network is conditioned on mean, and on std
   reference: jax.Array  # [B, 1, M], the portrait's code, which motion is counted from
-  gain: jax.Array  # [B, 1, M], how far from there what is emitted goes, 1 as far as it was made
+  gain: jax.Array  # [B, 1, M], how far from there what is emitted goes, 1 as far as it was sampled
 
 
 def start(code, plan):
@@ -181,9 +181,9 @@ def sample_motion(config, normalizer, params, y, valid, state, controls, *, new,
   # Tokens ask for calm; this holds the head entirely still.
   still = (controls.std == 0).all(2, keepdims=True) & normalizer.conditioned[None, None]
   codes = jnp.where(still, controls.mean, codes)
-  made = codes[:, known.shape[1] :][:, :new]
-  before = jnp.concatenate([state.before, made], axis=1)[:, new:]
-  emitted = controls.reference + controls.gain * (made - controls.reference)
+  sampled = codes[:, known.shape[1] :][:, :new]
+  before = jnp.concatenate([state.before, sampled], axis=1)[:, new:]
+  emitted = controls.reference + controls.gain * (sampled - controls.reference)
   return emitted, State(before, state.index + np.uint32(1))
 
 

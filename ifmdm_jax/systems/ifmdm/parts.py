@@ -154,12 +154,12 @@ def settings_of(kind, model, sampler=None):
   unknown = sorted(set(model) - names - TRAINING - {'guidance'})
   if unknown:
     raise InputError(f'expected settings of {kind}, got unknown {", ".join(unknown)}')
-  found: dict[str, Any] = {name: model[name] for name in model if name in names}
+  settings: dict[str, Any] = {name: model[name] for name in model if name in names}
   if kind == 'student':
     sampler = dict(steps=model['student_steps'], guidance=1.0, stepper='ddim')
-  if found.get('refine_tile', 0) is None:
-    del found['refine_tile']
-  return {'kind': kind, **found, **(sampler or {})}
+  if settings.get('refine_tile', 0) is None:
+    del settings['refine_tile']
+  return {'kind': kind, **settings, **(sampler or {})}
 
 
 def upgrade(config):

@@ -43,7 +43,7 @@ def perceptual(features, reconstruction, target, scales=SCALES):
   """
   total = jnp.zeros((), jnp.float32)
   for factor in scales:
-    made = features(shrink(reconstruction, factor))
+    drawn = features(shrink(reconstruction, factor))
     wanted = jax.lax.stop_gradient(features(shrink(target, factor)))
-    total += sum(jax.tree.leaves(jax.tree.map(l1, made, wanted)))
+    total += sum(jax.tree.leaves(jax.tree.map(l1, drawn, wanted)))
   return total

@@ -27,11 +27,11 @@ def pictures(params, batch, config):
   """
   gen, _ = build(config)
   source, target = (x[:4] for x in pair(batch, config.size))
-  made, sown = gen.apply({'params': params['gen']}, source, target, mutable=['intermediates'])
+  drawn, sown = gen.apply({'params': params['gen']}, source, target, mutable=['intermediates'])
   finest = sown['intermediates']['synthesis'][f'to_flows_{num_halvings(config.size) - 1}']
   grid, mask = (np.asarray(finest[name][0]) for name in ('grid', 'mask'))
   still = base_grid(*grid.shape[1:3], centred=gen.clean)
-  columns = (source, target, made, flow_colours(grid - still), 2 * mask.repeat(3, -1) - 1)
+  columns = (source, target, drawn, flow_colours(grid - still), 2 * mask.repeat(3, -1) - 1)
   rows = np.concatenate([np.asarray(x) for x in columns], axis=2)  # [B, S, 5S, 3]
   rows = np.clip((rows + 1) * 127.5 + 0.5, 0, 255).astype(np.uint8)
   return {'source_target_made_flow_mask': rows.reshape(-1, *rows.shape[2:])}

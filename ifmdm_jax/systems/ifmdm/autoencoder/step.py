@@ -127,7 +127,7 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
     return gen_loss(gen, dis, images['source'], images['target'], config=config, frozen=frozen)
 
   def of_dis(dis, images, rng):
-    return dis_loss(dis, images['target'], images['made'], config=config), {}
+    return dis_loss(dis, images['target'], images['fake'], config=config), {}
 
   def update(name, grads):
     changes, opt_state[name] = optimizers[name].update(grads, opt_state[name], params[name])
@@ -135,10 +135,10 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
     return optax.global_norm(grads)
 
   images = {'source': source, 'target': target}
-  found, grads = gradient(of_gen)(params['gen'], images, rng, dis=params['dis'])
-  total, (reconstruction, metrics) = found
+  value, grads = gradient(of_gen)(params['gen'], images, rng, dis=params['dis'])
+  total, (reconstruction, metrics) = value
   norms = {'gen_grad_norm': update('gen', grads)}
-  images = {'target': target, 'made': jax.lax.stop_gradient(reconstruction)}
+  images = {'target': target, 'fake': jax.lax.stop_gradient(reconstruction)}
   (loss, _), grads = gradient(of_dis)(params['dis'], images, rng)
   norms['dis_grad_norm'] = update('dis', grads)
 

@@ -47,7 +47,7 @@ class Tokens(nn.Module):
     tokens = Embedder(d, name='x_embedder')(x_t)
     tokens = tokens + Embedder(d, path_drop, name='xy_embedder')(keep(mixed), train)
 
-    # three tokens that tell where the motion starts and how it is distributed
+    # three tokens that say where the motion starts and how it is distributed
     extra = (
       Embedder(d, self.drop_hint, name='x_hint_embedder')(hint, train),
       Embedder(d, self.drop_stats, name='x_mean_embedder')(mean, train),

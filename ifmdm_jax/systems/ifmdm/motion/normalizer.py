@@ -156,20 +156,20 @@ def load(path, motion_dim, audio_width, relative=0, unconditioned_dims=(0, 0), f
       f'expected statistics of the training clips at {path}, found no such file: '
       'prepare the data, or set config.model.normalizer to an empty string'
     )
-  found = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
+  measured = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
   statistics, expected = {}, plain(motion_dim, audio_width).statistics
   if fixed:
     expected |= dict.fromkeys(FIXED, np.zeros(motion_dim)) | {'opening_bias': np.zeros(1)}
   for name, value in expected.items():
-    if name not in found or found[name].shape != value.shape:
-      came = found[name].shape if name in found else 'nothing'
+    if name not in measured or measured[name].shape != value.shape:
+      came = measured[name].shape if name in measured else 'nothing'
       raise InputError(
         f'{path} should hold {name} {value.shape}, holds {came}: prepare the data '
         'again, or fit config.model to it'
       )
-    statistics[name] = found[name]
+    statistics[name] = measured[name]
     if name.endswith('_std'):  # a direction that never moves stays where it is
-      statistics[name] = np.maximum(found[name], 1e-6)
+      statistics[name] = np.maximum(measured[name], 1e-6)
   direction = np.arange(motion_dim)
   first, end = unconditioned_dims
   conditioned = (direction < first) | (direction >= end)

@@ -215,13 +215,13 @@ def follow(source, landmarks, body, side, rounds=3):
   places = still + geometry.body_motion(body, source.points, landmarks, small)
   skull = lambda landmarks: landmarks[:, points.RIGID]
   back = align.similarity(skull(landmarks), skull(source.points))(places) - places
-  found = places + source.follows * back
+  lookup = places + source.follows * back
   for _ in range(rounds):
-    found = places + composite.sample(source.follows, found) * back
+    lookup = places + composite.sample(source.follows, lookup) * back
   carriers = landmarks[:, geometry.CARRIERS]
-  flow = composite.sample(found - still, carriers[:, :, None])[:, :, 0]
+  flow = composite.sample(lookup - still, carriers[:, :, None])[:, :, 0]
   missing = source.points[:, geometry.CARRIERS] - carriers - flow
-  return composite.upsample_grid(found, side) + geometry.splat(missing, carriers, side), missing
+  return composite.upsample_grid(lookup, side) + geometry.splat(missing, carriers, side), missing
 
 
 class Autoencoder(nn.Module):
