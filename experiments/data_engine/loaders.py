@@ -45,18 +45,20 @@ def write_pictures(folder, paths, copies):
 
 def write_codes(folder, width):
   """Writes motion codes and features of noise."""
-  rng = np.random.default_rng(0)
-  draw = lambda count, size: rng.standard_normal((count, size), np.float32).tobytes()
-  examples = []
+  rng, examples = np.random.default_rng(0), []
+  draw = lambda *shape: rng.standard_normal(shape, np.float32).tobytes()
   for name in (f'clip{i:03d}' for i in range(CLIPS)):
     arrays = dict(
-      codes=draw(LENGTH, CODE), mirrored=draw(LENGTH, CODE), features=draw(2 * LENGTH, width),
-      opening=draw(LENGTH, 1), altered=b'', quiet=b'',
-    )  # fmt: skip
-    about = dict(name=name, person=name, split='train', licence='', count=LENGTH)
-    examples.append(
-      (name, {**arrays, 'about': json.dumps({**about, 'motion_dim': CODE, 'width': width})})
+      codes=draw(LENGTH, CODE),
+      mirrored=draw(LENGTH, CODE),
+      features=draw(2 * LENGTH, width),
+      opening=draw(LENGTH),
+      altered=b'',
+      quiet=b'',
     )
+    about = dict(name=name, person=name, split='train', licence='', count=LENGTH)
+    about |= dict(motion_dim=CODE, width=width)
+    examples.append((name, {**arrays, 'about': json.dumps(about)}))
   write.write('MotionCodes', folder / 'motion', {'train': examples})
 
 
@@ -72,23 +74,23 @@ def speed(loader, batch):
 
 
 def row(stage, name, loader, batch):
-  found = speed(loader, batch)
-  cores = TRAINER[stage] / found
-  print(f'| {stage} | {name} | {found:,.0f} | {cores:.1f} |', flush=True)
+  rate = speed(loader, batch)
+  cores = TRAINER[stage] / rate
+  print(f'| {stage} | {name} | {rate:,.0f} | {cores:.1f} |', flush=True)
 
 
 def main(_):
   if not _FILM.value:
     raise errors.InputError('expected --film CLIP.mp4')
-  print('| stage | read from | samples a second and core | cores for one H200 |')
+  print('| stage | what is read | samples a second and core | cores for one H200 |')
   print('| --- | --- | --- | --- |')
   common = dict(stills=0.0, size=0, gap=0, blur=0.0)
   with tempfile.TemporaryDirectory() as folder:
     write_pictures(pathlib.Path(folder), _FILM.value, _COPIES.value)
     for name, more in (
-      ('512 px, one target (paper)', dict(targets=1)),
+      ('records, 512 px, one target (paper)', dict(targets=1)),
       ('the same, backgrounds blurred', dict(targets=1, blur=1.0)),
-      ('256 px, three targets', dict(targets=3, size=256)),
+      ('records, 256 px, three targets', dict(targets=3, size=256)),
     ):
       config = ml_collections.ConfigDict({**common, **more, 'cache': folder})
       row(1, name, pairs.make_loader(config, batch=8, seed=0, split='train'), 8)
@@ -97,7 +99,7 @@ def main(_):
       write_codes(pathlib.Path(folder), width)
       config = ml_collections.ConfigDict(dict(cache=folder, frames=WINDOW))
       loader = windows.make_loader(config, batch=32, seed=0, split='train')
-      row(2, f'{width} numbers a feature ({encoder})', loader, 32)
+      row(2, f'records, {width} numbers a feature ({encoder})', loader, 32)
 
 
 if __name__ == '__main__':

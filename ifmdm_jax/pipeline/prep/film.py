@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from ifmdm_jax.clip import FPS, SAMPLE_RATE
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.matte import PersonMatte
 from ifmdm_jax.face.track import follow
@@ -168,6 +169,8 @@ class Film(Job):
           if find:
             open_piece.matte.close()
       writing = [w for w in writing if number + 1 < w.piece.stop]
+    if writing or waiting:
+      raise InputError(f'{self.source.name} was shorter when it was read again: did it change?')
     for index, piece in enumerate(pieces):
       self._finish(index, piece, sound)
 

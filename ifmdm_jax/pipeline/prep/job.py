@@ -26,6 +26,7 @@ class Job:
     self.estimate_lag = estimate_lag
     self.kept, self.dropped = [], []
     self.damage, self.seconds, self.offset = '', 0.0, None
+    self._files = []
 
   def run(self):
     """Fills the folder, `kept` and `dropped`; an InputError makes `give_up` the end."""
@@ -33,6 +34,9 @@ class Job:
 
   def give_up(self, reason, value, detail):
     """Keeps nothing of this source."""
+    self.close()
+    for path in self.folder.glob('[0-9][0-9][0-9].*'):
+      path.unlink()
     self.kept, self.offset = [], None
     self.drop(reason, value, detail)
 
@@ -101,9 +105,15 @@ class Job:
       yield frame
 
   def encoder(self, index, kind, quality=None):
-    """Opens INDEX.KIND for frames."""
+    """Opens INDEX.KIND for frames; `close` closes it, if nobody else did."""
     quality = self.settings.quality if quality is None else quality
-    return codec.Encoder(open(self.folder / f'{index:03d}.{kind}', 'wb'), quality)
+    self._files.append(open(self.folder / f'{index:03d}.{kind}', 'wb'))
+    return codec.Encoder(self._files[-1], quality)
+
+  def close(self):
+    """Closes what an error left open: a folder with open files cannot be moved everywhere."""
+    for file in self._files:
+      file.close()
 
 
 def _short(value):

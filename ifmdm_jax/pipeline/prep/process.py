@@ -37,6 +37,7 @@ def process(source, output, settings, estimate_lag):
         f'bytes; {str(error).replace(source.path, source.name)}',
       )
     finally:
+      job.close()
       for path in folder.glob('*.tmp*'):
         path.unlink()
     result = dict(

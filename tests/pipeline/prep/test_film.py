@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import pickle
 import shutil
@@ -148,6 +149,21 @@ def test_a_reason_does_not_depend_on_the_words_of_an_error(tmp_path, monkeypatch
   monkeypatch.setattr(errors.InputError, '__init__', lambda self, _: words(self, 'other words'))
   (dropped,) = run(tmp_path / 'voice.mp4', tmp_path / 'out')['dropped']
   assert dropped['reason'] == 'no video in it' and dropped['value'] > 0
+
+
+def test_a_film_that_is_shorter_when_read_again_leaves_nothing_behind(tmp_path, monkeypatch):
+  lengths = iter([None, 20])
+
+  class Shrinking(film.Film):
+    def frames(self, until=None):
+      return itertools.islice(super().frames(until), next(lengths))
+
+  monkeypatch.setitem(process.KINDS, 'film', Shrinking)
+  result = run(films.talking(tmp_path / 'a.mp4', seconds=1.2), tmp_path)
+  (dropped,) = result['dropped']
+  assert dropped['reason'] == 'unreadable' and 'shorter' in dropped['detail']
+  left = {path.name for path in (tmp_path / 'videos' / result['key']).iterdir()}
+  assert not result['kept'] and left == {'result.json'}
 
 
 def test_a_film_of_a_phone_held_upright_comes_out_upright(tmp_path):
