@@ -6,11 +6,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test lint setup clean
+.PHONY: help demo test wheel lint setup clean
 
 help:
 	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
 	@echo 'make test    lint, then all tests'
+	@echo 'make wheel   build the wheel and run every command from it, in an environment of its own'
 	@echo 'make lint    ruff alone'
 	@echo 'make setup   $(VENV) with requirements.txt and this package'
 	@echo 'make clean   remove $(VENV), caches and out/ (runs/ stays)'
@@ -20,7 +21,10 @@ demo: setup
 	  --audio data/fixtures/speech.wav --output out/demo.mp4 --overwrite
 
 test: lint
-	$(RUN) -m pytest -q -n 2 --durations=10
+	$(RUN) -m pytest -q -n 2 --dist worksteal --durations=20
+
+wheel: setup
+	$(RUN) tests/wheel.py
 
 lint: setup
 	$(RUN) -m ruff check

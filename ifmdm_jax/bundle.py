@@ -85,7 +85,8 @@ def trained(workdir):
   from ifmdm_jax.training import checkpoints  # Orbax takes a second: bundles do without
 
   config, params = checkpoints.load(workdir)
-  return generator.trainable(config.model.module)[1], config.model, params
+  system, module = generator.trainable(config.model.module)
+  return module, system.current(config.model), params
 
 
 def load(path=None, **options):
@@ -114,6 +115,7 @@ def load(path=None, **options):
   found, _ = generator.trainable(config.model.module)
   if found.load_run is None:
     raise InputError(f'{folder} is a training run, expected a bundle: make one of it first')
+  config.model = found.current(config.model)
   return found.load_run(folder, config, params, **options)
 
 

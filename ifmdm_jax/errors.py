@@ -54,7 +54,7 @@ def run(main, rest=False, rewrite=None):
   With `rest`, main also gets the words after `--`, which are meant for a command that it calls.
   `rewrite`: a function of the command's words, before flags are read.
   """
-  from absl import app, flags, logging
+  from absl import app, flags, logging  # here: only commands have flags
 
   def parse(argv):
     asked = {word.lstrip('-').split('=')[0] for word in argv[1:] if word.startswith('-')}

@@ -183,6 +183,7 @@ class System:
     pack: ({part: workdir}) -> Bundle of training runs.
     upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
       is not of this system.
+    current: `config.model` of a run, however old -> as the modules of today read it.
     sizes: that `fresh` knows.
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
     preview: (params, config) -> Generator of a run that is training, by its whole config.
@@ -194,6 +195,7 @@ class System:
   load_run: Callable | None = None
   pack: Callable | None = None
   upgrade: Callable | None = None
+  current: Callable = lambda model: model
   sizes: tuple[str, ...] = ()
   fresh: Callable | None = None
   preview: Callable | None = None

@@ -91,7 +91,7 @@ def random_params(shapes, seed=0, scale=1.0):
 
 def fresh_params(model, config):
   """Draws what training starts from: `model.init` as one program."""
-  from ifmdm_jax.training import program
+  from ifmdm_jax.training import program  # here: reading goldens needs no training
 
   return jax.jit(lambda rng: model.init(rng, config))(program.fresh_key(0))
 
@@ -208,7 +208,7 @@ def write_cache(
 
 def _face(person, num_frames, side, matte, noise, about):
   """Returns a record of `schema.TalkingFaces`."""
-  import soundfile
+  import soundfile  # here: networks and their training run without
 
   from ifmdm_jax.pipeline import frames as codec  # reading goldens needs no data engine
   from ifmdm_jax.pipeline import landmarks

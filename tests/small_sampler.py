@@ -11,8 +11,9 @@ from ifmdm_jax.configs import autoencoder as autoencoder_configs
 from ifmdm_jax.configs import motion as motion_configs
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
-from ifmdm_jax.systems.ifmdm.motion import units
-from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
+from ifmdm_jax.systems.ifmdm.motion.normalizer import Normalizer
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+from ifmdm_jax.systems.ifmdm.motion_stream import Options
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 RATE, SIDE = 16_000, 64
@@ -54,7 +55,7 @@ def sampler():
   return Sampler(
     Stage(autoencoder, first, testing.fresh_params(autoencoder, first)),
     Stage(motion, second, testing.random_params(shapes, scale=0.1)),
-    units.Units(statistics, direction < 20, ~lips, octaves=True),
+    Normalizer(statistics, direction < 20, ~lips, log_std=True),
     Loudness(),
     size=SIDE,
     options=Options(Solver(3)),

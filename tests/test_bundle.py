@@ -15,7 +15,8 @@ from ifmdm_jax.configs import autoencoder, distill, motion
 from ifmdm_jax.diffusion.schedule import Trailing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import generate
-from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+from ifmdm_jax.systems.ifmdm.motion_stream import Options
 from ifmdm_jax.training import checkpoints
 
 
@@ -46,6 +47,8 @@ def former(config, prefix='ifmdm_jax.'):
   old = {'sampler': {name: settings['motion'].pop(name) for name in ('steps', 'guidance')}}
   for name, module in modules.items():
     settings[name].pop('kind')
+    if 'unconditioned_dims' in settings[name]:
+      settings[name]['untold'] = settings[name].pop('unconditioned_dims')
     old[name] = {**settings[name], 'module': prefix + module, 'units': 'statistics.npz'}
   del old['autoencoder']['units']
   return old
@@ -127,7 +130,7 @@ WRONG = {  # what is wrong                                                  what
   'a missing setting': (changed('parts/motion/settings/width', None), 'no width'),
   'a setting of another type': (changed('parts/motion/settings/width', '160'), 'to be int'),
   'an endless setting': (changed('parts/motion/settings/guidance', float('inf')), 'to be float'),
-  'nested words': (changed('parts/motion/settings/untold', [[1]]), 'to be tuple'),
+  'nested words': (changed('parts/motion/settings/unconditioned_dims', [[1]]), 'to be tuple'),
   'an unknown size': (changed('parts/autoencoder/settings/sizes/depth', 3), 'unknown depth'),
   'a kind of another part': (changed('parts/motion/settings/kind', 'lite'), 'of kind motion'),
   'no stage 1': (changed('parts/autoencoder', None), 'a bundle with autoencoder'),
@@ -223,11 +226,11 @@ def test_a_folder_without_weights_says_what_it_should_be(tmp_path):
 
 
 def test_a_student_is_bundled_beside_its_teacher_and_with_no_other(tmp_path, monkeypatch):
-  units = testing.write_cache(tmp_path / 'cache') / 'motion' / 'statistics.npz'
+  measured = testing.write_cache(tmp_path / 'cache') / 'motion' / 'statistics.npz'
   runs = {}
   for name, configs in dict(first=autoencoder, second=motion, student=distill).items():
     runs[name] = configs.get_config('tiny'), {'kernel': np.full(2, len(runs), np.float32)}
-  runs['second'][0].model.units = runs['student'][0].model.units = str(units)
+  runs['second'][0].model.normalizer = runs['student'][0].model.normalizer = str(measured)
   monkeypatch.setattr(checkpoints, 'load', runs.get)
   named = dict(autoencoder='first', motion='second', student='student')
   bundle.save(tmp_path / 'bundle', generate.pack(named))
@@ -235,13 +238,13 @@ def test_a_student_is_bundled_beside_its_teacher_and_with_no_other(tmp_path, mon
   assert set(found.parts) == {'autoencoder', 'motion', 'student', 'statistics'}
   assert found.parts['student'].params['kernel'].tolist() == [2, 2]
   assert (tmp_path / 'bundle' / 'student.safetensors').stat().st_size < 200  # half precision
-  with np.load(units) as file:
+  with np.load(measured) as file:
     np.testing.assert_array_equal(found.parts['statistics'].params['code_std'], file['code_std'])
 
   other = tmp_path / 'other.npz'
-  other.write_bytes(units.read_bytes() + b' ')
-  runs['student'][0].model.units = str(other)
-  with pytest.raises(InputError, match='expected a student in the units of its teacher'):
+  other.write_bytes(measured.read_bytes() + b' ')
+  runs['student'][0].model.normalizer = str(other)
+  with pytest.raises(InputError, match='expected a student with the statistics of its teacher'):
     generate.pack(named)
   with pytest.raises(InputError, match='expected a run of motion, first is one of'):
     generate.pack(dict(autoencoder='first', motion='first'))

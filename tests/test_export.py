@@ -19,7 +19,8 @@ from ifmdm_jax.read import find_square
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as autoencoder
 from ifmdm_jax.systems.ifmdm.motion import model as motion
-from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+from ifmdm_jax.systems.ifmdm.motion_stream import Options
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 from ifmdm_jax.video.image import read_image
 

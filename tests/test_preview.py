@@ -59,7 +59,7 @@ def test_codes_are_sampled_by_the_steps_that_users_of_the_weights_get(cache, mon
   loader = importlib.import_module(config.data.module).make_loader
   batch = next(loader(config.data, batch=2, seed=0, split='val'))
 
-  def sample(config, units, params, y, valid, state, controls, *, new, solver):
+  def sample(config, normalizer, params, y, valid, state, controls, *, new, solver):
     solvers.append(solver)
     return batch['x'], state
 

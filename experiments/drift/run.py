@@ -148,7 +148,7 @@ def main(_):
 
 
 def _rest(reference, statistics):
-  """The reference with its lips closed, as `motion.units.Units.rest`."""
+  """The reference with its lips closed, as `motion.normalizer.Normalizer.rest`."""
   open_by = max(drift.opening(reference, statistics), 0.0)
   return reference - open_by * statistics['opening_way']
 

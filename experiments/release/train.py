@@ -87,7 +87,7 @@ def main(arguments):
   ]
   if _STAGE.value in ('motion', 'student'):
     command += [
-      f'--config.model.units={units(runs, licence, teacher)}',
+      f'--config.model.normalizer={units(runs, licence, teacher)}',
       f'--config.data.autoencoder={runs / name.format("autoencoder")}',
     ]
   if _STAGE.value == 'student':

@@ -98,12 +98,14 @@ def with_motion(sampler, run):
 
 
 def smoothed(sampler, shares):
-  """Returns a sampler with other shares (head and face, lips) of `motion.model.settle`."""
-  stage_1, motion, units = sampler.stages
+  """Returns a sampler with other shares (head and face, lips) of `motion.sample.smooth`."""
+  stage_1, motion, normalizer = sampler.stages
   config = motion.config.copy_and_resolve_references()
   config.smoothing = landmark_code.per_number(shares[0], lips=shares[1])
   stage_2 = Stage(motion.module, config, motion.params)
-  return Sampler(stage_1, stage_2, units, features.load(config.audio), options=sampler.defaults)
+  return Sampler(
+    stage_1, stage_2, normalizer, features.load(config.audio), options=sampler.defaults
+  )
 
 
 def load_clips(folder):

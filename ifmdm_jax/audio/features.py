@@ -35,7 +35,7 @@ class AudioEncoder(Protocol):
   width: int
 
   def features(self, waveform, sample_rate):
-    """[L] or [L, C] at any rate -> float32 [2T, width], T = round(L / sample_rate * 25).
+    """Encodes [L] or [L, C] at any rate -> float32 [2T, width], T = round(L / rate * 25).
 
     Raises:
       ifmdm_jax.errors.InputError: the waveform cannot be used; see `waveform.prepare`.
@@ -44,7 +44,7 @@ class AudioEncoder(Protocol):
 
 
 def load(name, **options):
-  """An AudioEncoder by name.
+  """Loads an AudioEncoder by name.
 
   'whisper_base': Whisper-base, 99 languages, 512 wide; bundled weights; layer=2 or layers=(1, 2)
     (concatenated); path= another file.

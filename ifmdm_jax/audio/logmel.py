@@ -20,7 +20,7 @@ class Mel:
   f_max: float | None = None  # None: half the sample rate
 
   def power(self, samples):
-    """Mel energies of every whole window: [..., L] -> [..., 1 + (L - n_fft) // hop, n_mels]."""
+    """Sums mel energies of whole windows: [..., L] -> [..., 1 + (L - n_fft) // hop, n_mels]."""
     count = 1 + (samples.shape[-1] - self.n_fft) // self.hop
     index = self.hop * np.arange(count)[:, None] + np.arange(self.n_fft)
     frames = samples[..., index] * jnp.asarray(self.window(), samples.dtype).reshape(
@@ -31,7 +31,7 @@ class Mel:
     return jnp.matmul(spectrum, self.filters(), precision=jax.lax.Precision.HIGHEST)
 
   def log10(self, waveform):
-    """log10 mel energies, [..., L] -> [..., L // hop + 1, n_mels].
+    """Computes log10 mel energies, [..., L] -> [..., L // hop + 1, n_mels].
 
     Frame m is centred on sample m * hop. The ends are mirrored (not zero) padded; energies below
     1e-10 count as 1e-10.
@@ -40,16 +40,16 @@ class Mel:
     return jnp.log10(jnp.maximum(self.power(jnp.pad(waveform, half, mode='reflect')), 1e-10))
 
   def window(self):
-    """Periodic Hann window [n_fft]."""
+    """Makes the periodic Hann window [n_fft]."""
     return np.float32(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.n_fft) / self.n_fft))
 
   def filters(self):
-    """Triangles on Slaney's mel scale, each of unit area: [n_fft // 2 + 1, n_mels]."""
+    """Makes triangles on Slaney's mel scale, each of unit area: [n_fft // 2 + 1, n_mels]."""
     return _filters(self)
 
 
 def whisper_scale(log10_mel, peak=None):
-  """Whisper's input range: at most 8 decades below the loudest bin, then (x + 4) / 4.
+  """Scales to Whisper's input range: at most 8 decades below the loudest bin, then (x + 4) / 4.
 
   Args:
     log10_mel: [..., F, n_mels].

@@ -26,7 +26,7 @@ def norm(name):
 
 
 def steps(samples):
-  """How many steps the convolutions make of so many samples (a number or an array)."""
+  """Counts the steps that the convolutions make of so many samples (a number or an array)."""
   for kernel, stride in zip(KERNELS, STRIDES):
     samples = (samples - kernel) // stride + 1
   return samples
@@ -157,7 +157,7 @@ class Wav2Vec2(nn.Module):
 
   @nn.compact
   def network(self, samples, valid=None):
-    """The published network: [B, L] -> [B, steps(L), D] at its own 49.x Hz."""
+    """Runs the published network: [B, L] -> [B, steps(L), D] at its own 49.x Hz."""
     sound = samples.shape[1] if valid is None else valid * HOP
     sound = jnp.broadcast_to(jnp.asarray(sound), samples.shape[:1])
     x = self._hear(samples, sound)
@@ -210,7 +210,7 @@ def build(config):
 
 
 def to_grid(x, count, last):
-  """Linear interpolation from steps at (320 j + 199.5) / 16000 s to k / 50 s; ends are held.
+  """Interpolates from steps at (320 j + 199.5) / 16000 s to k / 50 s; ends are held.
 
   Args:
     x: [B, N, D]. count: features wanted, S. last: [B] the last step that read sound alone.

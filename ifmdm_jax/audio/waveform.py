@@ -15,7 +15,7 @@ MIN_SECONDS = 0.04  # one video frame
 
 
 def num_frames(num_samples, sample_rate, fps=FPS):
-  """round(seconds * fps) in exact arithmetic; a tie goes to the even number, as Python's round."""
+  """Rounds seconds * fps in exact arithmetic; a tie goes to the even number, as Python's round."""
   return round(
     fractions.Fraction(int(num_samples)) / fractions.Fraction(sample_rate) * fractions.Fraction(fps)
   )
@@ -80,7 +80,7 @@ def _read_av(path):
 
 
 def prepare(waveform, sample_rate):
-  """Mono float32 [L'] at 16 kHz, L' = L * 16000 / sample_rate (rounded).
+  """Makes mono float32 [L'] at 16 kHz, L' = L * 16000 / sample_rate (rounded).
 
   Args:
     waveform: [L] or [L, C] (channels last); floats in [-1, 1] or integer PCM (8, 16, 32 bits).
@@ -98,7 +98,7 @@ def prepare(waveform, sample_rate):
 
 
 def check(waveform, sample_rate):
-  """The waveform as float32, or an InputError that says what is wrong with it; see `prepare`."""
+  """Checks a waveform and returns it as float32; an InputError says what is wrong with it."""
   waveform = np.asarray(waveform)
   if not (np.isscalar(sample_rate) and np.isreal(sample_rate) and 100 <= sample_rate <= 1e6):
     raise errors.InputError(f'expected a sample rate in Hz, got {sample_rate!r}: pass e.g. 16000')

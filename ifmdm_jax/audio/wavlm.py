@@ -9,7 +9,7 @@ import numpy as np
 
 
 def buckets(offsets, count, max_distance):
-  """Which of `count` buckets each offset (key less query) falls into: int numpy, as `offsets`.
+  """Sorts offsets (key less query) into `count` buckets: int numpy, as `offsets`.
 
   Half of them are for offsets above zero. Near ones have a bucket each, far ones share buckets of
   logarithmic width. float32, as the original computes it: the last bit decides at the borders.

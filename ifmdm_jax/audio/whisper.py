@@ -19,7 +19,7 @@ MULTILINGUAL = BUNDLED / 'whisper_base.safetensors'  # 99 languages, two blocks
 
 
 def positions(count, width):
-  """Sinusoids [count, width]: sines, then cosines, of wavelengths 2 pi .. 10000 * 2 pi features."""
+  """Makes sinusoids [count, width]: sines, then cosines, of wavelengths 2 pi .. 10000 * 2 pi."""
   rates = np.exp(-np.log(10_000) / (width // 2 - 1) * np.arange(width // 2))
   angles = np.arange(count)[:, None] * rates
   return np.float32(np.concatenate([np.sin(angles), np.cos(angles)], axis=1))

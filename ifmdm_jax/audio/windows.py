@@ -7,7 +7,7 @@ OVERLAP = 100  # 2 s
 
 
 def starts(count, window, overlap):
-  """First feature of each window; every window is whole, so the last two may overlap by more."""
+  """Finds the first feature of each window; all are whole, so the last two may overlap by more."""
   if count <= window:
     return [0]
   return [*range(0, count - window, window - overlap), count - window]

@@ -72,15 +72,17 @@ def get_config(size='paper'):
     motion_dim=20,
     frames=8 if size == 'tiny' else 64,
     timesteps=1000,
-    statistics=('mean', 'std'),  # of a window, that the model is told
+    statistics=('mean', 'std'),  # of a window, that the model sees
     # One number per motion direction, the lips count more; (): all the same.
     dim_weights=per_number(1, lips=2) if size == 'lite' else (),
-    units='runs/cache/motion/statistics.npz' if size == 'lite' else '',  # '': codes as they are
-    relative=20,  # with units: as many leading directions are counted from an origin
+    normalizer='runs/cache/motion/statistics.npz'
+    if size == 'lite'
+    else '',  # '': codes as they are
+    relative=20,  # with it: as many leading directions are counted from an origin
     # The origin: the rest of the person, or the last code made, from where motion walks at random.
     fixed=size == 'lite',
-    untold=(LIPS.start, LIPS.stop),  # with units: the lips, whose mean and deviation are not told
-    # What is sampled, one share per direction, see `motion.model.settle`; (): as it comes.
+    unconditioned_dims=(LIPS.start, LIPS.stop),  # with it: lips have no mean and deviation
+    # What is sampled, one share per direction, see `motion.sample.smooth`; (): as it comes.
     smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
     audio={'paper': 'wav2vec2', 'lite': 'whisper_base', 'tiny': 'whisper_tiny'}[size],
   )

@@ -62,12 +62,12 @@ class Gaussian:
   # -- the forward process
 
   def q_sample(self, x_0, noise, t):
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps."""
+    """Adds noise: x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps."""
     alpha_bar = self.schedule.alpha_bar
     return at(np.sqrt(alpha_bar), t, x_0) * x_0 + at(np.sqrt(1 - alpha_bar), t, x_0) * noise
 
   def posterior(self, x_0, x_t, t):
-    """Mean [B, ..., C] and log-variance [B, 1, ..] of q(x_{t-1} | x_t, x_0)."""
+    """Computes the mean [B, ..., C] and log-variance [B, 1, ..] of q(x_{t-1} | x_t, x_0)."""
     s = self.schedule
     mean = at(s.posterior_mean_x_0, t, x_t) * x_0 + at(s.posterior_mean_x_t, t, x_t) * x_t
     return mean, at(s.posterior_log_variance, t, x_t)
@@ -75,7 +75,7 @@ class Gaussian:
   # -- the network's side
 
   def target(self, x_0, noise, t):
-    """What the network should have said."""
+    """Returns what the network should have said."""
     alpha_bar = self.schedule.alpha_bar
     match self.prediction:
       case 'eps':
@@ -86,7 +86,7 @@ class Gaussian:
         return at(np.sqrt(alpha_bar), t, x_0) * noise - at(np.sqrt(1 - alpha_bar), t, x_0) * x_0
 
   def x_0_of(self, value, x_t, t):
-    """Clean signal from the predicted quantity."""
+    """Computes the clean signal from the predicted quantity."""
     alpha_bar = self.schedule.alpha_bar
     match self.prediction:
       case 'eps':
@@ -98,13 +98,13 @@ class Gaussian:
         return at(np.sqrt(alpha_bar), t, x_t) * x_t - at(np.sqrt(1 - alpha_bar), t, x_t) * value
 
   def eps_of(self, x_0, x_t, t):
-    """Noise that explains x_t, given the clean signal."""
+    """Computes the noise that explains x_t, given the clean signal."""
     alpha_bar = self.schedule.alpha_bar
     scaled = at(np.sqrt(1 / alpha_bar), t, x_t) * x_t
     return (scaled - x_0) / at(np.sqrt(1 / alpha_bar - 1), t, x_t)
 
   def split(self, output):
-    """Output of the network -> (prediction, range or None)."""
+    """Splits the output of the network into (prediction, range or None)."""
     return jnp.split(output, 2, axis=-1) if self.learn_sigma else (output, None)
 
   def log_variance_of(self, range_, x_t, t):
@@ -116,7 +116,7 @@ class Gaussian:
     return a * at(np.log(self.schedule.betas), t, x_t) + (1 - a) * low
 
   def predict(self, output, x_t, t, clip=None, amend=None):
-    """Output [B, ..., C or 2C] of the network at x_t [B, ..., C] -> Prediction.
+    """Reads the output [B, ..., C or 2C] of the network at x_t [B, ..., C] as a Prediction.
 
     amend: x_0 -> x_0, puts right what is known of the clean signal.
     """
@@ -137,7 +137,7 @@ class Gaussian:
   # -- the objective
 
   def loss_terms(self, output, x_0, x_t, noise, t, weights=None):
-    """Squared error of the prediction, and the variational bound that trains the variance.
+    """Computes the squared error, and the variational bound that trains the variance.
 
     The two are added without weights in the paper. The bound sees a detached prediction, so it
     moves the range alone.
@@ -158,7 +158,7 @@ class Gaussian:
     return Terms(mse=mse, vb=vb, x_0=self.x_0_of(value, x_t, t))
 
   def bound_bits(self, output, x_0, x_t, t, weights=None):
-    """One term of the variational bound, in bits per element: [B].
+    """Computes one term of the variational bound, in bits per element: [B].
 
     The Kullback-Leibler distance of the model's step from the true posterior; at t = 0 the
     negative log-likelihood of x_0 itself.
@@ -172,7 +172,7 @@ class Gaussian:
 
 
 def normal_kl(mean_p, log_variance_p, mean_q, log_variance_q):
-  """KL(p || q) of two diagonal gaussians, in nats per element."""
+  """Computes KL(p || q) of two diagonal gaussians, in nats per element."""
   difference = log_variance_p - log_variance_q
   return 0.5 * (
     jnp.exp(difference) - difference - 1 + (mean_p - mean_q) ** 2 * jnp.exp(-log_variance_q)
@@ -180,7 +180,7 @@ def normal_kl(mean_p, log_variance_p, mean_q, log_variance_q):
 
 
 def discretised_log_likelihood(x, mean, log_scale):
-  """Log-likelihood of x under a gaussian cut into 8-bit bins over [-1, 1], in nats per element.
+  """Computes the log-likelihood of x under a gaussian in 8-bit bins over [-1, 1], nats each.
 
   An image formula that the paper's code uses on motion too; the outermost bins are open.
   """
@@ -199,7 +199,7 @@ def discretised_log_likelihood(x, mean, log_scale):
 
 
 def weighted_mean(values, weights=None):
-  """Mean over all axes but the first: [B, ...] -> [B]; 0 for a sample without any weight."""
+  """Averages over all axes but the first: [B, ...] -> [B]; 0 for a sample without any weight."""
   axes = tuple(range(1, values.ndim))
   if weights is None:
     return values.mean(axes)

@@ -36,17 +36,17 @@ class Schedule:
 
   @functools.cached_property
   def alpha_bar(self):
-    """abar_t, the variance of the signal left after step t."""
+    """Computes abar_t, the variance of the signal left after step t."""
     return np.cumprod(1.0 - self.betas)
 
   @functools.cached_property
   def alpha_bar_prev(self):
-    """abar_{t-1}; before the first step all of the signal is left."""
+    """Computes abar_{t-1}; before the first step all of the signal is left."""
     return np.append(1.0, self.alpha_bar[:-1])
 
   @functools.cached_property
   def posterior_variance(self):
-    """Variance of q(x_{t-1} | x_t, x_0); 0 at the first step."""
+    """Computes the variance of q(x_{t-1} | x_t, x_0); 0 at the first step."""
     return self.betas * (1.0 - self.alpha_bar_prev) / (1.0 - self.alpha_bar)
 
   @functools.cached_property
@@ -58,16 +58,16 @@ class Schedule:
 
   @functools.cached_property
   def posterior_mean_x_0(self):
-    """Weight of x_0 in the mean of q(x_{t-1} | x_t, x_0)."""
+    """Computes the weight of x_0 in the mean of q(x_{t-1} | x_t, x_0)."""
     return self.betas * np.sqrt(self.alpha_bar_prev) / (1.0 - self.alpha_bar)
 
   @functools.cached_property
   def posterior_mean_x_t(self):
-    """Weight of x_t in the mean of q(x_{t-1} | x_t, x_0)."""
+    """Computes the weight of x_t in the mean of q(x_{t-1} | x_t, x_0)."""
     return (1.0 - self.alpha_bar_prev) * np.sqrt(1.0 - self.betas) / (1.0 - self.alpha_bar)
 
   def keep(self, timesteps):
-    """The same noise levels at fewer steps (increasing indices): betas are merged between them."""
+    """Keeps the noise levels at fewer steps (increasing indices); betas are merged between them."""
     kept = np.asarray(timesteps)
     alpha_bar = self.alpha_bar[kept]
     betas = 1.0 - alpha_bar / np.append(1.0, alpha_bar[:-1])
@@ -75,18 +75,18 @@ class Schedule:
 
 
 def linear(steps=1000, first=1e-4, last=0.02):
-  """Beta grows linearly from `first` to `last`: the usual schedule of training."""
+  """Makes the usual schedule of training: beta grows linearly from `first` to `last`."""
   return Schedule(betas=np.linspace(first, last, steps), timesteps=np.arange(steps))
 
 
 def sqrt_linear(steps=1000, first=0.0015, last=0.0195):
-  """The root of beta grows linearly: latent diffusion's "linear", with its values for latents."""
+  """Makes latent diffusion's "linear", with its values: the root of beta grows linearly."""
   betas = np.linspace(np.sqrt(first), np.sqrt(last), steps) ** 2
   return Schedule(betas=betas, timesteps=np.arange(steps))
 
 
 def cosine(steps=1000, offset=0.008, most=0.999):
-  """abar_t = f(t) / f(0), f(t) = cos^2((t / N + s) / (1 + s) pi / 2).
+  """Makes abar_t = f(t) / f(0), f(t) = cos^2((t / N + s) / (1 + s) pi / 2).
 
   Args:
     offset: s, which keeps the first betas from being tiny.
@@ -183,7 +183,7 @@ def spaced(total, steps):
 
 
 def at(table, t, like):
-  """Entries of a table, shaped to broadcast against an array.
+  """Reads entries of a table, shaped to broadcast against an array.
 
   Args:
     table: float64 [N].

@@ -65,7 +65,7 @@ class DPMSolver:
     return x + at(self.gain(schedule), i, x) * (prediction.x_0 - x_0_before)
 
   def gain(self, schedule):
-    """float64 [N], by index of the kept step."""
+    """Computes the gain of the second order, float64 [N], by index of the kept step."""
     now, before = schedule.alpha_bar, schedule.alpha_bar_prev
     ratio = 0.5 * np.log(now / (1 - now))  # half the log signal-to-noise ratio, falling with i
     gain = np.zeros(len(schedule))
@@ -80,7 +80,7 @@ STEPPERS = {'ddpm': DDPM(), 'ddim': DDIM(), 'dpm': DPMSolver()}
 
 
 def known_region(gaussian, x_0, keep):
-  """Callback for `sample` that puts the noised clean signal where it is known.
+  """Makes a callback for `sample` that puts the noised clean signal where it is known.
 
   Before each step x_t becomes q_sample(x_0, t) with fresh noise where `keep` is one: inpainting
   and outpainting (RePaint, Lugmayr et al. 2022, equation 8).

@@ -8,7 +8,7 @@ import platform
 
 import jax
 
-import ifmdm_jax
+from ifmdm_jax import __version__
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators, page, protocol, scoring, table
@@ -96,7 +96,7 @@ def settings(clips, records, weights, rows):
     'encoding': 'generated frames are scored before any video codec, folders as decoded',
     'intervals': '95 %, bootstrap over clips',
     'networks': pathlib.Path(weights).name if weights else 'none imported',
-    'version': f'ifmdm_jax {ifmdm_jax.__version__}, jax {jax.__version__}',
+    'version': f'ifmdm_jax {__version__}, jax {jax.__version__}',
     'machine': f'{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}',
     'minutes': round(spent / 60, 1),
   }

@@ -8,5 +8,6 @@ track.py    faces of a film, followed from frame to frame
 align.py    the similarity that brings points onto others
 lag.py      by how many frames a voice is late for the lips
 crop.py     every square, box and warp that cuts a face out of a picture, and back into it
+raster.py   draws lines, and triangles with depth; in JAX
 tflite.py   reads networks and parameters of *.tflite files
 """

@@ -62,7 +62,7 @@ RIGID = _points(
 OVAL = _points(
   [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109])
-# The mesh's nearest points to the 68 of iBUG and dlib, in their order, and the parts of those.
+# The mesh's nearest points to the 68 of iBUG and dlib, in their order.
 IBUG = _points(
   [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389],  # jaw
   [71, 63, 105, 66, 107, 336, 296, 334, 293, 301],  # brows
@@ -70,7 +70,11 @@ IBUG = _points(
   [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380],  # eyes
   [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181],  # lips, outer
   [78, 82, 13, 312, 308, 317, 14, 87])  # lips, inner
-IBUG_MOUTH = IBUG[48:]
+IBUG_PARTS = {  # numbers among the 68
+  'jaw': range(17), 'left_brow': range(17, 22), 'right_brow': range(22, 27),
+  'nose_bridge': range(27, 31), 'nose_base': range(31, 36), 'left_eye': range(36, 42),
+  'right_eye': range(42, 48), 'lips_outer': range(48, 60), 'lips_inner': range(60, 68)}
+IBUG_MOUTH = _points(IBUG[[*IBUG_PARTS['lips_outer'], *IBUG_PARTS['lips_inner']]])
 # Points on the mirror axis of the face.
 MIDLINE = _points(
   [0, 1, 2, 4, 5, 6], range(8, 20), [94, 151, 152, 164, 168, 175, 195, 197, 199, 200])

@@ -12,12 +12,12 @@ from ifmdm_jax.perception.arcface import DEPTHS, WIDTHS, IResNet
 
 
 def channels_last(weight):
-  """Their last layer reads [512, 7, 7] laid flat, ours [7, 7, 512]: [O, CHW] -> [HWC, O]."""
+  """Reorders their [512, 7, 7] laid flat to [7, 7, 512]: [O, CHW] -> [HWC, O]."""
   return weight.reshape(-1, 512, 7, 7).transpose(2, 3, 1, 0).reshape(512 * 49, -1)
 
 
 def channels_first(kernel):
-  """The inverse of `channels_last`."""
+  """Inverts `channels_last`."""
   return kernel.reshape(7, 7, 512, -1).transpose(3, 2, 0, 1).reshape(-1, 512 * 49)
 
 
@@ -38,7 +38,7 @@ IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); the depth is read off the keys.
+  """Converts {their key: array} -> (model, params); the depth is read off the keys.
 
   Raises:
     errors.InputError: entries that are missing, left over or of another shape.
@@ -60,7 +60,7 @@ def convert(state, model=None):
 
 
 def published(depth=50):
-  """{entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
+  """Returns {entry: shape} of `backbone.pth` of IResNet-18, 34, 50 or 100."""
   shapes = {
     'conv1.weight': (64, 3, 3, 3),
     'prelu.weight': (64,),

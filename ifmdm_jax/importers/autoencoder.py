@@ -75,7 +75,7 @@ IGNORED = [
 
 
 def rules(model):
-  """RULES, and the one name that depends on the picture size."""
+  """Adds to RULES the one name that depends on the picture size."""
   last = num_halvings(model.size) + 1
   return [(APP + f'.{last}.weight', 'appearance_net/conv_out/kernel', 'OIHW->HWIO'), *RULES]
 
@@ -94,7 +94,7 @@ def ignored(model):
 
 
 def unused(model):
-  """{their key: array} of everything that `ignored` names, as a new network of theirs has it."""
+  """Makes {their key: array} of all that `ignored` names, as a new network of theirs has it."""
   levels, width = num_halvings(model.size), channels(4, model.max_width)
   fir = engine.fir_kernel
   state = {}
@@ -120,7 +120,7 @@ def unused(model):
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params).
+  """Converts {their key: array} -> (model, params).
 
   Args:
     state: the `gen` entry of a checkpoint, of IF-MDM or of LIA.
@@ -137,7 +137,7 @@ def convert(state, model=None):
 
 
 def model_of(state):
-  """Sizes of a checkpoint from its shapes: levels, motion code, refine block, LIA or not."""
+  """Reads sizes off the shapes of a checkpoint: levels, motion code, refine block, LIA or not."""
   known = ('dec.direction.weight', 'dec.input.input')
   if any(key not in state for key in known):
     raise InputError(f'weights have no {" or ".join(known)}: pass the `gen` entry of a checkpoint')
@@ -156,10 +156,10 @@ def model_of(state):
 
 
 def config(model):
-  """config.model of the network, for `model.build` and for training on."""
+  """Returns config.model of the network, for `model.build` and for training on."""
   return dict(module=paper.__name__, **{name: getattr(model, name) for name in stage_1.FIELDS})
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return stage_1.build(config)[0]

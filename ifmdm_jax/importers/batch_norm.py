@@ -4,7 +4,7 @@ COUNTER = ('*.num_batches_tracked', 'how often PyTorch updated its statistics')
 
 
 def rules(original, own):
-  """Rows for the four vectors of a BatchNorm at `original` -> a FrozenBatchNorm at `own`."""
+  """Makes rows for the four vectors of a BatchNorm at `original` -> a FrozenBatchNorm at `own`."""
   return [
     (original + '.weight', own + '/scale', ''),
     (original + '.bias', own + '/bias', ''),
@@ -14,6 +14,6 @@ def rules(original, own):
 
 
 def shapes(name, width):
-  """{entry: shape} of a BatchNorm called `name` in a state dict."""
+  """Returns {entry: shape} of a BatchNorm called `name` in a state dict."""
   vectors = {f'{name}.{v}': (width,) for v in ('weight', 'bias', 'running_mean', 'running_var')}
   return {**vectors, f'{name}.num_batches_tracked': ()}

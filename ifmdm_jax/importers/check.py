@@ -73,7 +73,7 @@ def run(folder, only=''):
 
 
 def table(rows):
-  """Rows as text, columns aligned."""
+  """Writes rows as text, columns aligned."""
   width = max(len(row.array) for row in rows)
   lines = [
     f'{row.array:{width}}  {row.max:8.1e}  {row.mean:8.1e}  {row.limit:15}  '

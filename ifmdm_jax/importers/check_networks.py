@@ -22,6 +22,8 @@ from ifmdm_jax.nn.modulated import ModulatedConv
 from ifmdm_jax.systems.ifmdm.autoencoder import step
 from ifmdm_jax.systems.ifmdm.autoencoder.discriminator import minibatch_stddev
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.testing import nchw, nhwc, stats
 
 MODES = ('self', 'cross', 'relative', 'none')
@@ -31,7 +33,7 @@ MODES = ('self', 'cross', 'relative', 'none')
 
 
 def generator(recipe, state, golden):
-  """Encoder and decoder, with and without the refine block, in every mode of the file."""
+  """Computes encoder and decoder, with and without the refine block, in every mode of the file."""
   model, params = autoencoder.convert(state)
   size, batch = model.size, golden['wa_source'].shape[0]
   modes = [mode for mode in MODES if any(array.startswith(f'{mode}/') for array in golden)]
@@ -141,7 +143,7 @@ def _generator_limit(size, array):
 
 
 def discriminator(recipe, state, golden):
-  """Logits, the minibatch statistic and every feature map."""
+  """Computes logits, the minibatch statistic and every feature map."""
   model, params = discriminators.convert(state)
   computed = {}
 
@@ -164,7 +166,7 @@ def discriminator(recipe, state, golden):
 
 
 def training(recipe, gen_state, dis_state, golden):
-  """Losses and gradients of stage 1, and the losses before and after a step of Adam."""
+  """Computes losses and gradients of stage 1, and the losses around a step of Adam."""
   model, gen = autoencoder.convert(gen_state)
   _, dis = discriminators.convert(dis_state)
   config = dict(autoencoder.config(model))
@@ -174,7 +176,7 @@ def training(recipe, gen_state, dis_state, golden):
   tx = step.lazy_adam(1e-4, interval=4)
 
   def terms(gen, dis):
-    """[l1, gan] and the reconstruction."""
+    """Returns [l1, gan] and the reconstruction."""
     _, (made, metrics) = step.gen_loss(gen, dis, source, target, config=config)
     return jnp.stack([metrics['l1'], metrics['gan']]), made
 
@@ -231,7 +233,7 @@ def _norms(grads, keys, rules):
 
 
 def motion(recipe, state, golden):
-  """The transformer with and without statistics, guidance, token streams, loss and gradients."""
+  """Computes the transformer in all conditions, guidance, token streams, loss and gradients."""
   config, params = motions.convert(state)
   sizes = dict(frames=config.frames, motion=config.motion_dim, audio=config.audio_width)
   inputs = recipe.dit_inputs(batch=2, **sizes)
@@ -250,7 +252,7 @@ def motion(recipe, state, golden):
 
   @jax.jit
   def guided(params, t):
-    return motion_model.guided_denoiser(params, config, **inputs, guidance=2.0)(x_t, t)
+    return sample.guided_denoiser(params, config, Condition(**inputs), 2.0)(x_t, t)
 
   steps = [int(a.removeprefix('cfg2_t')) for a in golden if a.startswith('cfg2_t')]
   for t in steps:

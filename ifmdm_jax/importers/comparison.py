@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 def compare(array, computed, golden, limit):
-  """A Row; text and whole numbers have to be equal, and an array we cannot make is a miss."""
+  """Compares as a Row; text and whole numbers have to be equal, an array not made is a miss."""
   if computed is None:
     return Row(array, np.nan, np.nan, 'is not computed', False)
   golden = np.asarray(golden)

@@ -28,14 +28,14 @@ IGNORED = [('*.kernel', 'buffers of the fixed [1, 3, 3, 1] filter')]
 
 
 def unused(model):
-  """{their key: array} of everything that IGNORED names."""
+  """Returns {their key: array} of everything that IGNORED names."""
   blocks = range(1, num_halvings(model.size) + 1)
   names = (f'convs.{i}.{part}.0.kernel' for i in blocks for part in ('conv2', 'skip'))
   return {name: engine.fir_kernel() for name in names}
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   state = {engine.strip_wrapper(key): value for key, value in state.items()}
   model = model or model_of(state)
   image = jax.ShapeDtypeStruct((1, model.size, model.size, 3), jnp.float32)
@@ -44,7 +44,7 @@ def convert(state, model=None):
 
 
 def model_of(state):
-  """Sizes of a checkpoint: each residual block halves the picture, down to 4 pixels."""
+  """Reads sizes off a checkpoint: each residual block halves the picture, down to 4 pixels."""
   if 'final_conv.1.bias' not in state:
     raise InputError('weights have no final_conv.1.bias: pass the `dis` entry of a checkpoint')
   halvings = sum(key.endswith('.skip.1.weight') for key in state)
@@ -52,10 +52,10 @@ def model_of(state):
 
 
 def config(model):
-  """config.model of the network: stage 1 is one module."""
+  """Returns config.model of the network: stage 1 is one module."""
   return dict(module=paper.__name__, size=model.size, max_width=model.max_width)
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return stage_1.build(config)[1]

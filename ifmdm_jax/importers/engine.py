@@ -105,7 +105,7 @@ def export(params, rules, names=None):
 
 
 def sort(state, rules, params):
-  """What became of a state dict that `convert` took.
+  """Sorts what became of a state dict that `convert` took.
 
   Returns:
     {our path: their key} of what `params` hold, and {their key: array} of all the rest: nothing
@@ -135,12 +135,12 @@ class _Row:
     self.shifted = {name for name, plus, _ in PLACEHOLDER.findall(own) if plus}
 
   def parts_of_original(self, name):
-    """{placeholder: text} of their name, or None."""
+    """Returns {placeholder: text} of their name, or None."""
     match = self.original.fullmatch(name)
     return match and match.groupdict()
 
   def parts_of_own(self, path):
-    """{placeholder: text} of our path, as they count, or None."""
+    """Returns {placeholder: text} of our path, as they count, or None."""
     match = self.own.fullmatch(path)
     if not match:
       return None
@@ -166,7 +166,7 @@ def _pattern(text, words):
 
 
 def fill(text, parts):
-  """A name with its placeholders replaced: fill('block_{i+1}/bias', {'i': '2'}) is block_3/bias."""
+  """Fills the placeholders of a name: fill('block_{i+1}/bias', {'i': '2'}) is block_3/bias."""
   number = lambda match: str(int(parts[match[1]]) + 1) if match[2] else parts[match[1]]
   return PLACEHOLDER.sub(number, text)
 
@@ -177,28 +177,28 @@ def _ignored(text):
 
 
 def matches(text, name):
-  """Whether a name of the original is one that `text` stands for; `*` is anything."""
+  """Says whether a name of the original is one that `text` stands for; `*` is anything."""
   return bool(_ignored(text).fullmatch(name))
 
 
 def fir_kernel(gain=1):
-  """StyleGAN2's filter as its PyTorch versions store it, float32 [4, 4], for exports."""
+  """Makes StyleGAN2's filter as its PyTorch versions store it, float32 [4, 4], for exports."""
   taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32)
   return taps / taps.sum() * np.float32(gain)
 
 
 def strip_wrapper(key):
-  """`module.enc.fc.0.weight` -> `enc.fc.0.weight`."""
+  """Strips a wrapper: `module.enc.fc.0.weight` -> `enc.fc.0.weight`."""
   return key.removeprefix('module.')
 
 
 def strip_all(state):
-  """Every name of a state dict without the wrapper."""
+  """Strips the wrapper off every name of a state dict."""
   return {strip_wrapper(key): value for key, value in state.items()}
 
 
 def translate(name, rules):
-  """Their name -> (our path, axes) by the first rule that matches, or None."""
+  """Translates their name -> (our path, axes) by the first rule that matches, or None."""
   for original, own, axes in rules:
     parts = _row(original, own).parts_of_original(name)
     if parts is not None:
@@ -207,7 +207,7 @@ def translate(name, rules):
 
 
 def rearrange(array, axes):
-  """Transpose, drop and add unit axes as 'OIHW->HWIO' or '1C11->C' say; or the function given."""
+  """Transposes, drops and adds unit axes as 'OIHW->HWIO' or '1C11->C' say, or by a function."""
   if callable(axes):
     return axes(array)
   if '->' not in axes:

@@ -23,7 +23,7 @@ IN_A_FOLDER = (
 
 
 def read(path):
-  """Nested dicts of arrays.
+  """Reads nested dicts of arrays.
 
   Args:
     path: *.safetensors, *.npz, a file of PyTorch, an index of shards, or a folder with one of
@@ -56,7 +56,7 @@ def read(path):
 
 
 def settings(path):
-  """config.json of a Hugging Face folder, and preprocessor_config.json where there is one.
+  """Reads config.json of a Hugging Face folder, and preprocessor_config.json where it is there.
 
   Args:
     path: the folder, or a file in it.
@@ -75,12 +75,12 @@ def settings(path):
 
 
 def flat(tree):
-  """The arrays of a tree under dotted names, None where it has none of its own."""
+  """Flattens the arrays of a tree to dotted names, None where it has none of its own."""
   return {key: value for key, value in tree.items() if isinstance(value, np.ndarray)}
 
 
 def pick(tree, entries, path):
-  """The state dict in a checkpoint.
+  """Picks the state dict in a checkpoint.
 
   Args:
     tree: of `read`.
@@ -103,7 +103,7 @@ def pick(tree, entries, path):
 
 
 def write(path, state):
-  """A state dict as *.safetensors, *.npz, *.pt or *.pth (PyTorch writes the latter two).
+  """Writes a state dict as *.safetensors, *.npz, *.pt or *.pth (by PyTorch the latter two).
 
   Raises:
     InputError: another suffix, or PyTorch is wanted and not installed.

@@ -19,7 +19,7 @@ IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   model = model or I3d()
   video = jax.ShapeDtypeStruct((1, FRAMES, SIDE, SIDE, 3), jnp.float32)
   target = jax.eval_shape(model.init, jax.random.key(0), video)['params']
@@ -27,7 +27,7 @@ def convert(state, model=None):
 
 
 def published():
-  """{entry: shape} of the published file."""
+  """Returns {entry: shape} of the published file."""
   shapes = {'logits.conv3d.weight': (CLASSES, 1024, 1, 1, 1), 'logits.conv3d.bias': (CLASSES,)}
 
   def unit(name, inputs, width, size):

@@ -25,18 +25,18 @@ IGNORED = [
 
 
 def target():
-  """Shapes of our parameters."""
+  """Returns shapes of our parameters."""
   image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
   return jax.eval_shape(Inception().init, jax.random.key(0), image)['params']
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   return model or Inception(), engine.convert(state, RULES, IGNORED, target())
 
 
 def published():
-  """{entry: shape} of the published file."""
+  """Returns {entry: shape} of the published file."""
   shapes = {'fc.weight': (1008, 2048), 'fc.bias': (1008,)}
   for path, leaf in flax.traverse_util.flatten_dict(target(), sep='/').items():
     name = path.replace('/', '.')

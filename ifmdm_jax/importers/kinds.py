@@ -57,7 +57,7 @@ class Kind:
 
   @property
   def frozen(self):
-    """Whether the network is only ever run: speech encoders, and what measures."""
+    """Says whether the network is only ever run: speech encoders, and what measures."""
     return bool(self.network) or self.folder
 
 

@@ -20,7 +20,7 @@ IGNORED = [*vgg.IGNORED, ('scaling_layer.*', 'constants: perception.lpips has SH
 
 
 def rules(net):
-  """Rows for 'alex' or 'vgg'."""
+  """Makes rows for 'alex' or 'vgg'."""
   if net == 'vgg':
     rows = [
       (original, f'net/{own}', axes) for original, own, axes in vgg.rules(vgg.COUNTS['vgg16'])
@@ -37,7 +37,7 @@ def rules(net):
 
 
 def convert(state, model=None):
-  """{their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
+  """Converts {their key: array} of heads and network -> (None, {'net': ..., 'heads': {tap: [C]}}).
 
   There is no module to return: `perception.lpips.distance` reads the network off the parameters.
 
@@ -56,7 +56,7 @@ def convert(state, model=None):
 
 
 def target(net):
-  """Shapes of our parameters."""
+  """Returns shapes of our parameters."""
   shape = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   layers = {}
   if net == 'alex':
@@ -73,7 +73,7 @@ def target(net):
 
 
 def published(net='alex'):
-  """{entry: shape} of the heads and of torchvision's network, merged."""
+  """Returns {entry: shape} of the heads and of torchvision's network, merged."""
   heads = {f'lin{i}.model.1.weight': (1, width, 1, 1) for i, width in enumerate(WIDTHS[net])}
   if net == 'vgg':
     return {**vgg.published('vgg16'), **heads}

@@ -54,19 +54,19 @@ AS_PUBLISHED = dict(
   drop_stats=0.3,
   velocity_weight=0.0,
   dim_weights=(),
-  units='',
+  normalizer='',
   relative=0,
-  untold=(0, 0),
+  unconditioned_dims=(0, 0),
 )
 
 
 def unused(model):
-  """{their key: array} of everything that IGNORED names."""
+  """Returns {their key: array} of everything that IGNORED names."""
   return {'pos_embed': embed.positions(model.frames + EXTRA_TOKENS, model.width)[None]}
 
 
 def convert(state, model=None, heads=None):
-  """{their key: array} -> (config.model, params).
+  """Converts {their key: array} -> (config.model, params).
 
   Args:
     state: the `ema` entry of a checkpoint.
@@ -83,7 +83,7 @@ def convert(state, model=None, heads=None):
 
 
 def model_of(state, heads=None):
-  """config.model from the shapes of a checkpoint."""
+  """Reads config.model off the shapes of a checkpoint."""
   motion_in, audio_in = 'x_embedder.mlp.0.weight', 'y_embedder.mlp.0.weight'
   needed = motion_in, audio_in, 'final_layer.linear.bias', 'pos_embed'
   lost = [name for name in needed if name not in state]
@@ -117,5 +117,5 @@ def config(model):
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return ml_collections.ConfigDict(config)

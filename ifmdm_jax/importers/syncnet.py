@@ -8,7 +8,7 @@ from ifmdm_jax.perception import syncnet
 
 
 def stacked(weight):
-  """A 3D kernel as deep as its input is a 2D one over stacked frames: OITHW -> HW(TI)O."""
+  """Stacks a 3D kernel as deep as its input into a 2D one over frames: OITHW -> HW(TI)O."""
   if weight.ndim != 5:
     raise ValueError('expected 5 axes (OITHW)')
   outputs, inputs, time, height, width = weight.shape
@@ -16,7 +16,7 @@ def stacked(weight):
 
 
 def unstacked(kernel):
-  """The inverse of `stacked`, for colour pictures."""
+  """Inverts `stacked`, for colour pictures."""
   height, width, _, outputs = kernel.shape
   return kernel.reshape(height, width, syncnet.FRAMES, 3, outputs).transpose(4, 3, 2, 0, 1)
 
@@ -44,7 +44,7 @@ IGNORED = [batch_norm.COUNTER]
 
 
 def convert(state, model=None):
-  """{their key: array} -> (model, params); see `importers.autoencoder.convert`."""
+  """Converts {their key: array} -> (model, params); see `importers.autoencoder.convert`."""
   model = model or syncnet.SyncNet()
   side, shape = syncnet.SIDE, lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)
   frames = shape(1, side, side, 3 * syncnet.FRAMES)
@@ -54,7 +54,7 @@ def convert(state, model=None):
 
 
 def published():
-  """{entry: shape} of the published file."""
+  """Returns {entry: shape} of the published file."""
   lip = ((3, 96, (5, 7, 7)), (96, 256, (1, 5, 5)), *3 * [(256, 256, (1, 3, 3))])
   audio = ((1, 64, (3, 3)), (64, 192, (3, 3)), (192, 384, (3, 3)), (384, 256, (3, 3)))
   towers = {

@@ -125,7 +125,7 @@ class Reader(pickle.Unpickler):
 
 
 def read(path):
-  """The nested dicts of arrays in a file; all that is no array is left out.
+  """Reads the nested dicts of arrays in a file; all that is no array is left out.
 
   Raises:
     InputError: the file is damaged, or holds anything but a description of weights.
@@ -196,7 +196,7 @@ def _numbers(data, dtype, count, swapped):
 
 
 def arrays_of(node, storages):
-  """Arrays and dicts of them by name; a scripted module becomes one dict with dotted names.
+  """Names arrays and dicts of them; a scripted module becomes one dict with dotted names.
 
   Dicts by number are an optimiser's, and None like all that is no array: none of it is read.
   """

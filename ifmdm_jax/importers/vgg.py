@@ -17,7 +17,7 @@ IGNORED = [('classifier.*', 'class scores, never read')]
 
 
 def places(counts):
-  """{'conv1_1': 0, 'conv1_2': 2, 'conv2_1': 5, ...}, their place in `features`."""
+  """Finds the place of each layer in `features`: {'conv1_1': 0, 'conv1_2': 2, ...}."""
   # Each convolution has its ReLU behind it, and each stage before it a pool.
   return {
     name: 2 * i + int(name.removeprefix('conv').split('_')[0]) - 1
@@ -26,7 +26,7 @@ def places(counts):
 
 
 def rules(counts):
-  """Rows for a network of so many convolutions a stage."""
+  """Makes rows for a network of so many convolutions a stage."""
   rows = []
   for name, place in places(counts).items():
     rows += [
@@ -37,7 +37,7 @@ def rules(counts):
 
 
 def convert(state, model=None, name=None):
-  """{their key: array} -> (model, params).
+  """Converts {their key: array} -> (model, params).
 
   Args:
     name: 'vgg16' or 'vgg19', which it should be; None: as the keys say.
@@ -62,7 +62,7 @@ def convert(state, model=None, name=None):
 
 
 def published(name='vgg19'):
-  """{entry: shape} of torchvision's file of 'vgg16' or 'vgg19'."""
+  """Returns {entry: shape} of torchvision's file of 'vgg16' or 'vgg19'."""
   shapes, inputs = {}, 3
   for conv, place in places(COUNTS[name]).items():
     width = WIDTHS[int(conv[4]) - 1]

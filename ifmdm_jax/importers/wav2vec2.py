@@ -79,7 +79,7 @@ FIXED = dict(  # what every published model has, and the network therefore does 
 
 
 def strip(state):
-  """Names as the bare encoder has them: `wav2vec2.encoder...` of a model with a task loses it."""
+  """Strips names to the bare encoder: `wav2vec2.encoder...` of a model with a task loses it."""
   heads = 'module.', 'wav2vec2.', 'hubert.', 'wavlm.'
   for head in heads:
     state = {key.removeprefix(head): value for key, value in state.items()}
@@ -87,7 +87,7 @@ def strip(state):
 
 
 def convert(state, model=None, settings=None, kind=None, layer=None):
-  """{their key: array} -> (Wav2Vec2, params).
+  """Converts {their key: array} -> (Wav2Vec2, params).
 
   Args:
     state: of a bare encoder, or of a model with a task behind it.
@@ -112,7 +112,7 @@ def convert(state, model=None, settings=None, kind=None, layer=None):
 
 
 def model_of(config, preprocessor=None, kind=None):
-  """Wav2Vec2 of a config.json and, where there is one, a preprocessor_config.json."""
+  """Builds the Wav2Vec2 of a config.json and, where there is one, a preprocessor_config.json."""
   said = config.get('model_type')
   if said != kind:
     raise InputError(f'config.json says model_type {said}, expected {kind}: check --kind')
@@ -141,10 +141,10 @@ def model_of(config, preprocessor=None, kind=None):
 
 
 def config(model):
-  """config.model of the encoder."""
+  """Returns config.model of the encoder."""
   return dict(module=wav2vec2.__name__, **{name: getattr(model, name) for name in wav2vec2.FIELDS})
 
 
 def build(config):
-  """The inverse of `config`."""
+  """Inverts `config`."""
   return wav2vec2.build(config)

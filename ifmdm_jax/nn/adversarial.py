@@ -11,17 +11,17 @@ from jax import lax
 
 
 def hinge_discriminator(real, fake):
-  """mean relu(1 - real) + mean relu(1 + fake)."""
+  """Computes mean relu(1 - real) + mean relu(1 + fake)."""
   return nn.relu(1 - real).mean() + nn.relu(1 + fake).mean()
 
 
 def hinge_generator(fake):
-  """-mean fake."""
+  """Computes -mean fake."""
   return -fake.mean()
 
 
 def feature_matching(real, fake, *, mean=False):
-  """L1 between a discriminator's features of real and fake pictures, summed over its layers.
+  """Sums the L1 between a discriminator's features of real and fake pictures over its layers.
 
   The real ones get no gradient. `mean` takes the mean over layers in place of their sum.
   """
@@ -31,7 +31,7 @@ def feature_matching(real, fake, *, mean=False):
 
 
 def adaptive_weight(reconstruction_gradient, adversarial_gradient, most=1e4):
-  """How much the adversarial term counts, so that both pull equally at the decoder's last layer.
+  """Weighs the adversarial term so that both pull equally at the decoder's last layer.
 
   Args:
     reconstruction_gradient, adversarial_gradient: gradients of the two terms with respect to the

@@ -15,7 +15,7 @@ TIMESTEP_FEATURES = 256
 
 @functools.cache
 def frequencies(half=TIMESTEP_FEATURES // 2, max_period=10_000):
-  """exp(-ln(max_period) j / half), float32 numpy [half], bit for bit the original's.
+  """Computes exp(-ln(max_period) j / half), float32 numpy [half], bit for bit the original's.
 
   One last bit is worth 3e-5 radians at t = 999, so float32 has to round as it did there: in the
   exponent, after an otherwise exact exp, and upwards in one entry that lies almost between two.
@@ -29,13 +29,13 @@ def frequencies(half=TIMESTEP_FEATURES // 2, max_period=10_000):
 
 
 def timestep_features(t, width=TIMESTEP_FEATURES):
-  """Cosines, then sines, of t at `width / 2` falling frequencies: [B] -> float32 [B, width]."""
+  """Computes cosines, then sines, of t at falling frequencies: [B] -> float32 [B, width]."""
   angles = jnp.asarray(t, jnp.float32)[:, None] * frequencies(width // 2)[None, :]
   return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
 def positions(length, width):
-  """Fixed sine (first half) and cosine (second half) table: float32 numpy [length, width]."""
+  """Makes the fixed sine (first half) and cosine table: float32 numpy [length, width]."""
   omega = 1.0 / 10_000 ** (np.arange(width // 2) / (width / 2))
   angles = np.arange(length)[:, None] * omega[None, :]
   return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

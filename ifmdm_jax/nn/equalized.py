@@ -14,12 +14,12 @@ IMAGE = ('NHWC', 'HWIO', 'NHWC')
 
 
 def fused_leaky_relu(x):
-  """sqrt(2) * leaky(x), slope 0.2 below zero: keeps the variance of a normal input near one."""
+  """Computes sqrt(2) * leaky(x), slope 0.2: keeps the variance of a normal input near one."""
   return math.sqrt(2.0) * nn.leaky_relu(x, 0.2)
 
 
 def per_channel(vector, x):
-  """[C] -> [1, ..., 1, C] with the rank and type of x."""
+  """Lifts a vector [C] to [1, ..., 1, C], the rank and type of x."""
   return vector.reshape((1,) * (x.ndim - 1) + vector.shape).astype(x.dtype)
 
 

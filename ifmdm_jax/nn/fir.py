@@ -12,7 +12,7 @@ FIR = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
 
 def correlate(x, taps, *, stride=1):
-  """'Valid' correlation of x [B, H, W, C] with outer(taps, taps), keeping every stride-th pixel."""
+  """Correlates x [B, H, W, C] with outer(taps, taps), 'valid', keeping every stride-th pixel."""
   for axis in (1, 2):
     out = x.shape[axis] - len(taps) + 1
     x = sum(
@@ -22,7 +22,7 @@ def correlate(x, taps, *, stride=1):
 
 
 def blur(x, pads, *, gain=1.0, up=1, down=1):
-  """upfirdn: put up - 1 zeros after every pixel, pad by zeros, filter, keep every down-th pixel.
+  """Resamples (upfirdn): puts up - 1 zeros after every pixel, pads, filters, keeps every down-th.
 
   Args:
     x: [B, H, W, C].
@@ -36,19 +36,19 @@ def blur(x, pads, *, gain=1.0, up=1, down=1):
 
 
 def upsample(x):
-  """[B, H, W, C] -> [B, 2H, 2W, C], for the running sums of colours and of flows."""
+  """Doubles [B, H, W, C] -> [B, 2H, 2W, C], for the running sums of colours and of flows."""
   return blur(x, (2, 1), gain=4.0, up=2)
 
 
 def gaussian_taps(count, sigma):
-  """A gaussian at `count` integer positions about zero, summing to one; sigma in pixels."""
+  """Samples a gaussian at `count` integer positions about zero, summing to one; sigma in pixels."""
   positions = np.arange(count) - (count - 1) / 2
   weights = np.exp(-(positions**2) / (2 * sigma**2))
   return weights / weights.sum()
 
 
 def gaussian_blur(x, count, sigma, *, stride=1, mode='zeros'):
-  """Gaussian filter of an odd number of taps on [B, H, W, C], keeping every stride-th pixel.
+  """Blurs [B, H, W, C] by an odd number of gaussian taps, keeping every stride-th pixel.
 
   Filter, border and stride of an axis are one banded matrix.
 

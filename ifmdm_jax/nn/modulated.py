@@ -45,7 +45,7 @@ class ModulatedConv(nn.Module):
 
 
 def transposed_conv(x, kernel):
-  """Stride-2 transposed convolution, 3x3: [B, H, W, C] -> [B, 2H + 1, 2W + 1, features].
+  """Convolves transposed, stride 2, 3x3: [B, H, W, C] -> [B, 2H + 1, 2W + 1, features].
 
   It scatters the kernel around each pixel; seen as a correlation of the zero-filled input, the
   kernel is flipped.

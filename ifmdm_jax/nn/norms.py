@@ -41,7 +41,7 @@ class InstanceNorm(nn.Module):
 
 
 def style_width(widths):
-  """How many numbers `split_style` takes apart: two for every channel of every layer."""
+  """Counts the numbers that `split_style` takes apart: two for every channel of every layer."""
   return 2 * sum(widths)
 
 
@@ -61,7 +61,7 @@ def split_style(style, widths):
 
 
 def num_groups(channels, most=32):
-  """The largest number of groups that divides the channels and leaves MIN_CHANNELS to each."""
+  """Finds the largest number of groups that leaves MIN_CHANNELS to each."""
   fits = lambda groups: channels % groups == 0 and channels // groups >= MIN_CHANNELS
   return max(filter(fits, range(1, most + 1)), default=1)
 

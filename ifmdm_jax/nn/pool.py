@@ -8,7 +8,7 @@ import numpy as np
 
 
 def mean_pool(x, size, padding='VALID'):
-  """Means over windows of `size`, stride 1, of x [B, ..., C]; padding is not counted."""
+  """Averages windows of `size`, stride 1, of x [B, ..., C]; padding is not counted."""
   window, strides = (1, *size, 1), (1,) * x.ndim
   total = jax.lax.reduce_window(x, jnp.zeros((), x.dtype), jax.lax.add, window, strides, padding)
   if padding == 'VALID':

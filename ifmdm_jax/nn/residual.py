@@ -71,5 +71,5 @@ class ResidualBlock(nn.Module):
 
 
 def pooled(x):
-  """ReLU, then the sum over all pixels: [B, H, W, C] -> [B, C]."""
+  """Sums what is positive over all pixels: [B, H, W, C] -> [B, C]."""
   return nn.relu(x).sum((1, 2), dtype=jnp.float32)

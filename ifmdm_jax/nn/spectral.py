@@ -22,12 +22,12 @@ FIRST_ITERATIONS = 15  # at initialisation, so that the first division is by abo
 
 
 def unit(vector, epsilon=EPSILON):
-  """The vector divided by its length, or by epsilon where it is shorter."""
+  """Divides a vector by its length, or by epsilon where it is shorter."""
   return vector / jnp.maximum(jnp.sqrt((vector**2).sum()), epsilon)
 
 
 def power_iteration(matrix, u, epsilon=EPSILON):
-  """One step towards the first singular vectors of matrix [O, I]: u [O] -> (u [O], v [I])."""
+  """Takes a step towards the first singular vectors of [O, I]: u [O] -> (u [O], v [I])."""
   v = unit(matrix.T @ u, epsilon)
   return unit(matrix @ v, epsilon), v
 

@@ -11,7 +11,7 @@ from ifmdm_jax.nn.modulated import ModulatedConv
 
 
 def channels(resolution, max_width=512):
-  """Width of the feature maps at a resolution: 512 up to 32 pixels, then 256, 128, ... ."""
+  """Returns the width of the maps at a resolution: 512 up to 32 pixels, then 256, 128, ... ."""
   return min(max_width, 16384 // resolution)
 
 

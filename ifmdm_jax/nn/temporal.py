@@ -14,7 +14,7 @@ ZEROS = nn.initializers.zeros
 
 
 def along_time(x, frames):
-  """[B * T, H, W, C] -> [B, T, H, W, C]."""
+  """Unfolds clips: [B * T, H, W, C] -> [B, T, H, W, C]."""
   return x.reshape(-1, frames, *x.shape[1:])
 
 

@@ -20,13 +20,13 @@ zeros = nn.initializers.zeros
 
 
 def norm(x):
-  """Layer norm without scale and shift."""
+  """Applies layer norm without scale and shift."""
   centred = x - x.mean(-1, keepdims=True)
   return centred * jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
 
 
 def modulate(x, shift, scale):
-  """x * (1 + scale) + shift, all [B, K, D]."""
+  """Scales and shifts: x * (1 + scale) + shift, all [B, K, D]."""
   return x * (1 + scale) + shift
 
 
@@ -46,7 +46,7 @@ class Cache(NamedTuple):
 
 
 def empty_cache(batch, places, heads, head_width, dtype=jnp.float32):
-  """Cache of `places` tokens that has seen nothing; one for each block."""
+  """Makes a cache of `places` tokens that has seen nothing; one for each block."""
   shape = (batch, places, heads, head_width)
   return Cache(
     jnp.zeros(shape, dtype),

@@ -70,11 +70,11 @@ class Layout:
     return tuple(self.width * multiplier for multiplier in self.multipliers)
 
   def attends(self, level):
-    """Whether a level attends over pixels."""
+    """Says whether a level attends over pixels."""
     return 2**level in self.attention
 
   def block(self, level):
-    """The class of the residual blocks of a level, which `remat` may wrap."""
+    """Returns the class of the residual blocks of a level, which `remat` may wrap."""
     return nn.remat(Residual, static_argnums=(3, 4)) if level in self.remat else Residual
 
 

@@ -24,7 +24,7 @@ class Quantized(NamedTuple):
 
 
 def nearest(z, codebook):
-  """Index of the entry of codebook [K, D] nearest to each vector of z [..., D]: int32 [...]."""
+  """Finds the entry of codebook [K, D] nearest to each vector of z [..., D]: int32 [...]."""
   z, codebook = z.astype(jnp.float32), codebook.astype(jnp.float32)
   product = jnp.einsum('...d,kd->...k', z, codebook, precision=lax.Precision.HIGHEST)
   # |z|^2 is the same for all entries.
@@ -33,7 +33,7 @@ def nearest(z, codebook):
 
 
 def perplexity(index, entries):
-  """How many entries are in even use: exp of the entropy of their shares, from 1 to `entries`."""
+  """Counts entries in even use: exp of the entropy of their shares, from 1 to `entries`."""
   share = jnp.bincount(index.reshape(-1), length=entries) / index.size
   return jnp.exp(-(share * jnp.log(share + 1e-10)).sum())
 
@@ -93,7 +93,7 @@ class VectorQuantizer(nn.Module):
     return sums / smooth[:, None]
 
   def lookup(self, variables, index):
-    """Entries by their index, int [...] -> [..., D], from this module's variables."""
+    """Reads entries by their index, int [...] -> [..., D], from this module's variables."""
     if self.averages:
       state = variables[COLLECTION]
       return self._means(state['sums'], state['counts'])[index]

@@ -12,7 +12,7 @@ import numpy as np
 
 
 def base_grid(height, width, centred=False):
-  """float32 [1, height, width, 2] of (x, y), from -1 to 1 in both.
+  """Makes the grid of (x, y) from -1 to 1 in both, float32 [1, height, width, 2].
 
   centred: the pixels' own centres, where `grid_sample` gives back the picture; False as published.
   """
@@ -22,7 +22,7 @@ def base_grid(height, width, centred=False):
 
 
 def grid_sample(image, grid):
-  """image [B, H, W, C] read at grid [B, h, w, 2] of (x, y) -> [B, h, w, C]."""
+  """Reads image [B, H, W, C] at grid [B, h, w, 2] of (x, y) -> [B, h, w, C]."""
   batch, height, width, depth = image.shape
   x = ((grid[..., 0] + 1) * width - 1) / 2
   y = ((grid[..., 1] + 1) * height - 1) / 2

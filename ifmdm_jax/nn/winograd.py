@@ -35,7 +35,7 @@ BACK = np.array(
 
 
 def kernels(params):
-  """The collection 'winograd' of a network: its 3x3 kernels [3, 3, C, K] as [36, C, K], NumPy."""
+  """Makes the collection 'winograd' of a network: 3x3 kernels [3, 3, C, K] as [36, C, K]."""
   transformed = {
     path: np.einsum('ai,bj,ijck->back', TO_KERNEL, TO_KERNEL, np.asarray(kernel, np.float64))
     .reshape(-1, *kernel.shape[2:])
@@ -47,12 +47,12 @@ def kernels(params):
 
 
 def in_place_of_convolutions():
-  """A context in which `nn.Conv` with a kernel in 'winograd' is computed here, where it can be."""
+  """Opens a context in which `nn.Conv` with a kernel in 'winograd' is computed here."""
   return nn.intercept_methods(_convolve_if_able)
 
 
 def conv(x, kernel):
-  """x [B, H, W, C] with zeros around it, H and W multiples of 4; kernel [36, C, K] of `kernels`.
+  """Convolves x [B, H, W, C] with zeros around it, H and W multiples of 4; kernel [36, C, K].
 
   Returns [B, H, W, K].
   """

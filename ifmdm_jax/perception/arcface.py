@@ -51,7 +51,7 @@ class IResNet(nn.Module):
 
 
 def load(folder=None):
-  """(module, parameters) of whichever depth was imported; see `perception.weights.read`."""
+  """Reads (module, parameters) of whichever depth was imported; see `perception.weights.read`."""
   params = weights.read('arcface', folder)
   count = lambda stage: sum(name.startswith(f'layer{stage}_') for name in params)
   return IResNet(tuple(count(stage) for stage in (1, 2, 3, 4))), params

@@ -86,12 +86,12 @@ class I3d(nn.Module):
 
 
 def load(folder=None):
-  """Imported parameters; see `perception.weights.read`."""
+  """Reads imported parameters; see `perception.weights.read`."""
   return weights.read('i3d', folder)
 
 
 def features(params, frames):
-  """What FVD compares: frames RGB in [0, 255], [B, T, H, W, 3] -> logits [B, 400]."""
+  """Computes what FVD compares: RGB in [0, 255], [B, T, H, W, 3] -> logits [B, 400]."""
   x = jnp.asarray(frames, jnp.float32)
   x = jax.image.resize(x, (*x.shape[:2], SIDE, SIDE, 3), 'linear', antialias=True)
   return I3d().apply({'params': params}, x / 127.5 - 1)

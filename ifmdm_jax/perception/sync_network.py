@@ -34,7 +34,7 @@ RATES = {'whisper_tiny': 2, 'mfcc': 4}  # speech features per frame
 
 
 def flat_norm(x, name):
-  """Layer norm over the last axis."""
+  """Applies layer norm over the last axis."""
   return nn.LayerNorm(epsilon=1e-5, name=name)(x)
 
 
@@ -113,7 +113,7 @@ class SyncNetwork(nn.Module):
     self.log_scale = self.param('log_scale', nn.initializers.constant(2.3), ())
 
   def lips(self, crops):
-    """Grey crops [B, T, 48, 48] in [-1, 1] -> vectors and lip points, [B, T - 4, D or 80]."""
+    """Encodes grey crops [B, T, 48, 48] -> vectors and lip points, [B, T - 4, D or 80]."""
     stacked = windows(crops, FRAMES, 1)  # [B, N, 5, 48, 48]
     batch, count = stacked.shape[:2]
     stacked = jnp.moveaxis(stacked, 2, -1).reshape(batch * count, *crops.shape[2:], FRAMES)
@@ -121,7 +121,7 @@ class SyncNetwork(nn.Module):
     return vectors.reshape(batch, count, -1), points.reshape(batch, count, -1)
 
   def voices(self, features):
-    """Speech features [B, S, A] -> vectors [B, N, D] of five frames each."""
+    """Encodes speech features [B, S, A] as vectors [B, N, D] of five frames each."""
     rate = RATES[self.audio]
     parts = windows(features, FRAMES * rate, rate)
     batch, count = parts.shape[:2]
@@ -132,7 +132,7 @@ class SyncNetwork(nn.Module):
 
 
 def windows(x, length, hop):
-  """[B, T, ...] -> [B, (T - length) // hop + 1, length, ...]."""
+  """Cuts windows: [B, T, ...] -> [B, (T - length) // hop + 1, length, ...]."""
   starts = np.arange(0, x.shape[1] - length + 1, hop)
   return x[:, starts[:, None] + np.arange(length)]
 
@@ -146,7 +146,7 @@ def init(rng, config):
 
 
 def similarities(params, batch, config):
-  """(cosines [B, N, 31] over the shifts -15..15, of others [B, N, B], lip points, scale, mask)."""
+  """Computes (cosines [B, N, 31] over shifts -15..15, of others [B, N, B], points, scale, mask)."""
   lips, points, voices, log_scale = SyncNetwork(config.audio).apply(
     {'params': params}, batch['lips'].astype(jnp.float32) / 127.5 - 1, batch['features']
   )
@@ -160,7 +160,7 @@ def similarities(params, batch, config):
 
 
 def cross_entropy(logits, known):
-  """(mean over all but the last axis, logits without the unknown) of logits [..., 31].
+  """Computes (mean, logits without the unknown) of logits [..., 31].
 
   Labels are soft: clips are in sync to a frame or so, not to less.
   """
@@ -172,7 +172,7 @@ def cross_entropy(logits, known):
 
 
 def loss(params, batch, rng, *, config, step, frozen):
-  """See `ifmdm_jax.training`; batches are those of `pipeline.sources.lips`."""
+  """Computes the loss; see `ifmdm_jax.training`. Batches are those of `pipeline.sources.lips`."""
   key_noise, key_drop = jax.random.split(rng)
   features = batch['features']
   noise = config.noise * jax.random.normal(key_noise, features.shape)
@@ -183,7 +183,7 @@ def loss(params, batch, rng, *, config, step, frozen):
 
 
 def evaluate(params, batch, rng, *, config, frozen):
-  """The loss without noise, and how often the offset is found within a frame."""
+  """Computes the loss without noise, and how often the offset is right within a frame."""
   value, metrics = _loss(params, batch, config)
   return {'loss': value, **metrics}
 

@@ -18,7 +18,7 @@ WIDTH = 1024
 
 
 def unit(x, width, size, name, stride=1, padding=0):
-  """Convolution, batch norm, ReLU; NAME is the place of the convolution in their Sequential."""
+  """Applies convolution, batch norm, ReLU; NAME is its place in their Sequential."""
   pad = padding if isinstance(padding, int) else [(p, p) for p in padding]
   x = nn.Conv(width, size, stride, pad, name=f'conv_{name}')(x)
   return nn.relu(FrozenBatchNorm(name=f'norm_{name}')(x))
@@ -78,11 +78,11 @@ class SyncNet(nn.Module):
 
 
 def load(folder=None):
-  """Imported parameters; see `perception.weights.read`."""
+  """Reads imported parameters; see `perception.weights.read`."""
   return weights.read('syncnet', folder)
 
 
 def stack(frames):
-  """[T, H, W, C] -> windows of five [T - 4, H, W, 5 * C], the oldest frame first."""
+  """Stacks [T, H, W, C] to windows of five [T - 4, H, W, 5 * C], the oldest frame first."""
   count = len(frames) - FRAMES + 1
   return jnp.concatenate([frames[i : i + count] for i in range(FRAMES)], axis=-1)

@@ -41,7 +41,7 @@ class Vgg(nn.Module):
 
 
 def names(counts, kind='conv'):
-  """['conv1_1', 'conv1_2', 'conv2_1', ...], all layers of a kind."""
+  """Lists ['conv1_1', 'conv1_2', 'conv2_1', ...], all layers of a kind."""
   return [f'{kind}{stage}_{i}' for stage, n in enumerate(counts, 1) for i in range(1, n + 1)]
 
 
@@ -55,12 +55,12 @@ def load():
 
 
 def convolutions(package):
-  """Their VGG16_0/Conv_0 .. Conv_12 under the names of the paper."""
+  """Renames VGG16_0/Conv_0 .. Conv_12 of the package to the names of the paper."""
   return {name: package['VGG16_0'][f'Conv_{i}'] for i, name in enumerate(names(COUNTS['vgg16']))}
 
 
 def normalized(x):
-  """RGB in [-1, 1] -> what the network expects."""
+  """Normalises RGB in [-1, 1] as the network expects it."""
   # (x + 1) / 2 brings [-1, 1] to the [0, 1] that the statistics belong to.
   mean, std = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, STD))
   return ((x + 1) / 2 - mean) / std

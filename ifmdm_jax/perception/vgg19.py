@@ -17,5 +17,5 @@ def load(folder=None):
 
 
 def features(params, x):
-  """{'relu1_1': [B, H, W, 64], ..., 'relu5_1': [B, H / 16, W / 16, 512]} of RGB in [-1, 1]."""
+  """Makes {'relu1_1': [B, H, W, 64], ..., 'relu5_1': [B, H / 16, ..., 512]} of RGB in [-1, 1]."""
   return NETWORK.apply({'params': params}, normalized(x))

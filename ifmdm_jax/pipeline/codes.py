@@ -77,8 +77,10 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
   tracks = read(output, 'train')
   some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
   column = lambda name: [getattr(track, name) for track in some]
-  found = statistics.set_statistics(column('codes'), column('features'), window, column('opening'))
-  np.savez(folder / 'statistics.npz', **found)
+  numbers = statistics.set_statistics(
+    column('codes'), column('features'), window, column('opening')
+  )
+  np.savez(folder / 'statistics.npz', **numbers)
   return len(entries)
 
 

@@ -31,7 +31,7 @@ class Encoder:
     self.lengths.append(picture.size)
 
   def finish(self):
-    """Writes what the reader looks for at the end."""
+    """Writes the lengths of the pictures, which the reader needs."""
     self.file.write(np.array([*self.lengths, len(self.lengths)], '<u4').tobytes())
 
   def close(self):

@@ -84,7 +84,7 @@ class Records(collections.abc.Sequence):
     self._lock, self._sources, self._cached = threading.Lock(), {}, {}
 
   def map(self, change):
-    """Returns the same records, each of them as `change(entry, made)` makes it."""
+    """Returns the same records, with `change(entry, value)` in place of each value."""
     return Records(self._folder, self.entries, functools.partial(_changed, self._make, change))
 
   def __len__(self):
@@ -104,12 +104,12 @@ class Records(collections.abc.Sequence):
       if entry.split not in self._sources:
         self._sources[entry.split] = source(self._folder, entry.split)
     record = self._sources[entry.split][entry.record]
-    made, size = self._make(entry, record), sum(map(len, record.values()))
+    value, size = self._make(entry, record), sum(map(len, record.values()))
     with self._lock:
-      self._cached[place] = made, size
+      self._cached[place] = value, size
       while sum(size for _, size in self._cached.values()) > KEPT and len(self._cached) > 1:
         self._cached.pop(next(iter(self._cached)))
-    return made
+    return value
 
   def __getstate__(self):
     return {k: v for k, v in self.__dict__.items() if k not in _UNSHARED}
@@ -187,18 +187,18 @@ def read_index(folder, flags):
 
 def write_index(folder):
   """Writes index.json of a set: an entry per record, in their order; returns the entries."""
-  folder, found = pathlib.Path(folder), []
+  folder, entries = pathlib.Path(folder), []
   for split in splits(folder):
     for number, record in enumerate(source(folder, split)):
-      found.append({**json.loads(record['about']), 'split': split, 'record': number})
-  files.write_text(folder / 'index.json', json.dumps(found, indent=1) + '\n')
-  return [Entry.of_json(e) for e in found]
+      entries.append({**json.loads(record['about']), 'split': split, 'record': number})
+  files.write_text(folder / 'index.json', json.dumps(entries, indent=1) + '\n')
+  return [Entry.of_json(e) for e in entries]
 
 
 def version(folder):
   """Returns the folder of the newest data set in `folder`/records, or None."""
-  found = sorted(pathlib.Path(folder).glob('records/*/*/dataset_info.json'))
-  return found[-1].parent if found else None
+  versions = sorted(pathlib.Path(folder).glob('records/*/*/dataset_info.json'))
+  return versions[-1].parent if versions else None
 
 
 def splits(folder):

@@ -1,4 +1,4 @@
-"""What a record holds, as tensorflow-datasets is told; imported by what writes records only."""
+"""What a record holds, in types of tensorflow-datasets; imported only by what writes records."""
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -32,7 +32,7 @@ class TalkingFaces(_Builder):
 
   video: WebP (`pipeline.frames`); sound: FLAC, empty if silent; landmarks: uint16 [T, 468, 2]
   (`pipeline.landmarks`); squares: int32 [T, 3], x0, y0, side in the source; matte: WebP, empty if
-  not asked for; about: JSON.
+  there is none; about: JSON.
   """
 
   VERSION = tfds.core.Version('1.1.0')

@@ -39,7 +39,7 @@ def set_statistics(codes, features, frames, openings=None):
     c[s : s + frames] for c in codes for s in range(0, max(1, len(c) - frames), frames // 2)
   ]
   every, sound = np.concatenate(codes), np.concatenate(features)
-  found = {
+  numbers = {
     'code_mean': every.mean(0),
     'code_std': every.std(0),
     'change_std': np.sqrt(np.concatenate([(w - w[:1]) ** 2 for w in windows]).mean(0)),
@@ -47,7 +47,7 @@ def set_statistics(codes, features, frames, openings=None):
     'feature_mean': sound.mean(0),
     'feature_std': sound.std(0),
   }
-  return found | (reference_statistics(codes, openings) if openings is not None else {})
+  return numbers | (reference_statistics(codes, openings) if openings is not None else {})
 
 
 def reference_statistics(codes, openings, lips=BLOCK['lips']):

@@ -47,23 +47,23 @@ def build(
   results.sweep(output)
   if beam is None:
     done = workers.run(sources, output, settings, make_lag, processes)
-    found = list(tqdm(done, 'films', len(sources), unit='film'))
+    outcomes = list(tqdm(done, 'films', len(sources), unit='film'))
   else:
     from ifmdm_jax.pipeline.prep import on_beam  # of the extra `beam`
 
     on_beam.run(sources, output, settings, make_lag, beam)
-    found = [results.finished(output, source, settings) for source in sources]
-  found.sort(key=lambda result: result['source'])
-  kept = [result for result in found if result['kept']]
+    outcomes = [results.finished(output, source, settings) for source in sources]
+  outcomes.sort(key=lambda result: result['source'])
+  kept = [result for result in outcomes if result['kept']]
   if not kept:
-    report.write(output, found, dataclasses.asdict(settings))
+    report.write(output, outcomes, dataclasses.asdict(settings))
     raise InputError(
       f'expected somebody who talks, nothing in {len(sources)} films could be kept: '
       f'{output}/report.html says why, --limit moves the limits'
     )
-  if not holds(output, found):
+  if not holds(output, outcomes):
     _write_all(output, kept, beam)
-  return report.write(output, found, dataclasses.asdict(settings))
+  return report.write(output, outcomes, dataclasses.asdict(settings))
 
 
 def _write_all(output, kept, beam):
@@ -166,11 +166,11 @@ def write_arrays(kind, folder, clips, make):
     for index, entry in enumerate(clips.entries):
       if entry.split != split:
         continue
-      made = make(entry, clips[index]) if entry.sound else None
+      record = make(entry, clips[index]) if entry.sound else None
       progress.update()
-      if made is None:
+      if record is None:
         continue
-      arrays, about = made
+      arrays, about = record
       about = dict(
         about, name=entry.name, person=entry.person, split=entry.split, licence=entry.licence
       )
@@ -182,13 +182,13 @@ def write_arrays(kind, folder, clips, make):
     return write(kind, folder, {split: examples(split) for split in having})
 
 
-def holds(output, found):
+def holds(output, outcomes):
   """Says whether the records are those of these results already."""
   path = pathlib.Path(output) / 'index.json'
   if not path.exists() or records.version(output) is None:
     return False
   known = {e['name']: e for e in json.loads(path.read_text())}
-  wanted = [entry for result in found for entry in result['kept']]
+  wanted = [entry for result in outcomes for entry in result['kept']]
   same = lambda e: all(known.get(e['name'], {}).get(k) == e[k] for k in MAKES)
   return len(known) == len(wanted) and all(map(same, wanted))
 

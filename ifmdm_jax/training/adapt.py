@@ -55,7 +55,7 @@ class Adapted:
 
 
 def budget(shots, points):
-  """Number of updates for K shots: linear between (K, updates) points, constant beyond them."""
+  """Counts updates for K shots: linear between (K, updates) points, constant beyond them."""
   known, updates = zip(*sorted(points), strict=True)
   return round(float(np.interp(shots, known, updates)))
 

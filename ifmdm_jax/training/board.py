@@ -28,7 +28,7 @@ class Board:
     self._write(summary.scalar(name, float(value)), step)
 
   def picture(self, name, picture, step):
-    """uint8 [H, W, 3]."""
+    """Writes uint8 [H, W, 3]."""
     self._write(summary.image(name, np.asarray(picture), dataformats='HWC'), step)
 
   def histogram(self, name, values, step):

@@ -78,7 +78,7 @@ class Checkpoints:
     return self._manager.latest_step()
 
   def saved(self):
-    """'step 40 is saved in ...', for messages."""
+    """Says 'step 40 is saved in ...', for messages."""
     step = self.latest_step
     return f'{"nothing" if step is None else f"step {step}"} is saved in {self.folder}'
 
@@ -129,7 +129,7 @@ class Checkpoints:
     hosts.say(f'warning: {self._failed}; {self.saved()}; the next save tries again')
 
   def restore(self, shapes, shardings):
-    """(state, meta) of the latest step that can be read, put straight onto `shardings`.
+    """Reads (state, meta) of the latest step that can be read, straight onto `shardings`.
 
     A tree that differs from `shapes` (another model or optimiser) is an InputError; so is a folder
     of which nothing can be read.
@@ -211,7 +211,7 @@ class Checkpoints:
 
 @functools.cache
 def version():
-  """Of the package, and the commit where it runs from a checkout: '0.1.0 793571b-dirty'."""
+  """Names the package's version, and the commit of a checkout: '0.1.0 793571b-dirty'."""
   root = pathlib.Path(__file__).parents[2]
   if not (root / '.git').exists():  # installed, perhaps inside another repository
     return __version__
@@ -322,7 +322,7 @@ def _optional(state):
 
 
 def as_tuples(value):
-  """A config from JSON as it was: lists are tuples there."""
+  """Turns a config from JSON into what it was: lists are tuples there."""
   if isinstance(value, dict):
     return {key: as_tuples(item) for key, item in value.items()}
   return tuple(map(as_tuples, value)) if isinstance(value, list) else value

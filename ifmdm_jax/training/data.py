@@ -78,7 +78,7 @@ class Prefetch:
 
 
 def own_rows(dataset, batch, process_index, process_count):
-  """The rows of a grain MapDataset that this process reads, so that batches do not depend on P.
+  """Takes the rows of a grain MapDataset that this process reads: batches do not depend on P.
 
   Global batch i is rows i B .. (i + 1) B - 1 whatever the number of processes; this one gets
   `batch` = B / P of them in a row. To be applied after `random_map`: what is random in a row then
@@ -102,7 +102,7 @@ def own_rows(dataset, batch, process_index, process_count):
 
 
 def share_out(states, count):
-  """Loader states of the processes that saved -> of `count` processes that go on.
+  """Shares loader states of the processes that saved out among `count` that go on.
 
   Every process is as many rows into its share as any other, so positions (`next_index`, as grain
   counts) scale with the length of a share. Raises InputError for other kinds of state.

@@ -59,11 +59,11 @@ class Clock:
     self._saved_at = time.monotonic()
 
   def late(self):
-    """Whether the last checkpoint is older than it may be."""
+    """Says whether the last checkpoint is older than it may be."""
     return time.monotonic() - self._saved_at >= 60 * self._save_every
 
   def over(self):
-    """Why the time of this run is over, or ''."""
+    """Says why the time of this run is over, or ''."""
     if self._most is None or time.monotonic() - self._began < 60 * self._most:
       return ''
     return f'{self._most:g} minutes are over'

@@ -29,12 +29,12 @@ DEVICES = {  # pattern in jax.Device.device_kind: ...
 
 
 def of(kind):
-  """The Device of a jax device_kind such as 'NVIDIA H100 80GB HBM3', or None if not known."""
+  """Finds the Device of a jax device_kind such as 'NVIDIA H100 80GB HBM3', or None."""
   return next((device for name, device in DEVICES.items() if name in kind), None)
 
 
 def flops(compiled, pieces=1):
-  """FLOPs per device and step of a compiled update, or 0.0 where XLA does not tell.
+  """Counts FLOPs per device and step of a compiled update, or 0.0 where XLA does not tell.
 
   XLA counts the body of a loop once, so parts of a batch that follow each other are multiplied.
   """

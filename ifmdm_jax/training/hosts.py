@@ -50,7 +50,7 @@ def connect(mode='auto', coordinator=None, processes=None, index=None):
 
 
 def cluster(environ):
-  """'slurm', 'tpu' (GKE or several slices), 'kubernetes' (GPU jobs), or '' for one process."""
+  """Recognises 'slurm', 'tpu' (GKE or several slices), 'kubernetes' (GPU jobs), or ''."""
   if int(environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1 and 'SLURM_LOCALID' in environ:
     return 'slurm'
   names = environ.get('TPU_WORKER_HOSTNAMES') or environ.get('TPU_PROCESS_ADDRESSES') or ''
@@ -62,7 +62,7 @@ def cluster(environ):
 
 
 def first():
-  """Whether this process writes what is written once: logs, pictures, the printed lines."""
+  """Says whether this process writes what is written once: logs, pictures, the printed lines."""
   return jax.process_index() == 0
 
 
@@ -95,7 +95,7 @@ class Votes:
 
 
 def gather(value):
-  """A JSON-able value of each process -> list of all, in every process."""
+  """Collects a JSON-able value of each process as a list, in every process."""
   if jax.process_count() == 1:
     return [value]
   text = np.frombuffer(json.dumps(value).encode(), np.uint8)
@@ -107,7 +107,7 @@ def gather(value):
 
 
 def local(tree, mesh):
-  """Global arrays -> whole copies on this process's first device, for work that it does alone."""
+  """Copies global arrays whole to this process's first device, for work that it does alone."""
   together = jax.jit(lambda x: x, out_shardings=jax.NamedSharding(mesh, jax.P()))(tree)
   own = jax.local_devices()[0]
   return jax.tree.map(lambda x: jax.device_put(x.addressable_data(0), own), together)

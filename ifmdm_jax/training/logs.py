@@ -62,7 +62,7 @@ class Logs:
       self._run.finish()
 
   def speed(self, flops, peak):
-    """FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
+    """Notes FLOPs per step and FLOP/s of one device, for MFU; 0: not known."""
     self._flops, self._peak = flops, peak
 
   def step(self):
@@ -71,7 +71,7 @@ class Logs:
       self._screen.step()
 
   def train(self, step, metrics, *, batch, waited, seconds):
-    """The means since the last call, with speed. `waited`: seconds of waiting in all."""
+    """Writes the means since the last call, with speed. `waited`: seconds of waiting in all."""
     last, then, waited_then = self._mark
     now = time.perf_counter()
     took = max(now - then, 1e-9)
@@ -110,7 +110,7 @@ class Logs:
       hosts.say(f'step {step}  val  {_figures(metrics)}')
 
   def pictures(self, step, pictures):
-    """{name: uint8 [H, W, 3] RGB} to TensorBoard and workdir/pictures/<name>.png (the latest)."""
+    """Writes {name: uint8 [H, W, 3]} to TensorBoard and workdir/pictures/<name>.png."""
     folder = self.workdir / 'pictures'
     with self._reporting():
       folder.mkdir(exist_ok=True)
@@ -121,14 +121,14 @@ class Logs:
         cv2.imwrite(str(folder / f'{name.replace("/", "_")}.png'), picture[..., ::-1])
 
   def histograms(self, step, arrays):
-    """{name: numbers} to TensorBoard."""
+    """Writes {name: numbers} to TensorBoard."""
     with self._reporting():
       for name, values in arrays.items():
         if self._board:
           self._board.histogram(name, values, step)
 
   def videos(self, step, videos):
-    """Iterable of (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) -> files with sound.
+    """Writes (name, frames uint8 [T, H, W, 3], waveform [L], rate in Hz) as files with sound.
 
     They lie in workdir/videos/<step>/<name>.mp4.
     """
@@ -165,7 +165,7 @@ class Logs:
 
 
 def weights_of(model):
-  """{term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
+  """Reads {term: weight} of a config.model: its `loss`, and every `<term>_weight`."""
   weights = {name: value for name, value in model.items() if name.endswith('_weight')}
   weights = {name.removesuffix('_weight'): value for name, value in weights.items()}
   return {**weights, **(model.get('loss') or {})}

@@ -43,7 +43,7 @@ def overlay(section, defaults, changes):
 
 
 def schedule(optim, steps):
-  """step -> learning rate: linear warm-up from 0, then cosine to end_lr at `steps`, or constant."""
+  """Makes step -> learning rate: linear warm-up, then cosine to end_lr at `steps`, or constant."""
   if optim.schedule == 'constant':
     after = optax.constant_schedule(optim.peak_lr)
   elif optim.schedule == 'cosine':
@@ -99,7 +99,7 @@ def lenient(tx):
 
 
 def learning(optim, params):
-  """Tree of 'learns' / 'frozen'; a pattern that meets no parameter is an InputError."""
+  """Labels a tree 'learns' / 'frozen'; a pattern that meets no parameter is an InputError."""
   paths = list(states.by_path(params))
   lr_patterns = [pattern for pattern, _ in optim.lr_multipliers]
   for pattern in (*optim.trainable, *optim.frozen_paths, *lr_patterns):

@@ -63,7 +63,7 @@ def pretend(count):
 
 
 def dry_run(config, devices, compile_it=False):
-  """Config -> Plan; traces the update and, with `compile_it`, compiles it for `devices`."""
+  """Plans a config: traces the update and, with `compile_it`, compiles it for `devices`."""
   train = program.settings(config)
   run = program.build(config, devices)
   frozen = abstract_frozen(run, config)
@@ -104,7 +104,7 @@ def dry_run(config, devices, compile_it=False):
 
 
 def abstract_batch(run, config):
-  """Shapes of a batch: as the model's `example` says, or else as the loader's first one is."""
+  """Returns shapes of a batch: as the model's `example` says, or as the loader's first one is."""
   train = program.settings(config)
   if isinstance(run.model, contract.Example):
     batch = run.model.example(config.model, train.batch)
@@ -126,7 +126,7 @@ def abstract_frozen(run, config):
 
 
 def per_device(shapes, shardings):
-  """Bytes of a tree on one device."""
+  """Counts bytes of a tree on one device."""
   sizes = jax.tree.map(
     lambda leaf, s: math.prod(s.shard_shape(leaf.shape)) * leaf.dtype.itemsize, shapes, shardings
   )
@@ -134,7 +134,7 @@ def per_device(shapes, shardings):
 
 
 def peak_bytes(jaxpr, batch, parts, whole=()):
-  """Most bytes that the results within a jaxpr take at once, in its order and with nothing fused.
+  """Counts the most bytes that results within a jaxpr take at once, in order, nothing fused.
 
   Results whose first axis, ones aside, is the batch or a multiple of it count for one of `parts`
   devices, unless their shape is among `whole`: a gradient may look like a batch. An estimate: XLA
@@ -171,7 +171,7 @@ def peak_bytes(jaxpr, batch, parts, whole=()):
 
 
 def collective_bytes(text):
-  """{kind: bytes that one device's results of it have} in optimised HLO.
+  """Counts {kind: bytes that one device's results of it have} in optimised HLO.
 
   Collectives in the body of a loop count once. '-start' and '-done' pairs count as one.
   """
@@ -186,7 +186,7 @@ def collective_bytes(text):
 
 
 def describe(plan, accelerator):
-  """The lines of --dry_run."""
+  """Writes the lines of --dry_run."""
   device = hardware.of(accelerator)
   if device is None:
     raise errors.InputError(

@@ -87,7 +87,7 @@ def module(config, section):
 
 
 def fresh_key(seed):
-  """Key for fresh weights, of the generator whose programs compile in a fifth of Threefry's time.
+  """Makes a key for fresh weights, whose programs compile in a fifth of Threefry's time.
 
   The same weights on any number of devices; others on another kind of device or version of XLA.
   """
@@ -95,7 +95,7 @@ def fresh_key(seed):
 
 
 def build(config, devices=None):
-  """Config -> Program; nothing is computed. `devices`: all by default."""
+  """Builds the Program of a config; nothing is computed. `devices`: all by default."""
   train = settings(config)
   mesh = sharding.make_mesh(config.get('mesh', {'data': -1}), devices)
   sharding.check_batch(mesh, train.batch, train.pieces)
@@ -143,7 +143,7 @@ def build(config, devices=None):
 
 
 def optimizers(model, config):
-  """{name: transformation} of an Adversarial."""
+  """Makes {name: transformation} of an Adversarial."""
   return {name: optim.lenient(tx) for name, tx in model.optimizers(config).items()}
 
 
@@ -155,7 +155,7 @@ def frozen(program, config):
 
 
 def keep_compiled(folder):
-  """What was compiled once is read back by the next start, unless a cache is set already."""
+  """Keeps what was compiled for the next start, unless a cache is set already."""
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     jax.config.update('jax_compilation_cache_dir', str(folder))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
@@ -163,7 +163,7 @@ def keep_compiled(folder):
 
 
 def count(params):
-  """Numbers in a tree of arrays or shapes."""
+  """Counts the numbers in a tree of arrays or shapes."""
   return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 

@@ -62,7 +62,7 @@ class Screen:
 
 
 def trend(values, width=24):
-  """The last values as a row of bars."""
+  """Draws the last values as a row of bars."""
   values = values[-width:]
   low, high = min(values), max(values)
   span = (high - low) or 1.0

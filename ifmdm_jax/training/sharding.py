@@ -25,7 +25,7 @@ SMALL = 2**16  # numbers
 
 
 def make_mesh(axes, devices=None):
-  """{'data': -1, 'model': 2} -> Mesh. At most one size is -1; their product uses every device."""
+  """Makes a Mesh of {'data': -1, 'model': 2}; at most one is -1, their product all devices."""
   devices = jax.devices() if devices is None else devices
   sizes = list(axes.values())
   known = math.prod(size for size in sizes if size != -1)
@@ -45,13 +45,13 @@ def replicated(mesh):
 
 
 def batch_sharding(mesh):
-  """The first axis over all batch axes of the mesh."""
+  """Splits the first axis over all batch axes of the mesh."""
   axes = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
   return jax.NamedSharding(mesh, jax.P(axes if axes else None))
 
 
 def batch_parts(mesh):
-  """Over how many devices a batch is split."""
+  """Counts the devices over which a batch is split."""
   return math.prod(mesh.shape[axis] for axis in BATCH_AXES if axis in mesh.shape)
 
 
@@ -69,7 +69,7 @@ def check_batch(mesh, batch, pieces=1):
 
 
 def tree_shardings(mesh, rules, shapes):
-  """A NamedSharding for every leaf of `shapes`; leaves without a matching rule are replicated."""
+  """Gives every leaf of `shapes` a NamedSharding; without a matching rule it is replicated."""
 
   def place(path, leaf):
     axes = next((axes for pattern, axes in rules if re.search(pattern, path)), ())

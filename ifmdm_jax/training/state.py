@@ -28,7 +28,7 @@ class TrainState:
 
   @property
   def averaged(self):
-    """Parameters to sample with: the average where there is one."""
+    """Returns the parameters to sample with: the average where there is one."""
     return self.params if self.ema is None else self.ema
 
 
@@ -60,15 +60,15 @@ def update_ema(ema, params, step, decay, ramp=True):
 
 
 def path_of(keys):
-  """jax key path -> 'decoder/conv_3/kernel'."""
+  """Writes a jax key path as 'decoder/conv_3/kernel'."""
   return jax.tree_util.keystr(keys, simple=True, separator='/')
 
 
 def by_path(tree):
-  """{path: leaf} in the order of the tree."""
+  """Flattens a tree to {path: leaf}, in its order."""
   return {path_of(keys): leaf for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def map_with_path(function, tree, *rest):
-  """Like jax.tree.map, with the path as the function's first argument."""
+  """Maps like jax.tree.map, with the path as the function's first argument."""
   return jax.tree_util.tree_map_with_path(lambda keys, *x: function(path_of(keys), *x), tree, *rest)

@@ -55,7 +55,7 @@ def read_frames(path, fps=FPS):
 
 
 def _to_rgb(frame):
-  from av.video.reformatter import Colorspace
+  from av.video.reformatter import Colorspace  # see above
 
   # FFmpeg's guess for untagged video is BT.601; HD video is BT.709 and says so.
   source = Colorspace.ITU709 if int(frame.colorspace) == 1 else None
@@ -75,7 +75,7 @@ def audio_blocks(path) -> tuple[int, Iterator[np.ndarray]]:
     return rare
 
   def blocks():
-    import av
+    import av  # here: networks and their training run without
 
     with _open(path, 'audio') as (container, stream):
       origin, started = _origin(container), False
@@ -97,7 +97,7 @@ def audio_blocks(path) -> tuple[int, Iterator[np.ndarray]]:
 
 def _libsndfile_blocks(path, size=65536):
   try:
-    import soundfile
+    import soundfile  # here: networks and their training run without
 
     rate = soundfile.info(str(path)).samplerate
   except (ImportError, RuntimeError):  # LibsndfileError is a RuntimeError
@@ -117,7 +117,7 @@ def audio(path, sample_rate=16_000):
 
 def mono_blocks(path, sample_rate=16_000):
   """The same block by block, [n] each: memory does not grow with the recording."""
-  import soxr
+  import soxr  # here: networks and their training run without
 
   rate, blocks = audio_blocks(path)
   resampler, seen = soxr.ResampleStream(rate, sample_rate, 1, dtype='float32'), 0
@@ -138,7 +138,7 @@ def mono_blocks(path, sample_rate=16_000):
 
 
 def _origin(container):
-  import av
+  import av  # here: networks and their training run without
 
   return max(0, container.start_time or 0) / av.time_base  # a codec's lead-in is negative: skip it
 
@@ -146,7 +146,7 @@ def _origin(container):
 @contextlib.contextmanager
 def _open(path, kind):
   """(container, its first stream of that kind), or an InputError that names the file."""
-  import av
+  import av  # here: networks and their training run without
 
   path = pathlib.Path(path)
   if not path.is_file():
@@ -169,7 +169,7 @@ def _open(path, kind):
 
 def _explained(blocks, path):
   """Damaged sound in the middle of a file: the same one line, not FFmpeg's traceback."""
-  import av
+  import av  # here: networks and their training run without
 
   try:
     yield from blocks

@@ -68,7 +68,7 @@ class Writer:
     return self
 
   def _open(self):
-    import av
+    import av  # here: networks and their training run without
 
     try:
       self.temporary.touch()  # FFmpeg would only fail at a frame
@@ -121,8 +121,8 @@ class Writer:
       raise self.failure
 
   def _encode(self, frame, index):
-    import av
-    from av.video.reformatter import Colorspace
+    import av  # here: networks and their training run without
+    from av.video.reformatter import Colorspace  # see above
 
     if self.video is None:
       self._start(*frame.shape[:2])
@@ -160,7 +160,7 @@ class Writer:
       self._add_block(block)
 
   def _add_block(self, block):
-    import av
+    import av  # here: networks and their training run without
 
     if not len(block):
       return

@@ -98,7 +98,7 @@ def test_the_second_order_solver_needs_fewer_steps():
   assert error_on_gaussian_data(second, 40) < 0.4 * error_on_gaussian_data(first, 40)
 
 
-def test_what_is_known_comes_out_and_the_rest_is_told():
+def test_what_is_known_comes_out_and_the_rest_is_reported():
   values, known = jnp.full((1, 6, 1), 0.7), (jnp.arange(6) < 2)[None, :, None]
   amend = lambda x_0: jnp.where(known, values, x_0)
   diffusion = Gaussian(linear().keep(spaced(1000, 'trailing200')), 'x_0', learn_sigma=False)
@@ -113,7 +113,7 @@ def test_what_is_known_comes_out_and_the_rest_is_told():
   assert jnp.abs(got[:, 2:] - 0.7).max() < 0.3  # from noise of deviation 1
 
 
-def test_network_is_told_the_original_index():
+def test_network_is_reported_the_original_index():
   schedule = linear().keep(spaced(1000, 'ddim25'))
   diffusion = Gaussian(schedule, 'x_0', learn_sigma=False)
 
@@ -181,7 +181,7 @@ def test_a_known_region_with_amend_is_exact_at_the_end():
   assert np.abs(found[0, [1, 3]] - 0.3).min() > 0
 
 
-def test_a_known_region_without_a_key_is_told():
+def test_a_known_region_without_a_key_is_reported():
   diffusion = Gaussian(linear(10), learn_sigma=False)
   with pytest.raises(InputError, match='pass key='):
     steppers.sample(

@@ -119,7 +119,7 @@ def test_export_names_what_the_original_does_not_have():
     engine.export({'ours': np.ones(2), 'more': {'of_it': np.ones((3, 1))}}, RULES)
 
 
-def test_a_rule_that_loses_a_part_of_a_name_is_told():
+def test_a_rule_that_loses_a_part_of_a_name_is_reported():
   with pytest.raises(ValueError, match=r'convs.\{i\} -> last: i stands on one side alone'):
     engine.export({'last': np.ones(2)}, [('convs.{i}', 'last', '')])
 

@@ -153,7 +153,7 @@ def test_a_damaged_checkpoint_lists_what_does_not_fit(monkeypatch):
     assert part in str(error.value)
 
 
-def test_half_precision_becomes_float32_and_is_told(monkeypatch):
+def test_half_precision_becomes_float32_and_is_reported(monkeypatch):
   state = {k: v.astype(np.float16) for k, v in random_state(shapes_of('motion')).items()}
   found = imported('motion', state, monkeypatch)
   assert found.halves == len(state)

@@ -76,7 +76,7 @@ def test_training_reaches_every_zero_layer_and_then_the_controls(networks):
   assert np.abs(one.middle - other.middle).max() > 0
 
 
-def test_a_copy_of_another_layout_is_told(networks):
+def test_a_copy_of_another_layout_is_reported(networks):
   _, base_params, _, copy_params = networks
   wide = control.Control(dataclasses.replace(LAYOUT, width=16))
   shapes = jax.eval_shape(wide.init, jax.random.key(0), X, T, CONTROLS)['params']

@@ -118,6 +118,6 @@ def _main(block, variables, x):
   return y
 
 
-def test_a_norm_that_is_not_known_is_told():
+def test_a_norm_that_is_not_known_is_reported():
   with pytest.raises(InputError, match="norm is 'layer', expected one of none, instance, adaptive"):
     ResidualBlock(3, 'layer').init(jax.random.key(0), jnp.zeros((1, 4, 4, 3)))

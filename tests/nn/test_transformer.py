@@ -122,7 +122,7 @@ def test_the_output_is_zero_at_first_and_its_formula_then():
 
 
 @pytest.mark.parametrize(('causal', 'window'), [(False, None), (True, 5)])
-def test_a_cache_that_cannot_be_is_told(causal, window):
+def test_a_cache_that_cannot_be_is_reported(causal, window):
   attention = Attention(2, causal, window)
   variables = begun(attention, X)
   with pytest.raises(InputError, match='a cache of 4 places'):

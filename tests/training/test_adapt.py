@@ -77,7 +77,7 @@ def test_an_adversarial_model_is_fitted_by_its_own_step():
   assert set(found.params) == {'gen', 'dis'} and np.isfinite(found.losses).all()
 
 
-def test_bad_frames_and_models_are_told(trained):
+def test_bad_frames_and_models_are_reported(trained):
   params, extra = trained
   uneven = {**FEW, 'y': FEW['y'][:2]}
   with pytest.raises(errors.InputError, match=r"\{'x': 4, 'y': 2\} rows"):

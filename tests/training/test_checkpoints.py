@@ -92,7 +92,7 @@ def test_the_best_and_every_nth_stay_and_the_best_is_exported(tmp_path):
   assert np.abs(exported['inner']['kernel'] - latest['inner']['kernel']).max() > 4e-3
 
 
-def test_a_name_that_no_validation_has_is_told(tmp_path):
+def test_a_name_that_no_validation_has_is_reported(tmp_path):
   config = toy.get_config()
   config.train.update(eval_every=1, pictures_every=0, keep_best='psnr')
   with pytest.raises(errors.InputError, match="keep_best is 'psnr', the validation gives loss, rm"):

@@ -42,7 +42,7 @@ def test_toys_are_what_they_say():
     ('preview', 'has no videos: expected Preview'),
   ],
 )
-def test_a_module_that_lacks_something_is_told_by_name(section, says, monkeypatch):
+def test_a_module_that_lacks_something_is_reported_by_name(section, says, monkeypatch):
   class Module:
     init = histograms = staticmethod(lambda *args: None)
 

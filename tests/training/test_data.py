@@ -39,7 +39,7 @@ def test_what_breaks_in_the_thread_is_raised_by_next():
       next(batches)
 
 
-def test_training_data_that_ends_is_told():
+def test_training_data_that_ends_is_reported():
   with Prefetch(Counter(0), place=lambda batch: batch) as batches:
     with pytest.raises(errors.InputError, match='repeat without end'):
       next(batches)
@@ -65,6 +65,6 @@ def test_the_batches_do_not_depend_on_the_number_of_processes():
   assert share_out([position], 2) == [position_left] * 2
 
 
-def test_a_position_that_cannot_be_shared_out_is_told():
+def test_a_position_that_cannot_be_shared_out_is_reported():
   with pytest.raises(errors.InputError, match='saved by 2 processes'):
     share_out([{'shard': 1}, {'shard': 2}], 1)

@@ -64,7 +64,7 @@ def test_a_new_run_takes_state_with_the_weights(whole, tmp_path):
   np.testing.assert_allclose(counts(state.extra).sum(), 0.8 * counts(whole[0].extra).sum() + 1.6)
 
 
-def test_a_workdir_of_a_model_without_state_is_told(tmp_path):
+def test_a_workdir_of_a_model_without_state_is_reported(tmp_path):
   config = toy.get_config()
   config.train.update(steps=1, eval_every=0, pictures_every=0)
   loop.train(config, tmp_path)
@@ -86,3 +86,11 @@ def test_pieces_of_a_batch_hand_the_state_on():
   # Rows i * 4 + j make piece j: means 2, 3, 4, 5.
   assert float(after['sum']) == 14.0 and float(metrics['seen']) == (0 + 2 + 5 + 9) / 4
   assert float(value) == 7.0 and float(grads['w']) == 3.5
+
+
+def test_state_stays_float32_in_half_precision_and_in_pieces(tmp_path):
+  config = toy_state.get_config()
+  config.train.update(steps=2, eval_every=0, compute='bfloat16', pieces=2)
+  state = jax.device_get(loop.train(config, tmp_path))
+  assert {leaf.dtype for leaf in jax.tree.leaves(state.extra)} == {np.dtype('float32')}
+  assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.extra))

@@ -57,7 +57,7 @@ def full_disk(monkeypatch, times):
   monkeypatch.setattr(checkpoints.ocp.CheckpointManager, 'save', fails)
 
 
-def test_a_full_disk_is_told_and_the_next_save_tries_again(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_and_the_next_save_tries_again(tmp_path, monkeypatch, capsys):
   full_disk(monkeypatch, times=2)
   loop.train(config_of(), tmp_path)
   out = capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_a_corrupt_checkpoint_is_set_aside_for_the_one_before(tmp_path, damage, 
   assert_same_bits(whole, again)
 
 
-def test_data_that_vanish_are_told_and_nothing_is_lost(tmp_path):
+def test_data_that_vanish_are_reported_and_nothing_is_lost(tmp_path):
   config = config_of(save_every_steps=0)
   whole = loop.train(config, tmp_path / 'whole')
   config.data.vanish_at = 7 * config.train.batch

@@ -52,6 +52,6 @@ def test_half_precision_computes_in_half_and_keeps_float32_gradients():
 
 
 @pytest.mark.parametrize('settings', [dict(compute='float16'), dict(remat='all')])
-def test_unknown_settings_are_told(settings):
+def test_unknown_settings_are_reported(settings):
   with pytest.raises(errors.InputError, match='expected'):
     value_and_grad(loss, **settings)

@@ -116,6 +116,6 @@ def test_a_cluster_is_recognised_by_its_environment(environ, found):
   assert hosts.cluster(environ) == found
 
 
-def test_half_an_address_is_told():
+def test_half_an_address_is_reported():
   with pytest.raises(errors.InputError, match='--coordinator HOST:PORT, --processes N'):
     hosts.connect(coordinator='localhost:1')

@@ -139,7 +139,7 @@ def test_a_restart_compiles_no_step_anew(tmp_path, monkeypatch):
     assert {path.name for path in cache.glob('jit_safe*')} == written
   finally:
     jax.config.update('jax_compilation_cache_dir', before)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)  # as in conftest.py
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)  # as in conftest.py
     compilation_cache.reset_cache()
 
 
@@ -166,14 +166,14 @@ def test_a_new_run_starts_from_the_weights_of_another(tmp_path, capsys):
     ({'data.module': 'no.such.loader'}, 'no.such.loader'),
   ],
 )
-def test_a_config_that_cannot_work_is_told_before_the_first_step(tmp_path, change, says):
+def test_a_config_that_cannot_work_is_reported_before_the_first_step(tmp_path, change, says):
   config = toy.get_config()
   config.update_from_flattened_dict(change)
   with pytest.raises(errors.InputError, match=says):
     loop.train(config, tmp_path)
 
 
-def test_another_model_in_the_workdir_is_told(tmp_path):
+def test_another_model_in_the_workdir_is_reported(tmp_path):
   config = toy.get_config()
   config.train.steps = 1
   loop.train(config, tmp_path)

@@ -21,7 +21,7 @@ def first_update(tx, grads=None):
   return tx.update(grads, tx.init(PARAMS), PARAMS)[0]
 
 
-def test_rate_warms_up_and_ends_where_it_is_told():
+def test_rate_warms_up_and_ends_where_it_is_reported():
   _, lr = make(warmup_steps=10, end_lr=0.02)
   rates = [float(lr(jnp.asarray(step))) for step in (0, 5, 10, 55, 100)]
   np.testing.assert_allclose(rates, [0.0, 0.05, 0.1, 0.06, 0.02], rtol=1e-5)
@@ -72,6 +72,6 @@ def test_decay_spares_vectors():
     (dict(lr_multipliers=(('head', 0.1),)), "no parameter matches 'head'"),
   ],
 )
-def test_unknown_settings_are_told(given, says):
+def test_unknown_settings_are_reported(given, says):
   with pytest.raises(errors.InputError, match=says):
     make(**given)

@@ -29,7 +29,7 @@ def test_moments_lie_beside_their_parameter():
   assert placed['opt_state'][0]['mlp_kernel_count'].spec == jax.P()
 
 
-def test_a_size_that_does_not_divide_is_told():
+def test_a_size_that_does_not_divide_is_reported():
   mesh = sharding.make_mesh({'data': 2, 'model': 2})
   shapes = {'mlp': {'kernel': jax.ShapeDtypeStruct((4, 3), jnp.float32)}}
   with pytest.raises(errors.InputError, match=r'mlp/kernel.*3 is not a multiple of 2'):

@@ -30,7 +30,7 @@ TRUST = 0.5  # r from which a track's own shift is believed
 
 @dataclasses.dataclass
 class Candidate:
-  """A track that was found; its arrays and its picture wait on disk."""
+  """A track of the first reading; its arrays and its picture wait on disk."""
 
   person: int  # counts the faces of a film; pieces of one long take share it
   start: int  # frame number
@@ -77,21 +77,21 @@ class Film(Job):
 
   def find(self):
     """Lists the tracks of the whole film; their landmarks wait on disk."""
-    limits, found = self.settings.limits, []
+    limits, candidates = self.settings.limits, []
     longest, shortest = round(self.settings.longest * FPS), round(limits.seconds * FPS)
     for track in follow(self.counted_frames(), shortest, longest):
       if track.stop - track.start < FPS // 5:
         continue  # a flicker of the detector is nobody
       places = squares.squares_of(track, self.settings)
-      arrays = self.folder / f'{len(found)}.tmp.npz'
+      arrays = self.folder / f'{len(candidates)}.tmp.npz'
       np.savez(arrays, landmarks=track.landmarks, squares=places)
       picture = arrays.with_suffix('.jpg')
       cv2.imwrite(str(picture), track.picture[..., ::-1])
       measures = filters.picture_measures(track, squares.in_square(track.landmarks, places))
-      found.append(Candidate(track.person, track.start, track.stop, arrays, picture, measures))
-    if not found:
+      candidates.append(Candidate(track.person, track.start, track.stop, arrays, picture, measures))
+    if not candidates:
       self.drop('no face', 0.0, 'of the frames have a face')
-    return found
+    return candidates
 
   def _listen(self, track, sound):
     """Measures the voice of a track, and by how many frames it is late."""

@@ -32,7 +32,7 @@ class Source:
 
   @property
   def key(self):
-    """Name for files made from it; distinct for distinct sources."""
+    """Name of its files; distinct for distinct sources."""
     stem = re.sub(r'[^\w-]+', '_', self.name.rsplit('.', 1)[0])[-60:]
     return f'{stem}-{zlib.crc32(self.name.encode()):08x}'
 

@@ -1,6 +1,6 @@
 """Clips that are ready (square, one face in every frame), and stills: clips of one frame.
 
-Nothing is cut or filtered; landmarks are found, or refined from where others say they are.
+Nothing is cut or filtered; the mesh begins where landmarks.npz says, or where a face is detected.
 """
 
 import pathlib

@@ -141,7 +141,7 @@ def _histograms(body):
   import matplotlib  # a second, and of the extra `train`
 
   matplotlib.use('Agg')
-  from matplotlib import pyplot
+  from matplotlib import pyplot  # after the backend is chosen
 
   names = list(filters.REASONS)
   figure, axes = pyplot.subplots(2, 4, figsize=(11, 4.6))

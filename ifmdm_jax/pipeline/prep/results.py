@@ -4,7 +4,7 @@ output/videos/KEY/               appears at once and whole, so a killed run goes
   result.json                      source, its checksum, kept and dropped tracks with numbers
   000.frames                       the frames of track 0, see `pipeline.frames`
   000.npz                          landmarks, squares; 000.flac: the sound, 16 kHz mono, in sync
-  000.matte                        if asked for: where the person is
+  000.matte                        with --matte: where the person is
   000.jpg, d000.jpg                pictures of a kept and a dropped track, for the report
 """
 
@@ -41,7 +41,7 @@ def folder_of(output, source):
 
 
 def describe(source, settings):
-  """Says what a result was made of; another size of file or other settings make it stale."""
+  """Describes what a result depends on; another size of file or other settings make it stale."""
   about = dict(
     source=source.name,
     key=source.key,

@@ -26,8 +26,8 @@ class Clips(grain.sources.RandomAccessDataSource):
       features: kind of speech feature, see `lip_crops.WIDTHS`.
       frames: T of a window.
     """
-    found = lip_crops.read(folder, split, features)
-    self.clips = [found[i] for i, entry in enumerate(found.entries) if entry.count >= frames]
+    every = lip_crops.read(folder, split, features)
+    self.clips = [every[i] for i, entry in enumerate(every.entries) if entry.count >= frames]
     self.frames, self.train = frames, split == 'train'
     counts = [max(1, round(len(clip.lips) / frames)) for clip in self.clips]
     self.items = [i for i, n in enumerate(counts) for _ in range(n)]

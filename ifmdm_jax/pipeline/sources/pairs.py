@@ -10,6 +10,7 @@ import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import indexed, warp
 from ifmdm_jax.face.points import MIRROR, eye_distance, mouth_opening
 from ifmdm_jax.pipeline import loader, records
 from ifmdm_jax.pipeline.blur import blur_background
@@ -40,11 +41,8 @@ def move_points(points, matrix):
 def move_picture(picture, matrix):
   """Moves a picture [R, R, 3] as `move_points` moves its points; the edge repeats."""
   side = picture.shape[0]
-  pixels = matrix.copy()  # fraction f is pixel f side - 1/2
-  pixels[:, 2] = side * matrix[:, 2] + matrix[:, :2] @ [0.5, 0.5] - 0.5
-  return cv2.warpAffine(
-    picture, pixels, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-  )
+  pixels = np.column_stack([matrix[:, :2], side * matrix[:, 2]])
+  return warp(picture, indexed(pixels), side)
 
 
 def recolour(rng, gain, offset, **_):

@@ -28,7 +28,7 @@ from ifmdm_jax.systems.ifmdm import motion_stream, render
 
 def exported(sampler, plan):
   """Returns the `generator.Exported` of a sampler with a plan."""
-  stage_1, stage_2, units = sampler.stages
+  stage_1, stage_2, normalizer = sampler.stages
   length = plan.past + plan.new + plan.future
   encode, speech = traced.features(stage_2.config.audio, length)
   trees = {'stage_1': stage_1.params, 'stage_2': stage_2.params, 'speech': speech}
@@ -54,7 +54,7 @@ def exported(sampler, plan):
     which, valid = places(plan, done, 2 * frames, jnp)
     y = encode(params['speech'], sound, frames)[which]
     codes, state = motion_stream.sample_motion(
-      stage_2.config, units, params['stage_2'], y[None], valid[None].astype(y.dtype),
+      stage_2.config, normalizer, params['stage_2'], y[None], valid[None].astype(y.dtype),
       motion_stream.State(before, index),
       motion_stream.Controls(
         seed, mean, std, motion_stream.given(options), reference=mean, gain=jnp.ones_like(mean)
@@ -79,6 +79,6 @@ def exported(sampler, plan):
   meta = dict(
     size=sampler.size, fps=FPS, sample_rate=SAMPLE_RATE, motion_dim=size, new=plan.new,
     future=plan.future, known=plan.known, past=plan.past,
-    window_std=np.asarray(units.statistics['window_std']).tolist(),
+    window_std=np.asarray(normalizer.statistics['window_std']).tolist(),
   )  # fmt: skip
   return Exported(weights, functions, meta)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ifmdm_jax import generator
 from ifmdm_jax.systems.ifmdm import parts
-from ifmdm_jax.systems.ifmdm.motion_stream import Solver
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 from ifmdm_jax.systems.ifmdm.sampler import Stage
 
 LITE = dict(kind='lite', side=128, sizes=dict(
@@ -49,7 +49,7 @@ def fresh(size, make, dtype='float32'):
     settings['draw_dtype'] = dtype
   first = parts.config_of('autoencoder', settings)
   second = parts.config_of('motion', MOTIONS[size])
-  second.units = ''
+  second.normalizer = ''
   stages = _stage(first, constants=settings['kind'] == 'lite'), _stage(second)
   side = 64 if size == 'tiny' else 512
   return make(*stages, Solver(second.steps, second.guidance), name=size, size=side)

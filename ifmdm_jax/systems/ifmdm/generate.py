@@ -12,7 +12,8 @@ from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm import fresh, parts, preview
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
-from ifmdm_jax.systems.ifmdm.motion_stream import Options, Solver
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+from ifmdm_jax.systems.ifmdm.motion_stream import Options
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 
@@ -28,7 +29,7 @@ def load(weights, *, teacher=False):
   second = 'student' if 'student' in configs and not teacher else 'motion'
   stages = [_stage(configs[name], weights.parts[name].params) for name in ('autoencoder', second)]
   motion = configs[second]
-  motion.units = str(weights.parts['statistics'].file) if 'statistics' in weights.parts else ''
+  motion.normalizer = str(weights.parts['statistics'].file) if 'statistics' in weights.parts else ''
   if motion.audio not in features.NAMES:  # a folder that a stranger's file names is not opened
     raise InputError(
       f'expected a speech encoder of {", ".join(features.NAMES)}, {weights.name} has {motion.audio}'
@@ -51,7 +52,7 @@ def load_run(workdir, config, params, *, teacher=False):
   first = Stage(*bundle.trained(config.data.autoencoder))
   second = Stage(generator.trainable(config.model.module)[1], config.model, params)
   made = sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)
-  made.sources = tuple(filter(None, (config.data.autoencoder, config.model.units)))
+  made.sources = tuple(filter(None, (config.data.autoencoder, config.model.normalizer)))
   return made
 
 
@@ -68,11 +69,13 @@ def pack(runs):
   if not {'autoencoder', 'motion'} <= set(runs) <= set(parts.OF_PART):
     raise InputError(f'expected --parts of {", ".join(parts.OF_PART)}, got {", ".join(runs)}')
   loaded = {name: checkpoints.load(workdir) for name, workdir in runs.items()}
-  units = {name: config.model.get('units') for name, (config, _) in loaded.items()}
-  if 'student' in runs and _bytes(units['student']) != _bytes(units['motion']):
+  measured = {
+    name: parts.current(config.model).get('normalizer') for name, (config, _) in loaded.items()
+  }
+  if 'student' in runs and _bytes(measured['student']) != _bytes(measured['motion']):
     raise InputError(
-      f'expected a student in the units of its teacher, {units["motion"]}, got '
-      f'{units["student"]}: pass the stage 2 that it was distilled from'
+      f'expected a student with the statistics of its teacher, {measured["motion"]}, got '
+      f'{measured["student"]}: pass the stage 2 that it was distilled from'
     )
   made = {}
   for name, (config, params) in loaded.items():
@@ -83,8 +86,8 @@ def pack(runs):
     settings = parts.settings_of(kind, json.loads(config.model.to_json()), advice)
     parts.config_of(name, settings)
     made[name] = bundle.Part(settings, _half(params))
-  if units['motion']:
-    made['statistics'] = bundle.Part({}, files.read_arrays(units['motion']))
+  if measured['motion']:
+    made['statistics'] = bundle.Part({}, files.read_arrays(measured['motion']))
   return bundle.Bundle('ifmdm', made)
 
 
@@ -109,15 +112,15 @@ def sampler(autoencoder, motion, advice, name='ifmdm', size=None):
 def options_of(config, advice):
   """Returns the `Options` that weights advise.
 
-  Where nobody has measured how codes vary (units are plain: an imported network), there is no
-  typical deviation to ask for: nothing is conditioned on, as in the paper's Table 1, "no control".
+  Where nobody has measured how codes vary (an imported network), there is no typical deviation to
+  ask for: nothing is conditioned on, as in the paper's Table 1, "no control".
 
   Args:
     config: `config.model` of stage 2.
     advice: steps, guidance and maybe stepper, as `config.sampler` has them.
   """
   solver = Solver(advice.steps, advice.guidance, getattr(advice, 'stepper', 'ddim'))
-  return Options(solver) if config.units else Options(solver, None, None)
+  return Options(solver) if config.normalizer else Options(solver, None, None)
 
 
 def _bytes(path):
@@ -136,6 +139,7 @@ SYSTEM = generator.System(
   load_run,
   pack,
   parts.upgrade,
+  current=parts.current,
   sizes=fresh.SIZES,
   fresh=functools.partial(fresh.fresh, make=sampler),
   preview=functools.partial(preview.generator_of, load_run=load_run),

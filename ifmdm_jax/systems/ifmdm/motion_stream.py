@@ -13,36 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.diffusion import schedule, steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
 from ifmdm_jax.systems.ifmdm import knobs
-from ifmdm_jax.systems.ifmdm.motion import model as motion_model
-
-
-@dataclasses.dataclass(frozen=True)
-class Solver:
-  """How a window is denoised.
-
-  Attributes:
-    steps: evaluations of the network, a spacing of `diffusion.schedule`; a number N is
-      `Trailing(N)`.
-    guidance: how strictly the motion follows the voice; 1 is as in training.
-    stepper: 'ddim' or 'dpm', DPM-Solver++(2M).
-  """
-
-  steps: schedule.Spacing = schedule.Trailing(10)
-  guidance: float = 2.0
-  stepper: str = 'ddim'
-
-  def __post_init__(self):
-    object.__setattr__(self, 'steps', schedule.spacing(self.steps))
-    if not np.isfinite(self.guidance):
-      raise InputError(f'expected a finite guidance, got {self.guidance}: pass 1 or more')
-    object.__setattr__(self, 'guidance', float(self.guidance))
-    if self.stepper not in steppers.STEPPERS:
-      known = ', '.join(sorted(steppers.STEPPERS))
-      raise InputError(f'expected a stepper of {known}, got {self.stepper!r}')
+from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +35,7 @@ class Options:
     head, mouth, expression, brows: how much of each part is emitted, see `knobs`.
   """
 
-  solver: Solver = Solver()
+  solver: Solver = sample.DEFAULT
   motion_mean: float | tuple | None = 0.0
   motion_std: float | None = 1.0
   head: float = 1.0
@@ -167,12 +143,12 @@ def check(options, directions):
     )
 
 
-def sample_motion(config, units, params, y, valid, state, controls, *, new, solver):
+def sample_motion(config, normalizer, params, y, valid, state, controls, *, new, solver):
   """Samples the next window of B voices, each with its own seed: no voice depends on another.
 
   Args:
     config: `config.model` of stage 2.
-    units: how the network sees codes and features.
+    normalizer: how the network sees codes and features.
     params: of stage 2.
     y: [B, 2T, A], speech features.
     valid: [B, T], nonzero for frames that are.
@@ -190,25 +166,20 @@ def sample_motion(config, units, params, y, valid, state, controls, *, new, solv
     key = jax.random.fold_in(jax.random.key(seed), index)
     return jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
 
-  codes = motion_model.sample(
+  condition = Condition(
+    y, hint, controls.mean, controls.std, valid, controls.given, controls.reference
+  )
+  codes = sample.sample(
     params,
     config,
     jax.vmap(noise_of)(controls.seed, state.index),
-    y,
-    hint,
-    controls.mean,
-    controls.std,
-    valid,
-    given=controls.given,
+    condition,
+    solver,
+    normalizer=normalizer,
     known=known,
-    reference=controls.reference,
-    units=units,
-    steps=solver.steps,
-    guidance=solver.guidance,
-    stepper=solver.stepper,
   )
   # Tokens ask for calm; this holds the head entirely still.
-  still = (controls.std == 0).all(2, keepdims=True) & units.told[None, None]
+  still = (controls.std == 0).all(2, keepdims=True) & normalizer.conditioned[None, None]
   codes = jnp.where(still, controls.mean, codes)
   made = codes[:, known.shape[1] :][:, :new]
   before = jnp.concatenate([state.before, made], axis=1)[:, new:]

@@ -24,6 +24,7 @@ FORMER = {  # names of the same modules in older runs and releases
   'ifmdm_jax.motion.distill': 'student',
 }
 KIND_OF = FORMER | {module: kind for kind, module in KINDS.items()}
+RENAMED = {'units': 'normalizer', 'untold': 'unconditioned_dims'}  # settings of older ones
 TRAINABLES = {name: KINDS[kind] for name, kind in KIND_OF.items()}
 
 
@@ -89,7 +90,7 @@ class Motion:
   clean_guidance: bool = False
   relative: int = 0
   fixed: bool = False
-  untold: tuple = (0, 0)
+  unconditioned_dims: tuple = (0, 0)
   smoothing: tuple = ()
   audio: str = 'whisper_tiny'
   stepper: str = 'ddim'
@@ -108,8 +109,13 @@ OF_PART = {'autoencoder': ('lite', 'paper'), 'motion': ('motion',), 'student': (
 # Settings of a training run that its weights do not need any more.
 TRAINING = {
   'module', 'loss', 'perceptual', 'perceptual_weight', 'gan_weight', 'remat', 'dim_weights',
-  'velocity_weight', 'statistics', 'units', 'teacher', 'substeps',
+  'velocity_weight', 'statistics', 'normalizer', 'teacher', 'substeps',
 }  # fmt: skip
+
+
+def current(model):
+  """Renames what older runs and releases call otherwise in their `config.model`."""
+  return type(model)({RENAMED.get(name, name): value for name, value in model.items()})
 
 
 def configs_of(weights):
@@ -129,6 +135,7 @@ def configs_of(weights):
 
 def config_of(name, settings):
   """Returns the checked settings of a part as `config.model` of its module."""
+  settings = current(settings)
   kind = settings.get('kind')
   if kind not in OF_PART[name]:
     raise InputError(f'expected a part {name} of kind {" or ".join(OF_PART[name])}, got {kind!r}')
@@ -142,6 +149,7 @@ def config_of(name, settings):
 
 def settings_of(kind, model, sampler=None):
   """Returns the settings of a part, of `config.model` and `config.sampler` of a run, as dicts."""
+  model = current(model)
   names = {field.name for field in dataclasses.fields(SCHEMAS[kind])}
   unknown = sorted(set(model) - names - TRAINING - {'guidance'})
   if unknown:

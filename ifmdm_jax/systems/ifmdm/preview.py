@@ -13,6 +13,7 @@ from ifmdm_jax.clip import FPS
 from ifmdm_jax.streaming import device
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 from ifmdm_jax.systems.ifmdm.render import Renderer
 from ifmdm_jax.systems.ifmdm.sampler import Stage
 
@@ -69,7 +70,7 @@ def sample_codes(params, batch, config, seed=0):
     seed: of the first voice; the others follow.
   """
   voices, frames = batch['x'].shape[:2]
-  solver = motion_stream.Solver(
+  solver = Solver(
     config.sampler.steps, config.sampler.guidance, config.sampler.get('stepper', 'ddim')
   )
   controls = motion_stream.Controls(

@@ -40,7 +40,7 @@ class Sampler:
 
   Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
   head, mouth, expression and brows; see
-  `motion_stream.Options` and `motion_stream.Solver`.
+  `motion_stream.Options` and `motion.sample.Solver`.
 
   Attributes:
     name: in tables.
@@ -49,7 +49,7 @@ class Sampler:
     block: frames drawn by one call.
     offline, streaming: the plans for a voice that is there already, and for one still arriving.
     renderer: the `render.Renderer`.
-    stages: (stage 1, stage 2, units).
+    stages: (stage 1, stage 2, normalizer).
     sources: files and folders that it was made of, besides the one that it was loaded from.
   """
 
@@ -58,21 +58,21 @@ class Sampler:
   fps = FPS
 
   def __init__(
-    self, autoencoder, motion, units, audio, *, name='ifmdm', size=512, options=DEFAULTS
+    self, autoencoder, motion, normalizer, audio, *, name='ifmdm', size=512, options=DEFAULTS
   ):
     """Prepares the compiled functions.
 
     Args:
       autoencoder: `Stage`, see `render.Renderer`.
       motion: `Stage` of `motion.model` or `motion.distill`.
-      units: `motion.units.Units`, how stage 2 sees codes and features.
+      normalizer: `motion.normalizer.Normalizer`, how stage 2 sees codes and features.
       audio: an `ifmdm_jax.audio.features.AudioEncoder`.
       name: in tables.
       size: side of the frames, pixels.
       options: defaults of every call.
     """
     self.name, self.size, self.defaults = name, size, options
-    self.stages = autoencoder, motion, units
+    self.stages = autoencoder, motion, normalizer
     self.offline, self.streaming = motion_stream.plans(motion.config.frames)
     self.audio = audio
     layout = device.layout()
@@ -80,8 +80,8 @@ class Sampler:
     self.renderer, self.block = Renderer(autoencoder, size, layout, self._pool), layout.block
     self._params, self._begun = jax.device_put(motion.params), set()
     self._motion = Jitted(
-      functools.partial(motion_stream.sample_motion, motion.config, units),
-      ('motion', str(motion.config), units),
+      functools.partial(motion_stream.sample_motion, motion.config, normalizer),
+      ('motion', str(motion.config), normalizer),
     )
 
   def __call__(self, image, waveform, sample_rate=16_000, seed=0, **options):
@@ -229,7 +229,7 @@ class Sampler:
     if (plan, options.solver) in self._begun:
       return []
     self._begun.add((plan, options.solver))
-    _, motion, units = self.stages
+    _, motion, normalizer = self.stages
     sound = min(frames or plan.length, plan.new + plan.future)
     silence = np.zeros(sound * waveforms.SAMPLE_RATE // FPS, np.float32)
     speech = programs.begin(
@@ -244,7 +244,7 @@ class Sampler:
       jax.ShapeDtypeStruct(shape, np.float32),
       jax.ShapeDtypeStruct((1, plan.length), np.float32),
       motion_stream.start(code, plan),
-      motion_stream.controls(code, units.statistics['window_std'], options),
+      motion_stream.controls(code, normalizer.statistics['window_std'], options),
       new=plan.new,
       solver=options.solver,
     )

@@ -1,4 +1,4 @@
-"""A student that says in one evaluation what its guided teacher says in several.
+"""Distils a student that needs one evaluation where its guided teacher needs several.
 
 Progressive distillation (Salimans & Ho 2022, "Progressive Distillation for Fast Sampling of
 Diffusion Models", algorithm 2) with the guidance folded in (Meng et al. 2023, "On Distillation of
@@ -22,13 +22,13 @@ from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.diffusion.gaussian import weighted_mean
 from ifmdm_jax.diffusion.schedule import Trailing, at
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm.motion import model
+from ifmdm_jax.systems.ifmdm.motion import augment, model, sample
 
 init = model.init
 
 
 def advice(config):
-  """How a student wants to be sampled with: `config.sampler` of configs/distill.py."""
+  """Returns how a student is to be sampled with: `config.sampler` of configs/distill.py."""
   return ml_collections.ConfigDict(dict(steps=config.student_steps, guidance=1.0, stepper='ddim'))
 
 
@@ -37,37 +37,39 @@ def check(config, solver):
   learned = config.get('student_steps')
   if not learned:
     return
-  taught = [n for n in range(1, learned + 1) if learned % n == 0]  # all or every so many of them
-  if solver.steps not in map(Trailing, taught) or solver.guidance != 1:
+  learned_steps = [
+    n for n in range(1, learned + 1) if learned % n == 0
+  ]  # all or every so many of them
+  if solver.steps not in map(Trailing, learned_steps) or solver.guidance != 1:
     raise InputError(
-      f'expected {", ".join(map(str, taught))} steps and guidance 1 of a student, got '
+      f'expected {", ".join(map(str, learned_steps))} steps and guidance 1 of a student, got '
       f'{solver.steps} and {solver.guidance}: leave both out, or take its teacher, '
       'ifm.load(teacher=True) or --teacher'
     )
 
 
 def frozen(config):
-  """{'units': how the network sees codes, 'teacher': its weights}."""
-  return dict(units=model.frozen(config), teacher=read(config.teacher))
+  """Loads {'normalizer': how the network sees codes, 'teacher': its weights}."""
+  return dict(normalizer=model.frozen(config), teacher=read(config.teacher))
 
 
 def read(path):
-  """Weights of a teacher: a workdir of `ifmdm_jax.train`, or motion.safetensors of a release."""
+  """Reads a teacher: a workdir of `ifmdm_jax.train`, or motion.safetensors of a bundle."""
   path = pathlib.Path(path)
   if path.suffix == '.safetensors':
     if not path.is_file():
       raise InputError(
         f'expected a teacher at config.model.teacher={path}, there is no such file: '
-        'pass a run of stage 2, or motion.safetensors of a release'
+        'pass a run of stage 2, or motion.safetensors of a bundle'
       )
     return files.read_arrays(path)
-  from ifmdm_jax.training import checkpoints
+  from ifmdm_jax.training import checkpoints  # here: bundles need no Orbax
 
   return checkpoints.load(path)[1]
 
 
 def loss(params, batch, rng, *, config, step=None, frozen):
-  """Squared distance of the student's clean signal from the one that lands with the teacher.
+  """Measures how far the student's clean signal is from the one that lands with the teacher.
 
   Args:
     params: of the student.
@@ -78,44 +80,33 @@ def loss(params, batch, rng, *, config, step=None, frozen):
     Scalar, and scalars to log: loss, mse, velocity.
   """
   del step
-  units = frozen['units']
+  normalizer = frozen['normalizer']
   rng_step, rng_noise, rng_astray = jax.random.split(rng, 3)
-  batch = model.quieten(batch, units)
-  if units.fixed:
-    batch = model.stray(batch, units, rng_astray)
-  reference = batch.get('reference')
-  tokens = units.controls(batch['hint'], batch['mean'], batch['std'], reference)
-  x_0 = units.motion(batch['x'], units.origin(batch['hint'], reference))
-  y = units.features(batch['y'])
-  mask = batch.get('mask')
-  real = jnp.ones(x_0.shape[:2], x_0.dtype) if mask is None else (mask != 0).astype(x_0.dtype)
-  weights = real[..., None]
-  if len(config.dim_weights):
-    weights = weights * np.asarray(config.dim_weights, np.float32)[None, None]
+  batch = augment.quieten(batch, normalizer)
+  if normalizer.fixed:
+    batch = augment.stray(batch, normalizer, rng_astray)
+  x_0, condition, _, weights = model.window(batch, config, normalizer)
 
   diffusion = model.gaussian(config, Trailing(config.student_steps * config.substeps))
   which = jax.random.randint(rng_step, x_0.shape[:1], 0, config.student_steps)
   start = config.substeps * (which + 1) - 1  # in the teacher's steps
   x_t = diffusion.q_sample(x_0, jax.random.normal(rng_noise, x_0.shape, x_0.dtype), start)
-  teacher = model.guided_denoiser(
-    frozen['teacher'], config, y, *tokens, mask, guidance=config.guidance
-  )
+  teacher = sample.guided_denoiser(frozen['teacher'], config, condition, config.guidance)
   target = jax.lax.stop_gradient(landing(teacher, diffusion, x_t, start, config.substeps))
 
   timesteps = jnp.asarray(diffusion.schedule.timesteps, jnp.int32)
-  output = model.denoise(params, config, x_t, timesteps[start], y, *tokens, mask)
+  output = sample.denoise(params, config, x_t, timesteps[start], condition)
   error = diffusion.predict(output, x_t, start).x_0 - target
-  change = error - jnp.pad(error, ((0, 0), (1, 0), (0, 0)))[:, :-1]
   metrics = {
     'mse': weighted_mean(error**2, weights).mean(),
-    'velocity': weighted_mean(change**2, weights).mean(),
+    'velocity': weighted_mean(model.change(error) ** 2, weights).mean(),
   }
   total = metrics['mse'] + config.velocity_weight * metrics['velocity']
   return total, {'loss': total, **metrics}
 
 
 def landing(denoise, diffusion, x_t, start, substeps):
-  """The x_0 with which one DDIM step from `start` [B] equals `substeps` steps of `denoise`."""
+  """Finds the x_0 with which one DDIM step from `start` [B] equals `substeps` of `denoise`."""
   schedule = diffusion.schedule
   timesteps = jnp.asarray(schedule.timesteps, jnp.int32)
   x = x_t

@@ -30,10 +30,10 @@ class Tokens(nn.Module):
   clean_drop: bool
 
   @nn.compact
-  def __call__(self, x_t, t, y, hint, mean, std, train=False, heard=None):
+  def __call__(self, x_t, t, y, hint, mean, std, train=False, audible=None):
     b, frames, _ = x_t.shape
     d = self.width
-    keep = lambda x: x if heard is None else x * heard[:, None, None].astype(x.dtype)
+    keep = lambda x: x if audible is None else x * audible[:, None, None].astype(x.dtype)
     path_drop = self.drop_audio
     if self.clean_drop:
       path_drop = 0.0
@@ -92,7 +92,7 @@ class MotionDiT(nn.Module):
   clean_drop: bool = False
 
   @nn.compact
-  def __call__(self, x_t, t, y, hint, mean, std, mask=None, train=False, heard=None):
+  def __call__(self, x_t, t, y, hint, mean, std, mask=None, train=False, audible=None):
     """One evaluation.
 
     Args:
@@ -101,9 +101,9 @@ class MotionDiT(nn.Module):
       y: [B, 2T, A], speech features; zeros mean "no sound".
       hint: [B, 1, M], motion of the frame before the window; zeros mean "unknown".
       mean, std: [B, 1, M], statistics of the motion wanted; zeros mean "unknown".
-      mask: [B, T], nonzero for real frames: the others are looked at by no token.
+      mask: [B, T], nonzero for real frames: no token sees the others.
       train: drop inputs; needs the random stream 'drop'.
-      heard: [B], 0 takes both ways of the sound from a sample as the paper's training does; None
+      audible: [B], 0 takes both ways of the sound from a sample as the paper's training does; None
         for all ones.
 
     Returns:
@@ -117,7 +117,7 @@ class MotionDiT(nn.Module):
       self.drop_stats,
       self.clean_drop,
       name='tokens',
-    )(x_t, t, y, hint, mean, std, train, heard)
+    )(x_t, t, y, hint, mean, std, train, audible)
     visible = None
     if mask is not None:
       visible = jnp.pad(mask != 0, ((0, 0), (0, EXTRA_TOKENS)), constant_values=True)

@@ -38,7 +38,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn():
   config.update(substeps=1, guidance=1.0, prediction='x_0', learn_sigma=False)
   shapes = jax.eval_shape(lambda rng: distill.init(rng, config), jax.random.key(0))
   params = testing.random_params(shapes, scale=0.1)
-  frozen = dict(units=model.frozen(config), teacher=params)
+  frozen = dict(normalizer=model.frozen(config), teacher=params)
   rng = np.random.default_rng(0)
   draw = lambda *shape: rng.standard_normal((2, *shape)).astype(np.float32)
   one = draw(1, 20)

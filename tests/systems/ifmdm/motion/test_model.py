@@ -13,8 +13,9 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.diffusion import schedule, steppers
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm.motion import model
-from ifmdm_jax.systems.ifmdm.motion import units as units_of
+from ifmdm_jax.systems.ifmdm.motion import augment, model, sample
+from ifmdm_jax.systems.ifmdm.motion import condition as conditions
+from ifmdm_jax.systems.ifmdm.motion import normalizer as normalizers
 from ifmdm_jax.training import optim
 
 CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'ifmdm_jax' / 'configs' / 'motion.py'
@@ -66,14 +67,21 @@ def compiled_terms(config):
   return jax.jit(functools.partial(model.loss_terms, config=config))
 
 
-def sampled(config, params, rng, batch, units=None, **options):
-  """One jitted `model.sample`."""
+def sampled(config, params, rng, batch, normalizer=None, clip=None, step_rng=None, **options):
+  """One jitted `sample.sample`, from noise or a key for it."""
+  condition = conditions.of_batch({k: v for k, v in batch.items() if k != 'mask'})
+  solver = sample.Solver(**options)
+  rest = dict(solver=solver, normalizer=normalizer, clip=clip)
 
-  def run(params, rng, controls):
-    return model.sample(params, config, rng, **controls, units=units, **options)
+  def run(params, noise, step_rng, condition):
+    return sample.sample(params, config, noise, condition, step_rng=step_rng, **rest)
 
-  controls = {name: batch[name] for name in ('y', 'hint', 'mean', 'std') if name in batch}
-  return jax.jit(run)(params, rng, controls)
+  noise = rng
+  if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
+    rng, step_rng = jax.random.split(rng)
+    frames = condition.y.shape[1] // 2
+    noise = jax.random.normal(rng, (len(condition.y), frames, config.motion_dim))
+  return jax.jit(run)(params, noise, step_rng, condition)
 
 
 @OBJECTIVES
@@ -142,7 +150,7 @@ def test_evaluation_drops_nothing():
   np.testing.assert_allclose(metrics['loss'], present(params, batch, RNG)[0], rtol=1e-6)
 
 
-def some_units():
+def some_normalizer():
   rng = np.random.default_rng(5)
   spread = lambda n: rng.uniform(0.5, 2, n).astype(np.float32)
   statistics = dict(
@@ -153,26 +161,26 @@ def some_units():
     feature_mean=spread(12),
     feature_std=spread(12),
   )
-  return units_of.Units(statistics, np.arange(20) < 6, np.ones(20, bool))
+  return normalizers.Normalizer(statistics, np.arange(20) < 6, np.ones(20, bool))
 
 
-def test_loss_and_sample_change_the_units_themselves():
+def test_loss_and_sample_normalise_by_themselves():
   config, params, inside = tiny(LITE)
-  units = some_units()
-  s = {name: value[None, None] for name, value in units.statistics.items()}
+  normalizer = some_normalizer()
+  s = {name: value[None, None] for name, value in normalizer.statistics.items()}
   hint = inside['hint'] * s['code_std'] + s['code_mean']
   outside = dict(
-    x=units.codes(inside['x'], hint),
+    x=normalizer.codes(inside['x'], hint),
     y=inside['y'] * s['feature_std'] + s['feature_mean'],
     hint=hint,
-    mean=units.codes(inside['mean'], hint),
+    mean=normalizer.codes(inside['mean'], hint),
     std=inside['std'] * s['window_std'],
   )
   loss = compiled_loss(config)
   want, _ = loss(params, inside, RNG)
-  np.testing.assert_allclose(loss(params, outside, RNG, frozen=units)[0], want, rtol=1e-4)
-  got = sampled(config, params, RNG, outside, units, steps=2)
-  want = units.codes(sampled(config, params, RNG, inside, steps=2), hint)
+  np.testing.assert_allclose(loss(params, outside, RNG, frozen=normalizer)[0], want, rtol=1e-4)
+  got = sampled(config, params, RNG, outside, normalizer, steps=2)
+  want = normalizer.codes(sampled(config, params, RNG, inside, steps=2), hint)
   np.testing.assert_allclose(got, want, atol=1e-3)
 
 
@@ -180,12 +188,14 @@ def test_loss_and_sample_change_the_units_themselves():
 def test_guidance_takes_the_sound_away_as_published_or_as_trained(clean):
   config, params, batch = tiny({}, clean_guidance=clean, drop_hint=0.0, drop_stats=0.0)
   given = {name: batch[name] for name in ('y', 'hint', 'mean', 'std')}
+  condition = conditions.Condition(**given)
   t = jnp.asarray([37, 37])
 
   @jax.jit
   def run(params, x):
-    silent = model.guided_denoiser(params, config, **given, guidance=0.0)(x, 37)
-    zeros = model.denoise(params, config, x, t, **dict(given, y=jnp.zeros_like(given['y'])))
+    silent = sample.guided_denoiser(params, config, condition, 0.0)(x, 37)
+    mute = condition.replace(y=jnp.zeros_like(given['y']))
+    zeros = sample.denoise(params, config, x, t, mute)
     network = model.network(config).clone(drop_audio=1.0)
     rngs = {'drop': RNG}
     trained = network.apply({'params': params}, x, t, **given, train=True, rngs=rngs)
@@ -200,13 +210,13 @@ def test_guidance_takes_the_sound_away_as_published_or_as_trained(clean):
 @OBJECTIVES
 def test_guidance_one_is_the_conditional_pass(objective):
   config, params, batch = tiny(objective)
-  given = {name: batch[name] for name in ('y', 'hint', 'mean', 'std')}
+  condition = conditions.of_batch(batch)
 
   @jax.jit
   def passes(params, x, one):
-    guided = functools.partial(model.guided_denoiser, params, config, **given)
+    guided = functools.partial(sample.guided_denoiser, params, config, condition)
     return (
-      model.denoise(params, config, x, 37, **given),
+      sample.denoise(params, config, x, 37, condition),
       guided(guidance=1.0)(x, 37),
       guided(guidance=one)(x, 37),
     )
@@ -219,23 +229,21 @@ def test_guidance_one_is_the_conditional_pass(objective):
 @pytest.mark.parametrize('stepper', ['ddim', 'ddpm'])
 def test_same_seed_same_sample(stepper):
   config, params, batch = tiny(LITE)
-  sample = lambda seed: sampled(
-    config, params, jax.random.key(seed), batch, steps=5, stepper=stepper
-  )
-  first = sample(0)
-  np.testing.assert_array_equal(first, sample(0))
+  draw = lambda seed: sampled(config, params, jax.random.key(seed), batch, steps=5, stepper=stepper)
+  first = draw(0)
+  np.testing.assert_array_equal(first, draw(0))
   assert first.shape == (2, 8, 20) and np.isfinite(first).all()
-  assert np.abs(first - sample(1)).max() > 1e-3
+  assert np.abs(first - draw(1)).max() > 1e-3
 
 
 def test_given_noise_needs_no_key_unless_steps_are_random():
   config, params, batch = tiny(LITE)
-  sample = functools.partial(sampled, config, params, batch['x'], batch, steps=3)
-  plain = sample()
-  np.testing.assert_array_equal(plain, sample(stepper=steppers.DDIM()))
+  draw = functools.partial(sampled, config, params, batch['x'], batch, steps=3)
+  plain = draw()
+  np.testing.assert_array_equal(plain, draw(stepper=steppers.DDIM()))
   with pytest.raises(InputError, match='pass noise'):
-    sample(stepper='ddpm')
-  noisy = sample(stepper=steppers.DDIM(eta=1.0), step_rng=jax.random.key(0))
+    draw(stepper='ddpm')
+  noisy = draw(stepper=steppers.DDIM(eta=1.0), step_rng=jax.random.key(0))
   assert np.abs(noisy - plain).max() > 1e-4
 
 
@@ -259,17 +267,18 @@ def test_short_windows_and_few_steps_can_be_sampled(steps):
 @pytest.mark.parametrize('what', ['odd', 'long', 'noise', 'stepper', 'steps'])
 def test_input_that_does_not_fit_is_refused_in_one_line(what):
   config, params, batch = tiny({})
-  y, rng, options = batch['y'], RNG, {}
+  y, noise, options = batch['y'], batch['x'], {}
   if what == 'odd':
     y = y[:, :7]
   elif what == 'long':
     y = jnp.concatenate([y, y], axis=1)
   elif what == 'noise':
-    rng = batch['x'][:, :3]
+    noise = noise[:, :3]
   else:
     options = {'stepper': {'stepper': 'euler'}, 'steps': {'steps': 1001}}[what]
   with pytest.raises(InputError) as error:
-    model.sample(params, config, rng, y, batch['hint'], **options)
+    condition = conditions.Condition(y, batch['hint'])
+    sample.sample(params, config, noise, condition, sample.Solver(**options))
   assert '\n' not in str(error.value)
 
 
@@ -299,24 +308,24 @@ def test_training_learns_one_batch():
   assert losses[-20:].mean() < 0.5 * losses[:20].mean()
 
 
-def test_settling_calms_what_shakes_and_leaves_what_drifts():
+def test_smoothing_calms_what_shakes_and_leaves_what_drifts():
   time = np.arange(40, dtype=np.float32)
   shake, drift = np.where(time % 2, 1.0, -1.0), 0.1 * time
   codes = np.stack([shake, drift, shake], axis=-1)[None].astype(np.float32)
   hint = np.array([[[1.0, -0.1, 1.0]]], np.float32)
-  settled = np.asarray(model.settle(codes, hint, (0.5, 0.5, 0.0)))[0]
-  np.testing.assert_allclose(settled[:-1, 0], 0.0, atol=1e-6)
-  np.testing.assert_allclose(settled[:-1, 1], drift[:-1], atol=1e-6)
-  np.testing.assert_array_equal(settled[:, 2], shake)  # a share of 0
-  assert model.settle(codes, hint, ()) is codes
+  smoothed = np.asarray(sample.smooth(codes, hint, (0.5, 0.5, 0.0)))[0]
+  np.testing.assert_allclose(smoothed[:-1, 0], 0.0, atol=1e-6)
+  np.testing.assert_allclose(smoothed[:-1, 1], drift[:-1], atol=1e-6)
+  np.testing.assert_array_equal(smoothed[:, 2], shake)  # a share of 0
+  assert sample.smooth(codes, hint, ()) is codes
 
 
 # -- a fixed reference
 
 
-def fixed_units():
-  """Units of the tiny size that count from a fixed reference; directions 6 to 13 are the lips."""
-  statistics = dict(units_of.plain(20, 12).statistics)
+def fixed_normalizer():
+  """A normaliser that counts from a fixed reference; directions 6 to 13 are the lips."""
+  statistics = dict(normalizers.plain(20, 12).statistics)
   statistics |= dict.fromkeys(('reference_std', 'opening_weight'), np.full(20, 0.5, np.float32))
   statistics |= dict(
     opening_bias=np.full(1, -100.0, np.float32),  # no mouth is open
@@ -325,8 +334,10 @@ def fixed_units():
     highest=np.full(20, 2.0, np.float32),
   )
   direction = np.arange(20)
-  told = (direction < 6) | (direction >= 14)
-  return units_of.Units(statistics, np.ones(20, bool), told, octaves=True, fixed=True)
+  conditioned = (direction < 6) | (direction >= 14)
+  return normalizers.Normalizer(
+    statistics, np.ones(20, bool), conditioned, log_std=True, fixed=True
+  )
 
 
 def with_reference():
@@ -339,7 +350,7 @@ def with_reference():
 def test_lips_rest_where_nobody_speaks_and_all_else_goes_on():
   _, _, batch = with_reference()
   quiet = jnp.zeros((2, 9)).at[:, 4:].set(1.0)
-  made = model.quieten(dict(batch, quiet=quiet), fixed_units())
+  made = augment.quieten(dict(batch, quiet=quiet), fixed_normalizer())
   lips, rest = slice(6, 14), np.r_[0:6, 14:20]
   wanted = np.broadcast_to(batch['reference'], (2, 5, 20))
   np.testing.assert_allclose(made['x'][:, 3:, lips], wanted[..., lips], atol=1e-6)
@@ -348,9 +359,8 @@ def test_lips_rest_where_nobody_speaks_and_all_else_goes_on():
 
 
 def test_a_past_that_is_off_its_way_comes_back_to_it():
-  units = fixed_units()
   batch = dict(x=jnp.zeros((64, 64, 20)), hint=jnp.zeros((64, 1, 20)))
-  made = model.stray(batch, units, jax.random.key(0))
+  made = augment.stray(batch, fixed_normalizer(), jax.random.key(0))
   away = np.abs(made['x'])
   assert np.abs(made['hint']).max() > 2 * 0.5  # as far as deviations from the reference
   assert away[:, -1].max() < 0.3 * np.abs(made['hint']).max()
@@ -362,8 +372,8 @@ def test_a_past_that_is_off_its_way_comes_back_to_it():
 def test_training_strays_and_evaluation_does_not(monkeypatch):
   config, params, batch = with_reference()
   strayed = []
-  monkeypatch.setattr(model, 'stray', lambda batch, units, rng: strayed.append(1) or batch)
-  given = dict(config=config, frozen=fixed_units())
+  monkeypatch.setattr(augment, 'stray', lambda batch, normalizer, rng: strayed.append(1) or batch)
+  given = dict(config=config, frozen=fixed_normalizer())
   model.evaluate(params, batch, RNG, **given)
   assert not strayed
   model.loss(params, batch, RNG, **given)
@@ -372,14 +382,13 @@ def test_training_strays_and_evaluation_does_not(monkeypatch):
 
 def test_a_chain_of_windows_stays_in_the_range_of_people_for_a_minute():
   config, params, batch = with_reference()
-  units = fixed_units()
+  solver = sample.Solver(2, 1.5)
 
   @jax.jit
   def window(rng, hint):
-    return model.sample(
-      params, config, rng, batch['y'], hint, units=units, steps=2, guidance=1.5,
-      reference=batch['reference'],
-    )  # fmt: skip
+    noise = jax.random.normal(rng, batch['x'].shape)
+    condition = conditions.Condition(batch['y'], hint, reference=batch['reference'])
+    return sample.sample(params, config, noise, condition, solver, normalizer=fixed_normalizer())
 
   hint = batch['reference'] + 50.0  # wherever it begins
   for i in range(1500 // 8):

@@ -1,4 +1,4 @@
-"""How the network sees motion codes and speech features: numbers near 0 and 1.
+"""Brings motion codes and speech features to what the network sees: numbers near 0 and 1.
 
 The paper feeds both as they are. With a motion code whose directions differ in size and whose pose
 has no common origin (everybody sits somewhere else), it is easier to learn from standardised ones,
@@ -21,8 +21,8 @@ from ifmdm_jax.errors import InputError
 
 
 @flax.struct.dataclass
-class Units:
-  """Invertible change of units, a pytree: constant weights that are never trained.
+class Normalizer:
+  """An invertible change of units, a pytree: constant weights that are never trained.
 
   Attributes:
     statistics: of the training clips. 'code_mean', 'code_std': of all codes; 'change_std': of a
@@ -30,9 +30,9 @@ class Units:
       each; 'feature_mean', 'feature_std': [A].
     relative: bool [M], directions that are counted from the hint, the code before the window: who
       somebody is drops out, and windows join without a seam.
-    told: bool [M], directions whose mean and deviation the tokens tell. Lips are better not told: a
-      portrait's closed mouth would be taken for the mean of its speech.
-    octaves: tell deviations as powers of two of the typical one, so that 0, which also stands for
+    conditioned: bool [M], directions that mean and deviation say something about. Lips are better
+      left out: a portrait's closed mouth would be taken for the mean of its speech.
+    log_std: see deviations as powers of two of the typical one, so that 0, which also stands for
       "not given", means typical and not motionless.
     fixed: count from the rest of the reference and not from the hint. The hint token then holds
       both, the hint counted from there and the reference itself, [B, 1, 2M]; see `FIXED` for the
@@ -41,25 +41,25 @@ class Units:
 
   statistics: dict
   relative: jax.Array
-  told: jax.Array
-  octaves: bool = flax.struct.field(pytree_node=False, default=False)
+  conditioned: jax.Array
+  log_std: bool = flax.struct.field(pytree_node=False, default=False)
   fixed: bool = flax.struct.field(pytree_node=False, default=False)
 
   def features(self, y):
-    """Speech features, [B, 2T, A]."""
+    """Normalises speech features [B, 2T, A]."""
     return (y - self._s('feature_mean')) / self._s('feature_std')
 
   def code(self, h):
-    """The hint, [B, 1, M]; always absolute: it tells who speaks, and whether lips are open."""
+    """Normalises a code [B, 1, M]; always absolute: who speaks, and whether lips are open."""
     return (h - self._s('code_mean')) / self._s('code_std')
 
   def deviation(self, std):
-    """Deviation within a window, [B, 1, M]; of the typical one, see `octaves`."""
+    """Normalises deviations within a window, [B, 1, M], by the typical one; see `log_std`."""
     ratio = std / self._s('window_std')
-    return jnp.log2(jnp.clip(ratio, 1 / 8, 8.0)) if self.octaves else ratio
+    return jnp.log2(jnp.clip(ratio, 1 / 8, 8.0)) if self.log_std else ratio
 
   def rest(self, reference):
-    """The reference [B, 1, M] with its lips closed, as far as the mouth opening that it shows asks.
+    """Closes the lips of a reference [B, 1, M], as far as its mouth is open.
 
     Opening is linear in codes to 0.006 of the eyes' distance. A smile stays one.
     """
@@ -68,41 +68,48 @@ class Units:
     return reference - jnp.maximum(open_by, 0.0) * self._s('opening_way')
 
   def origin(self, hint, reference=None):
-    """Where codes are counted from, [B, 1, M]; without a reference the hint is one."""
+    """Says where codes are counted from, [B, 1, M]; without a reference the hint is one."""
     if not self.fixed:
       return hint
     return self.rest(hint if reference is None else reference)
 
   def motion(self, codes, origin):
-    """Codes [B, T, M] counted from `origin` [B, 1, M] -> what the diffusion works on."""
+    """Counts codes [B, T, M] from `origin` [B, 1, M]: what the diffusion works on."""
     change = (codes - origin) / self._unit()
     return jnp.where(self.relative[None, None], change, self.code(codes))
 
   def codes(self, motion, origin):
-    """The inverse of `motion`."""
+    """Inverts `motion`."""
     moved = origin + motion * self._unit()
     placed = self._s('code_mean') + motion * self._s('code_std')
     return jnp.where(self.relative[None, None], moved, placed)
 
   def bounded(self, codes, origin):
-    """Codes within the range of the training people around their rest: a last belt, not a cure."""
+    """Clips codes to the range of the training people around their rest: a last belt, no cure."""
     if not self.fixed:
       return codes
     return jnp.clip(codes, origin + self._s('lowest'), origin + self._s('highest'))
 
-  def controls(self, hint, mean=None, std=None, reference=None):
-    """Hint, mean and std [B, 1, M] as tokens see them; what is not given is zeros: dropped.
+  def condition(self, given):
+    """Brings a `Condition` to the network's units; statistics that are not given are zeros.
 
-    With a fixed origin the first is [B, 1, 2M].
+    With a fixed origin the hint is [B, 1, 2M]: counted from there, and who it is.
     """
-    absent, origin = jnp.zeros_like(hint), self.origin(hint, reference)
-    tell = lambda x: jnp.where(self.told[None, None], x, absent)
-    mean = absent if mean is None else tell(self.motion(mean, origin))
-    std = absent if std is None else tell(self.deviation(std))
-    if not self.fixed:
-      return self.code(hint), mean, std
-    who = self.code(hint if reference is None else reference)
-    return jnp.concatenate([self.motion(hint, origin), who], axis=-1), mean, std
+    hint, absent = given.hint, jnp.zeros_like(given.hint)
+    origin = self.origin(hint, given.reference)
+    keep = lambda x: jnp.where(self.conditioned[None, None], x, absent)
+    mean = absent if given.mean is None else keep(self.motion(given.mean, origin))
+    std = absent if given.std is None else keep(self.deviation(given.std))
+    if given.given is not None:  # zeros are what training puts where a token is dropped
+      mean = jnp.where(given.given[:, :1, None], mean, 0.0)
+      std = jnp.where(given.given[:, 1:, None], std, 0.0)
+    token = self.code(hint)
+    if self.fixed:
+      who = self.code(hint if given.reference is None else given.reference)
+      token = jnp.concatenate([self.motion(hint, origin), who], axis=-1)
+    return given.replace(
+      y=self.features(given.y), hint=token, mean=mean, std=std, given=None, reference=None
+    )
 
   def _unit(self):
     return self._s('reference_std' if self.fixed else 'change_std')
@@ -117,7 +124,7 @@ FIXED = (
 
 
 def plain(motion_dim, audio_width):
-  """Codes and features as they are: the paper."""
+  """Leaves codes and features as they are: the paper."""
   zeros, ones = np.zeros(motion_dim, np.float32), np.ones(motion_dim, np.float32)
   statistics = dict(
     code_mean=zeros,
@@ -127,17 +134,17 @@ def plain(motion_dim, audio_width):
     feature_mean=np.zeros(audio_width, np.float32),
     feature_std=np.ones(audio_width, np.float32),
   )
-  return Units(statistics, np.zeros(motion_dim, bool), np.ones(motion_dim, bool))
+  return Normalizer(statistics, np.zeros(motion_dim, bool), np.ones(motion_dim, bool))
 
 
-def load(path, motion_dim, audio_width, relative=0, untold=(0, 0), fixed=False):
-  """Units from the statistics that the preparation of the data leaves.
+def load(path, motion_dim, audio_width, relative=0, unconditioned_dims=(0, 0), fixed=False):
+  """Reads the statistics that the preparation of the data leaves.
 
   Args:
     path: statistics.npz.
     motion_dim, audio_width: M and A.
     relative: how many leading directions are counted from the hint.
-    untold: first and one past the last direction that mean and deviation leave out.
+    unconditioned_dims: first and one past the last direction that mean and deviation leave out.
     fixed: count from the rest of a reference and not from the hint.
 
   Raises:
@@ -147,7 +154,7 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0), fixed=False):
   if not path.is_file():
     raise InputError(
       f'expected statistics of the training clips at {path}, found no such file: '
-      'prepare the data, or set config.model.units to an empty string'
+      'prepare the data, or set config.model.normalizer to an empty string'
     )
   found = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
   statistics, expected = {}, plain(motion_dim, audio_width).statistics
@@ -164,5 +171,6 @@ def load(path, motion_dim, audio_width, relative=0, untold=(0, 0), fixed=False):
     if name.endswith('_std'):  # a direction that never moves stays where it is
       statistics[name] = np.maximum(found[name], 1e-6)
   direction = np.arange(motion_dim)
-  told = (direction < untold[0]) | (direction >= untold[1])
-  return Units(statistics, direction < relative, told, octaves=True, fixed=fixed)
+  first, end = unconditioned_dims
+  conditioned = (direction < first) | (direction >= end)
+  return Normalizer(statistics, direction < relative, conditioned, log_std=True, fixed=fixed)

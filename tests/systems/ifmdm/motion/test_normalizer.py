@@ -1,11 +1,12 @@
-"""The network's own units."""
+"""Codes and features as the network sees them."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm.motion import units
+from ifmdm_jax.systems.ifmdm.motion import normalizer
+from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 
 
 def statistics(motion=4, audio=3):
@@ -31,8 +32,15 @@ def arrays():
   return draw(2, 5, 4), draw(2, 1, 4)
 
 
+def tokens(u, hint, mean=None, std=None, reference=None):
+  """Hint, mean and deviation as the network sees them."""
+  y = jnp.zeros((len(hint), 10, 3))
+  seen = u.condition(Condition(y, hint, mean, std, reference=reference))
+  return seen.hint, seen.mean, seen.std
+
+
 def test_relative_directions_are_counted_from_the_hint_and_the_rest_is_not(tmp_path):
-  u = units.load(saved(tmp_path), 4, 3, relative=2)
+  u = normalizer.load(saved(tmp_path), 4, 3, relative=2)
   codes, hint = arrays()
   motion = u.motion(codes, hint)
   np.testing.assert_allclose(motion[..., :2], (codes - hint)[..., :2] / 4, rtol=1e-6)
@@ -43,28 +51,30 @@ def test_relative_directions_are_counted_from_the_hint_and_the_rest_is_not(tmp_p
 
 
 def test_what_is_not_given_is_zeros(tmp_path):
-  u = units.load(saved(tmp_path), 4, 3)
+  u = normalizer.load(saved(tmp_path), 4, 3)
   _, hint = arrays()
-  seen, mean, std = u.controls(hint)
+  seen, mean, std = tokens(u, hint)
   np.testing.assert_allclose(seen, (hint - jnp.arange(4.0)[None, None]) / 2, rtol=1e-6)
   np.testing.assert_array_equal(mean, 0)
   np.testing.assert_array_equal(std, 0)
-  _, _, typical = u.controls(hint, hint, jnp.full_like(hint, 8.0))
+  _, _, typical = tokens(u, hint, hint, jnp.full_like(hint, 8.0))
   np.testing.assert_allclose(typical, 0, atol=1e-6)  # typical, and not given, are the same
 
 
-def test_plain_units_change_no_bit():
-  u = units.plain(4, 3)
+def test_a_plain_normalizer_changes_no_bit():
+  u = normalizer.plain(4, 3)
   codes, hint = arrays()
   np.testing.assert_array_equal(u.motion(codes, hint), codes)
   np.testing.assert_array_equal(u.codes(codes, hint), codes)
   np.testing.assert_array_equal(u.features(codes[..., :3]), codes[..., :3])
-  for seen in u.controls(hint, hint, hint):
+  for seen in tokens(u, hint, hint, hint):
     np.testing.assert_array_equal(seen, hint)
 
 
 def test_a_direction_that_never_moves_stays_finite(tmp_path):
-  u = units.load(saved(tmp_path, code_std=np.zeros(4), change_std=np.zeros(4)), 4, 3, relative=2)
+  u = normalizer.load(
+    saved(tmp_path, code_std=np.zeros(4), change_std=np.zeros(4)), 4, 3, relative=2
+  )
   codes, hint = arrays()
   assert np.isfinite(u.motion(codes, hint)).all()
 
@@ -72,14 +82,14 @@ def test_a_direction_that_never_moves_stays_finite(tmp_path):
 def test_statistics_of_other_codes_are_refused_in_one_line(tmp_path):
   for path, width in ((saved(tmp_path), 5), (tmp_path / 'missing.npz', 4)):
     with pytest.raises(InputError) as error:
-      units.load(path, width, 3)
+      normalizer.load(path, width, 3)
     assert '\n' not in str(error.value)
 
 
-def test_lips_are_not_told_their_mean_and_deviation(tmp_path):
-  u = units.load(saved(tmp_path), 4, 3, relative=4, untold=(1, 3))
+def test_lips_are_not_conditioned_on_mean_and_deviation(tmp_path):
+  u = normalizer.load(saved(tmp_path), 4, 3, relative=4, unconditioned_dims=(1, 3))
   codes, hint = arrays()
-  _, mean, std = u.controls(hint, codes[:, :1], jnp.ones_like(hint))
+  _, mean, std = tokens(u, hint, codes[:, :1], jnp.ones_like(hint))
   np.testing.assert_array_equal(mean[..., 1:3], 0)
   np.testing.assert_array_equal(std[..., 1:3], 0)
   np.testing.assert_allclose(mean[..., 0], (codes[:, :1] - hint)[..., 0] / 4, rtol=1e-6)
@@ -95,7 +105,9 @@ def of_a_fixed_reference(tmp_path):
     lowest=np.full(4, -3.0),
     highest=np.full(4, 3.0),
   )
-  return units.load(saved(tmp_path, **more), 4, 3, relative=4, untold=(1, 3), fixed=True)
+  return normalizer.load(
+    saved(tmp_path, **more), 4, 3, relative=4, unconditioned_dims=(1, 3), fixed=True
+  )
 
 
 def test_the_place_of_codes_does_not_depend_on_the_hint_where_the_reference_is_fixed(tmp_path):
@@ -116,7 +128,7 @@ def test_an_open_mouth_rests_closed_and_a_closed_one_stays_as_it_is(tmp_path):
 def test_the_hint_token_holds_the_way_from_the_rest_and_who_it_is(tmp_path):
   u = of_a_fixed_reference(tmp_path)
   reference = jnp.zeros((1, 1, 4))
-  seen, _, _ = u.controls(reference + 4.0, reference=reference)
+  seen, _, _ = tokens(u, reference + 4.0, reference=reference)
   np.testing.assert_allclose(seen[0, 0, :4], 2.0)
   np.testing.assert_allclose(seen[0, 0, 4:], -np.arange(4.0) / 2.0)
 
@@ -129,7 +141,17 @@ def test_codes_stay_in_the_range_of_people(tmp_path):
 
 
 def test_old_weights_count_from_the_hint_and_are_not_bounded(tmp_path):
-  u = units.load(saved(tmp_path), 4, 3, relative=4)
+  u = normalizer.load(saved(tmp_path), 4, 3, relative=4)
   codes, hint = arrays()
   np.testing.assert_array_equal(u.origin(hint, hint + 5.0), hint)
   np.testing.assert_array_equal(u.bounded(100.0 * codes, hint), 100.0 * codes)
+
+
+def test_each_voice_may_leave_out_a_control(tmp_path):
+  u = normalizer.plain(4, 3)
+  _, hint = arrays()
+  given = jnp.asarray([[True, False], [False, True]])
+  seen = u.condition(Condition(jnp.zeros((2, 10, 3)), hint, hint, hint, given=given))
+  for voice, (mean, std) in enumerate(given):
+    np.testing.assert_array_equal(seen.mean[voice], hint[voice] if mean else 0 * hint[voice])
+    np.testing.assert_array_equal(seen.std[voice], hint[voice] if std else 0 * hint[voice])
