@@ -84,6 +84,8 @@ def get_config(size='paper'):
     unconditioned_dims=(LIPS.start, LIPS.stop),  # with it: lips have no mean and deviation
     # What is sampled, one share per direction, see `motion.sample.smooth`; (): as it comes.
     smoothing=per_number(0.5, lips=0.0) if size == 'lite' else (),
+    # Share of the noise that sampling starts from, one per direction; (): all of it.
+    chance=per_number(0.8, lips=0.3) if size == 'lite' else (),
     audio={'paper': 'wav2vec2', 'lite': 'whisper_base', 'tiny': 'whisper_tiny'}[size],
   )
   config.data = dict(

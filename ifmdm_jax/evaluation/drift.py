@@ -20,7 +20,7 @@ METRICS = {
   'code_range': Metric('up', '', 'codes in the range of 99.9 % of those of people, share', 4),
   'silence_rest': Metric('down', '', 'furthest opening in silence from that of its start', 3),
 }
-SETTLED = 1.0  # seconds after which lips have to be at rest
+CLOSED_AFTER = 1.0  # seconds after which lips have to be at rest
 
 
 def opening(codes, statistics):
@@ -58,8 +58,8 @@ def table(codes, rest, statistics, predicted=None, seconds=60.0):
   """
   shown = opening(codes, statistics)
   found = pieces(len(codes), seconds)
-  heard = np.full(len(codes), np.nan) if predicted is None else predicted
-  r = [correlation(heard[piece], smooth(shown[piece])) for piece in found]
+  asked = np.full(len(codes), np.nan) if predicted is None else predicted
+  r = [correlation(asked[piece], smooth(shown[piece])) for piece in found]
   return {
     'r': np.array(r),
     'spread': np.array([shown[piece].std() for piece in found]),
@@ -79,6 +79,6 @@ def score(measured):
 
 
 def silence_rest(codes, statistics):
-  """Returns how far lips get from where they are after `SETTLED` seconds of silence."""
-  shown = opening(codes, statistics)[round(SETTLED * FPS) :]
+  """Returns how far lips get from where they are after `CLOSED_AFTER` seconds of silence."""
+  shown = opening(codes, statistics)[round(CLOSED_AFTER * FPS) :]
   return float(np.abs(shown - shown[:FPS].mean()).max())

@@ -237,10 +237,10 @@ def interpolate(raster, faces, attributes, distances=None):
   read = lambda array, i: array.at[corners[..., i]].get(mode='promise_in_bounds')
   weights = [raster.weights[..., i] for i in range(3)]
   if distances is not None:
-    weights = [w / read(distances.reshape(-1), i) for i, w in enumerate(weights)]
+    weights = [w / read(jnp.asarray(distances).reshape(-1), i) for i, w in enumerate(weights)]
     total = jnp.maximum(sum(weights), 1e-12)
     weights = [w / total for w in weights]
-  table = attributes.reshape(-1, channels)
+  table = jnp.asarray(attributes).reshape(-1, channels)
   return sum(w[..., None] * read(table, i) for i, w in enumerate(weights))
 
 

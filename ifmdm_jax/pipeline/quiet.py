@@ -1,7 +1,7 @@
 """The sound of a clip altered: pauses, room noise, music, or no voice at all.
 
-A network that has heard speakers alone has no idea what silence asks of a face. Whoever is not
-heard rests the lips and goes on living otherwise.
+A network that was trained on speakers alone has no idea what silence asks of a face. Whoever does
+not speak rests the lips and goes on living otherwise.
 """
 
 import zlib
@@ -78,16 +78,16 @@ def _spoken(length, rate, rng):
   """Chooses where the voice stays: float [length], 1 there and else 0."""
   if rng.random() < UNHEARD:
     return np.zeros(length)
-  spoken, place, heard = np.ones(length), 0, rng.random() < 0.5
+  spoken, place, speaking = np.ones(length), 0, rng.random() < 0.5
   while place < length:
-    stretch = round(rng.uniform(*(SPOKEN if heard else PAUSED)) * rate)
-    spoken[place : place + stretch] = heard
-    place, heard = place + stretch, not heard
+    stretch = round(rng.uniform(*(SPOKEN if speaking else PAUSED)) * rate)
+    spoken[place : place + stretch] = speaking
+    place, speaking = place + stretch, not speaking
   return spoken
 
 
 def _bed(length, rate, rng):
-  """Makes what is heard besides the voice: nothing, a room, or music."""
+  """Makes what sounds besides the voice: nothing, a room, or music."""
   kind = rng.choice(['nothing', 'room', 'room', 'music'])
   if kind == 'nothing':
     return np.zeros(length)

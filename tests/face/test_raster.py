@@ -20,6 +20,14 @@ def random_triangles(seed, count=60, reach=(-20.0, 64.0), step=1 / 16):
   return vertices.astype(np.float32), np.arange(3 * count).reshape(-1, 3)
 
 
+def draw(vertices, faces, **options):
+  """One picture of SIZE, filled up to 60 triangles without area: all of them are one program."""
+  vertices = np.concatenate([vertices, np.zeros((180 - len(vertices), 3), np.float32)])
+  faces = np.concatenate([faces, np.zeros((60 - len(faces), 3), int)])
+  drawn = raster.triangles(vertices[None], jnp.asarray(faces), SIZE, **options)
+  return jax.tree.map(lambda array: np.asarray(array)[0], drawn)
+
+
 def mesh(side, size, seed=0, step=1 / 16):
   """A sheet of triangles that hang together over the inside of a picture: (vertices, faces)."""
   rng = np.random.default_rng(seed)
@@ -41,132 +49,113 @@ def test_random_triangles_are_those_of_a_scan_line_rasteriser(seed):
   """Of all sizes, beyond the picture's edges, over and through each other."""
   vertices, faces = random_triangles(seed)
   index, depth = scan_lines.triangles(vertices, faces, SIZE)
-  drawn = raster.triangles(vertices[None], faces, SIZE)
-  different = np.asarray(drawn.index)[0] != index
+  drawn = draw(vertices, faces)
   # Where two surfaces are as near as float32 can tell, either may be seen.
-  assert different.mean() < 0.002
-  np.testing.assert_allclose(drawn.depth[0], depth, atol=1e-4)
-  assert ((index == -1) == (np.asarray(drawn.index)[0] == -1)).all()
+  assert (drawn.index != index).mean() < 0.002
+  np.testing.assert_allclose(drawn.depth, depth, atol=1e-4)
+  np.testing.assert_array_equal(drawn.index == -1, index == -1)
 
 
 def test_corners_and_edges_on_middles_of_pixels_belong_to_one_triangle():
   vertices, faces = random_triangles(9, step=0.5)  # every other corner is the middle of a pixel
   index, _ = scan_lines.triangles(vertices, faces, SIZE)
-  assert (
-    np.asarray(raster.triangles(vertices[None], faces, SIZE).index)[0] == index
-  ).mean() > 0.998
-
-
-def each_alone(vertices, faces, size):
-  """How many triangles draw each pixel, [H, W]."""
-  single = vertices[faces]  # [T, 3, 3]: every triangle is a picture of its own
-  return np.asarray(raster.triangles(single, np.array([[0, 1, 2]]), size).index >= 0).sum(0)
+  assert (draw(vertices, faces).index == index).mean() > 0.998
 
 
 @pytest.mark.parametrize('step', [1 / 16, 0.5, 1e-4])
 def test_triangles_that_share_edges_draw_each_pixel_once(step):
   vertices, faces = mesh(9, SIZE, step=step)
-  count = each_alone(vertices, faces, SIZE)
+  alone = vertices[faces]  # [T, 3, 3]: every triangle is a picture of its own
+  drawn = raster.triangles(alone, np.array([[0, 1, 2]]), SIZE)
+  count = (np.asarray(drawn.index) >= 0).sum(0)
   assert count.max() == 1
   assert (count[8:32, 9:39] == 1).all()  # the inside of the sheet
 
 
 def test_what_has_no_area_is_not_drawn():
-  vertices = np.float32([[5, 5, 0], [20, 5, 0], [35, 5, 0], [5, 5, 0], [20, 20, 0], [np.nan, 9, 0]])
-  vertices = np.concatenate([vertices, np.float32([[9, 30, np.inf]])])
-  faces = np.array([[0, 1, 2], [0, 3, 4], [0, 0, 0], [0, 1, 5], [0, 4, 6]])
-  drawn = raster.triangles(vertices[None], faces, SIZE)
-  assert (np.asarray(drawn.index) == -1).all()
-  assert (np.asarray(drawn.weights) == 0).all() and np.isinf(drawn.depth).all()
+  places = [[5, 5, 0], [20, 5, 0], [35, 5, 0], [5, 5, 0], [20, 20, 0], [np.nan, 9, 0]]
+  vertices = np.float32([*places, [9, 30, np.inf]])
+  drawn = draw(vertices, np.array([[0, 1, 2], [0, 3, 4], [0, 0, 0], [0, 1, 5], [0, 4, 6]]))
+  assert (drawn.index == -1).all() and (drawn.weights == 0).all() and np.isinf(drawn.depth).all()
 
 
-def test_what_is_beyond_the_picture_is_not_drawn_and_costs_nothing():
-  far = np.float32(
-    [[-1e9, -5, 0], [1e9, -5, 0], [0, -1e9, 0], [1e9, 1e9, 0], [60, 5, 0], [60, 9, 0]]
-  )
+def test_what_is_beyond_the_picture_is_not_drawn_and_what_surrounds_it_is():
+  above = [[-1e9, -5, 0], [1e9, -5, 0], [0, -1e9, 0]]
+  beside = [[1e9, 1e9, 0], [60, 5, 0], [60, 9, 0]]
   faces = np.array([[0, 1, 2], [3, 4, 5]])
-  assert (np.asarray(raster.triangles(far[None], faces, SIZE).index) == -1).all()
-  over = np.float32([[-1e4, -1e4, 0], [3e4, -1e4, 0], [-1e4, 3e4, 0]])
-  assert (np.asarray(raster.triangles(over[None], np.array([[0, 1, 2]]), SIZE).index) == 0).all()
+  assert (draw(np.float32([*above, *beside]), faces).index == -1).all()
+  around = np.float32([[-1e4, -1e4, 0], [3e4, -1e4, 0], [-1e4, 3e4, 0]])
+  assert (draw(around, np.array([[0, 1, 2]])).index == 0).all()
 
 
 def test_of_equal_depths_the_lowest_number_is_seen():
   square = np.float32([[2, 2, 0.5], [30, 2, 0.5], [2, 30, 0.5], [30, 30, 0.5]])
   faces = np.array([[0, 1, 2], [3, 1, 2], [0, 1, 3], [0, 2, 3], [2, 1, 0]])
   for order in (np.arange(5), np.array([4, 2, 0, 3, 1])):
-    index = np.asarray(raster.triangles(square[None], faces[order], SIZE, chunk=2).index)[0]
     expected, _ = scan_lines.triangles(square, faces[order], SIZE)
-    np.testing.assert_array_equal(index, expected)
+    for options in ({}, CUT):  # also where they are not drawn at once
+      np.testing.assert_array_equal(draw(square, faces[order], **options).index, expected)
 
 
-def test_zero_has_one_sign():
-  vertices = np.float32([[2, 2, 0.0], [30, 2, 0.0], [2, 30, 0.0]])
-  faces = np.array([[0, 1, 2], [3, 4, 5]])
-  both = np.concatenate([vertices, vertices * np.float32([1, 1, -1])])
-  assert np.asarray(raster.triangles(both[None], faces, SIZE).index).max() == 0
+CUT = dict(tile=4, chunk=7)
+CORNER = np.float32([[2, 2], [30, 2], [2, 30]])
+TWO = np.array([[0, 1, 2], [3, 4, 5]])
 
 
-def test_nearer_is_in_front_also_below_zero():
-  vertices = np.float32(
-    [[2, 2, -1], [30, 2, -1], [2, 30, -1], [2, 2, -3], [30, 2, -3], [2, 30, -3]]
-  )
-  faces = np.array([[0, 1, 2], [3, 4, 5]])
-  drawn = raster.triangles(vertices[None], faces, SIZE)
-  assert np.asarray(drawn.index).max() == 1 and np.asarray(drawn.depth).min() == pytest.approx(-3)
+def at_depths(*depths):
+  """One triangle at several depths: [3 D, 3]."""
+  return np.concatenate([np.insert(CORNER, 2, depth, axis=1) for depth in depths])
+
+
+def test_nearer_is_in_front_also_below_zero_and_zero_has_one_sign():
+  assert draw(at_depths(0.0, -0.0), TWO).index.max() == 0
+  drawn = draw(at_depths(-1.0, -3.0), TWO)
+  assert drawn.index.max() == 1 and drawn.depth.min() == pytest.approx(-3)
 
 
 def test_the_picture_does_not_depend_on_how_the_work_is_cut():
   vertices, faces = random_triangles(5)
-  expected = raster.triangles(vertices[None], faces, SIZE)
-  for tile, chunk in ((4, 3), (8, 1), (16, 128), (8, 1000)):
-    drawn = raster.triangles(vertices[None], faces, SIZE, tile=tile, chunk=chunk)
-    np.testing.assert_array_equal(drawn.index, expected.index)
+  expected = draw(vertices, faces).index
+  np.testing.assert_array_equal(draw(vertices, faces, **CUT).index, expected)
 
 
 def test_a_batch_is_its_pictures():
   several = np.stack([random_triangles(seed)[0] for seed in range(3)])
-  faces = random_triangles(0)[1]
+  faces = jnp.asarray(random_triangles(0)[1])
   together = raster.triangles(several, faces, SIZE)
   for one, vertices in enumerate(several):
-    alone = raster.triangles(vertices[None], faces, SIZE)
-    for a, b in zip(together, alone):
-      np.testing.assert_allclose(a[one], b[0], rtol=1e-5)
-  mapped = jax.vmap(lambda v: raster.triangles(v[None], faces, SIZE).index[0])(several)
-  np.testing.assert_array_equal(mapped, together.index)
+    for a, b in zip(together, draw(vertices, faces)):
+      np.testing.assert_allclose(a[one], b, rtol=1e-5)
 
 
 def test_faces_seen_from_behind_can_be_left_out():
   front, back = [0, 2, 1], [0, 1, 2]  # anti-clockwise, clockwise as they are seen
-  vertices = np.float32([[2, 2, 0], [30, 2, 0], [2, 30, 0]])
-  seen = lambda face: np.asarray(
-    raster.triangles(vertices[None], np.array([face]), SIZE, cull=True).index
-  ).max()
-  assert seen(front) == 0 and seen(back) == -1
+  highest = lambda face: draw(at_depths(0.0), np.array([face]), cull=True).index.max()
+  assert highest(front) == 0 and highest(back) == -1
 
 
 def test_weights_say_where_in_the_triangle_a_pixel_is():
-  vertices, faces = mesh(7, SIZE)
-  drawn = raster.triangles(vertices[None], faces, SIZE)
-  places = raster.interpolate(drawn, faces, vertices[None])[0]
-  seen = np.asarray(drawn.index)[0] >= 0
+  vertices, faces = mesh(6, SIZE)
+  drawn = draw(vertices, faces)
+  batch = jax.tree.map(lambda array: array[None], drawn)
+  places = np.asarray(jax.jit(raster.interpolate)(batch, faces, vertices[None]))[0]
+  seen = drawn.index >= 0
   y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
-  np.testing.assert_allclose(np.asarray(places)[seen, :2], np.stack([x, y], -1)[seen], atol=1e-3)
-  np.testing.assert_allclose(
-    np.asarray(places)[seen, 2], np.asarray(drawn.depth)[0][seen], atol=1e-5
-  )
-  np.testing.assert_allclose(np.asarray(drawn.weights)[0].sum(-1), seen, atol=1e-6)
-  assert (np.asarray(places)[~seen] == 0).all()
+  np.testing.assert_allclose(places[seen, :2], np.stack([x, y], -1)[seen], atol=1e-3)
+  np.testing.assert_allclose(places[seen, 2], drawn.depth[seen], atol=1e-5)
+  np.testing.assert_allclose(drawn.weights.sum(-1), seen, atol=1e-6)
+  assert (places[~seen] == 0).all()
 
 
 def test_a_perspective_camera_foreshortens_what_is_interpolated():
   """Half way along a receding edge on the screen is nearer than half way along the edge."""
-  vertices = np.float32([[0, 0, -1 / 1], [40, 0, -1 / 3], [0, 40, -1 / 1]])
-  drawn = raster.triangles(vertices[None], np.array([[0, 1, 2]]), SIZE)
+  vertices, faces = np.float32([[0, 0, -1 / 1], [40, 0, -1 / 3], [0, 40, -1 / 1]]), TWO[:1]
+  drawn = jax.tree.map(lambda array: array[None], draw(vertices, faces))
   distances, value = np.float32([[1, 3, 1]]), np.float32([[[0], [1], [0]]])
-  seen = raster.interpolate(drawn, np.array([[0, 1, 2]]), value, distances)
-  share = 19.5 / 40
-  expected = (share / 3) / (share / 3 + (1 - share))
-  assert float(seen[0, 0, 19, 0]) == pytest.approx(expected, abs=1e-5)
+  seen = jax.jit(raster.interpolate)(drawn, faces, value, distances)
+  # The middle of pixel (19, 0) is 19.5 of 40 along the edge and 0.5 of 40 off it.
+  far, near = 19.5 / 40 / 3, 1 - 19.5 / 40
+  assert float(seen[0, 0, 19, 0]) == pytest.approx(far / (far + near), abs=1e-5)
 
 
 def test_the_gradient_with_respect_to_vertices_is_that_of_small_steps():
@@ -174,16 +163,19 @@ def test_the_gradient_with_respect_to_vertices_is_that_of_small_steps():
   attributes = np.random.default_rng(0).normal(size=(1, 16, 2)).astype(np.float32)
   index = raster.triangles(vertices[None], faces, (16, 16)).index
 
+  @jax.jit
+  @jax.value_and_grad
   def value(vertices):
     drawn = raster.triangles(vertices[None], faces, (16, 16))
     inside = (index == drawn.index)[..., None]  # pixels at edges change hands
     return jnp.sum(jnp.where(inside, raster.interpolate(drawn, faces, attributes), 0.0) ** 2)
 
   way = np.random.default_rng(1).normal(size=vertices.shape).astype(np.float32)
-  gradient = jnp.sum(jax.grad(value)(vertices) * way)
+  gradient = jnp.sum(value(vertices)[1] * way)
   assert np.isfinite(gradient)
   step = 1e-3
-  difference = (value(vertices + step * way) - value(vertices - step * way)) / (2 * step)
+  after, before = (value(vertices + sign * step * way)[0] for sign in (1, -1))
+  difference = (after - before) / (2 * step)
   np.testing.assert_allclose(gradient, difference, rtol=0.05)
 
 

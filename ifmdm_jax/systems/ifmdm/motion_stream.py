@@ -164,7 +164,10 @@ def sample_motion(config, normalizer, params, y, valid, state, controls, *, new,
 
   def noise_of(seed, index):
     key = jax.random.fold_in(jax.random.key(seed), index)
-    return jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
+    noise = jax.random.normal(key, (y.shape[1] // FEATURES_PER_FRAME, config.motion_dim))
+    # A voice leaves lips little choice: the less noise they start from, the more it decides alone.
+    chance = getattr(config, 'chance', ())
+    return noise * np.asarray(chance, np.float32)[None] if len(chance) else noise
 
   condition = Condition(
     y, hint, controls.mean, controls.std, valid, controls.given, controls.reference

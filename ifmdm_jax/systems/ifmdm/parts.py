@@ -92,6 +92,7 @@ class Motion:
   fixed: bool = False
   unconditioned_dims: tuple = (0, 0)
   smoothing: tuple = ()
+  chance: tuple = ()
   audio: str = 'whisper_tiny'
   stepper: str = 'ddim'
 

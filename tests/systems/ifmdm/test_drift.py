@@ -1,0 +1,113 @@
+"""The bundled weights, a minute long: nothing walks away, lips rest in silence. Codes only."""
+
+import dataclasses
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+
+import ifmdm_jax as ifm
+from ifmdm_jax.audio import features, waveform
+from ifmdm_jax.clip import FPS, SAMPLE_RATE
+from ifmdm_jax.evaluation import drift
+from ifmdm_jax.face import lag
+from ifmdm_jax.face.points import CHIN_TIP, FOREHEAD, POINTS, smooth
+from ifmdm_jax.systems.ifmdm import motion_stream
+
+FIXTURES = pathlib.Path(__file__).parents[3] / 'data' / 'fixtures'
+SECONDS = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+  """A sampler and the code of the portrait that it moves."""
+
+  sampler: ifm.systems.ifmdm.sampler.Sampler
+  code: np.ndarray
+
+  def codes(self, sound, plan):
+    """Samples codes [T, M] of a sound at 16 kHz."""
+    plan = getattr(self.sampler, plan)
+    options, typical = self.sampler.options(), self.statistics['window_std']
+    stream = motion_stream.MotionStream(
+      self.sampler.advance,
+      motion_stream.start(self.code, plan),
+      motion_stream.controls(self.code, typical, options),
+      new=plan.new,
+      solver=options.solver,
+    )
+    listener = self.sampler.listener(plan, SAMPLE_RATE)
+    listener.add(sound)
+    listener.close()
+    made = []
+    while listener.ready():
+      made.append(stream(listener.take()))
+    return np.concatenate(made)
+
+  @property
+  def statistics(self):
+    return self.sampler.stages[2].statistics
+
+  def opening(self, codes):
+    return drift.opening(codes, self.statistics)
+
+
+@pytest.fixture(scope='module')
+def person():
+  sampler = ifm.load()
+  picture = cv2.cvtColor(cv2.imread(str(FIXTURES / 'portrait.jpg')), cv2.COLOR_BGR2RGB)
+  return Person(sampler, np.asarray(sampler.portrait(picture).code))
+
+
+@pytest.fixture(scope='module')
+def voice():
+  sound = waveform.prepare(*waveform.read(FIXTURES / 'speech.wav'))
+  count = -(-SECONDS * SAMPLE_RATE // len(sound))
+  return np.tile(sound, count)[: SECONDS * SAMPLE_RATE]
+
+
+def spans(codes):
+  """The first and the last ten seconds."""
+  return slice(0, 10 * FPS), slice(len(codes) - 10 * FPS, len(codes))
+
+
+@pytest.mark.parametrize('plan', ['offline', 'streaming'])
+def test_the_last_seconds_of_a_long_voice_are_as_good_as_the_first(person, voice, plan):
+  codes = person.codes(voice, plan)
+  heard = features.load('whisper_tiny', layer=2).features(voice, SAMPLE_RATE)
+  asked, seen = lag.load().predict(heard), smooth(person.opening(codes))
+  first, last = spans(codes)
+  assert seen[last].std() > 0.7 * seen[first].std()
+  assert (
+    lag.correlation(asked[last], seen[last]) > lag.correlation(asked[first], seen[first]) - 0.15
+  )
+  assert abs(seen[last].mean() - seen[first].mean()) < 0.03
+  rest = np.asarray(person.sampler.stages[2].rest(person.code[None]))[0, 0]
+  assert drift.in_range(codes, rest, person.statistics) > 0.995
+
+
+@pytest.mark.parametrize('plan', ['offline', 'streaming'])
+def test_in_silence_the_mouth_rests_and_the_face_keeps_its_place(person, voice, plan):
+  codes = person.codes(np.zeros(SECONDS * SAMPLE_RATE, np.float32), plan)
+  opening = person.opening(codes)
+  assert np.abs(opening - opening[:FPS].mean()).max() < 0.03
+  decode = np.asarray(person.sampler.stages[0].params['code']['decode'])
+  moved = ((codes - person.code) @ decode).reshape(-1, POINTS, 2)
+  # A face is about half the picture high.
+  assert np.abs(moved.mean(1)).max() < 0.08 * 0.5
+  assert np.abs(moved[:, [FOREHEAD, CHIN_TIP]]).max() < 0.08
+  assert codes[:, :6].std(0).min() > 0.05  # and lives on
+
+
+def test_a_voice_that_comes_back_after_silence_is_followed_as_before(person, voice):
+  spoken = voice[: 10 * SAMPLE_RATE]
+  sound = np.concatenate([spoken, np.zeros(15 * SAMPLE_RATE, np.float32), spoken])
+  codes = person.codes(sound, 'streaming')
+  heard = features.load('whisper_tiny', layer=2).features(spoken, SAMPLE_RATE)
+  asked, seen = lag.load().predict(heard), smooth(person.opening(codes))
+  before, after = seen[: 10 * FPS], seen[25 * FPS :]
+  assert lag.correlation(asked, after) > lag.correlation(asked, before) - 0.15
+  assert after.std() > 0.7 * before.std()
+  pause = person.opening(codes)[12 * FPS : 24 * FPS]
+  assert pause.std() < 0.25 * before.std()
