@@ -1,5 +1,6 @@
 """Packages that only some commands need: which extra brings them, said in one line."""
 
+import importlib.util
 import sys
 
 # Top-level module -> extra of this package; a test compares with pyproject.toml.
@@ -20,6 +21,13 @@ def missing(error):
       f"pip install 'ifmdm_jax[{EXTRAS[module]}]'"
     )
   return None
+
+
+def require(*modules):
+  """Raises ModuleNotFoundError before the work, instead of after it, where one is missing."""
+  for module in modules:
+    if importlib.util.find_spec(module) is None:
+      raise ModuleNotFoundError(f'No module named {module!r}', name=module)
 
 
 def install_hook():

@@ -21,7 +21,7 @@ import os
 
 from absl import flags
 
-from ifmdm_jax import bundle, errors
+from ifmdm_jax import bundle, errors, extras
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import codes, features, lip_crops, quiet, write
 from ifmdm_jax.pipeline.frames import QUALITY
@@ -65,6 +65,7 @@ def main(_):
       'expected --output and one of --source, --codes, --features, --lips, --autoencoder: --help '
       'shows examples'
     )
+  extras.require('tensorflow_datasets', 'array_record')  # what writes and reads a set
   ready = F.format == 'folder'
   if F.source:
     settings = results.Settings(

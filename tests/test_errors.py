@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, extras
 
 PROGRAM = """
 from absl import flags
@@ -72,3 +72,9 @@ def test_a_missing_extra_is_named_in_one_line(capsys):
 def test_any_other_missing_module_is_a_mistake_of_ours():
   with pytest.raises(ModuleNotFoundError), errors.fail_cleanly():
     raise ModuleNotFoundError("No module named 'ifmdm_jax.nothing'", name='ifmdm_jax.nothing')
+
+
+def test_a_missing_package_is_said_before_the_work():
+  extras.require('numpy')
+  with pytest.raises(ModuleNotFoundError, match='no_such_package'):
+    extras.require('numpy', 'no_such_package')

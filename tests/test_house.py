@@ -58,20 +58,6 @@ GUARD = re.compile(
 
 LONGEST = 400  # lines of a file
 
-# What is not so yet, with the reason; a line goes when its file is mended.
-NOT_YET = {
-  'a file is read in one sitting': {'systems/ifmdm/motion/model.py'},
-}  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def not_yet(request):
-  path = request.node.callspec.params.get('path') if hasattr(request.node, 'callspec') else None
-  if path is not None:
-    test = request.node.originalname.removeprefix('test_').replace('_', ' ')
-    if str(path.relative_to(PACKAGE)) in NOT_YET.get(test, ()):
-      request.applymarker(pytest.mark.xfail(reason='not yet', strict=False))
-
 
 def room(path):
   return path.relative_to(PACKAGE).parts[0].removesuffix('.py')

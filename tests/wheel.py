@@ -128,8 +128,7 @@ def walk(run, base, train):
   run(train, 'ifmdm_jax.train', '--config', 'autoencoder:tiny', '--workdir', 'runs/ae', *data)
   copy = folder / 'mine.py'
   shutil.copy(next(pathlib.Path(train).parents[1].rglob('ifmdm_jax/configs/motion.py')), copy)
-  run(train, 'ifmdm_jax.train', '--config', 'mine.py:tiny', '--workdir', 'runs/mine', *data,
-      '--config.train.steps=1')  # fmt: skip
+  run(train, 'ifmdm_jax.train', '--config', 'mine.py:tiny', '--dry_run')
   run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/motion', *data)
   run(train, 'ifmdm_jax.sweep', '--config', 'sweeps/motion_statistics:tiny', '--index', '0',
       '--set', 'data.cache=set', '--set', 'train.batch=1', '--set', 'train.steps=1')  # fmt: skip

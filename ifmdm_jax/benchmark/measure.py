@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax.streaming.programs import Jitted
+
 
 def spread(times):
   """Sums seconds up as milliseconds: median, p10, p90."""
@@ -57,7 +59,10 @@ def roofline():
 
 def compiled_cost(function, arguments, constants):
   """Counts GFLOP, GB and MB of temporary memory of a jitted function, as its compiler does."""
-  compiled = function.lower(*arguments, **constants).compile()
+  if isinstance(function, Jitted):  # it has the program already
+    compiled = function.compiled(*arguments, **constants)
+  else:
+    compiled = function.lower(*arguments, **constants).compile()
   cost = compiled.cost_analysis()
   cost = cost[0] if isinstance(cost, list) else cost
   memory = compiled.memory_analysis()

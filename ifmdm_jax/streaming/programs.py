@@ -57,20 +57,24 @@ class Jitted:
   fetching its compiled program takes.
   """
 
-  def __init__(self, function, about, compiler_options=None, **options):
+  def __init__(self, function, about, compiler_options=None):
     """`about`: a pytree of what the function holds besides this package's source: configs, arrays.
     Arguments by name are static."""
     self._function, self._compile = function, dict(compiler_options=compiler_options)
     self._about = [
       np.asarray(x).tobytes() if np.ndim(x) else str(x) for x in jax.tree.leaves(about)
     ]
-    self.lower = jax.jit(function, **self._compile, **options).lower
     self._programs, self._lock = {}, threading.Lock()
 
   def __call__(self, *args, **static):
     leaves, structure = jax.tree.flatten(args)
     compiled, _, out = self._program(leaves, structure, static)
     return jax.tree.unflatten(out, compiled.result()(*leaves))
+
+  def compiled(self, *args, **static):
+    """Returns the program that a call with these arguments runs; the compiler knows its cost."""
+    leaves, structure = jax.tree.flatten(args)
+    return self._program(leaves, structure, static)[0].result()
 
   def begin(self, name, *args, **static):
     """Traces, and compiles beside the caller.

@@ -34,7 +34,7 @@ def traced(about=()):
     count.append(1)
     return Pair(pair.b, pair.a * np.float32(factor))
 
-  return programs.Jitted(swap, about, static_argnames='factor'), count
+  return programs.Jitted(swap, about), count
 
 
 def test_what_was_traced_once_is_not_traced_again(folder):

@@ -82,7 +82,6 @@ class Sampler:
     self._motion = Jitted(
       functools.partial(motion_stream.sample_motion, motion.config, normalizer),
       ('motion', str(motion.config), normalizer),
-      static_argnames=('new', 'solver'),
     )
 
   def __call__(self, image, waveform, sample_rate=16_000, seed=0, **options):
