@@ -14,7 +14,7 @@ from ifmdm_jax.sweeps import definition, launch, table, training
 from ifmdm_jax.training import hosts, loop
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SWEEPS = sorted((ROOT / 'ifmdm_jax' / 'configs' / 'sweeps').glob('*.py'))
+SWEEPS = sorted((ROOT / 'ifmdm_jax' / 'configs' / 'sweeps').glob('[a-z]*.py'))
 FILE = """
 import ml_collections
 
