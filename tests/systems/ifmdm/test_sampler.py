@@ -81,6 +81,7 @@ def test_wide_calls_as_on_an_accelerator_give_the_same_frames(sampler, image, vo
 
 
 def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, monkeypatch):
+  monkeypatch.setattr(sampler._pool, 'workers', 1)  # three calls under way or done, no more
   drawn, draw = [], sampler.renderer.draw
   monkeypatch.setattr(
     sampler.renderer, 'draw', lambda *args: drawn.append(draw(*args)) or drawn[-1]
@@ -89,7 +90,7 @@ def test_an_abandoned_stream_leaves_its_frames_undrawn(sampler, image, voice, mo
   next(stream)
   stream.close()
   assert len(sampler(image, voice(0.1), plan=sampler.streaming)) == 2  # the queue is empty again
-  assert len(drawn) < sampler.offline.new
+  assert len(drawn) - 2 < sampler.offline.new
 
 
 def test_a_stream_keeps_no_more_sound_than_its_past(sampler, voice):
