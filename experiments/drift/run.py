@@ -22,8 +22,8 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
 from ifmdm_jax.evaluation import drift, sync
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.systems.ifmdm import motion_stream
 
 flags.DEFINE_string('checkpoint', None, 'Default: the bundled weights.', **errors.SHARED)
