@@ -5,47 +5,15 @@ Points are [B, 468, 2], fractions of the side, x before y.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ifmdm_jax.face import align, points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
 
-# The points that carry the flow: contours, and enough of the rest that no cheek is far from one.
-CARRIERS = np.array(
-  sorted(
-    {
-      *points.EXPRESSIVE, *points.OVAL, *points.RIGID,
-      205, 425, 50, 280, 187, 411, 18, 200, 199, 175, 2, 164,
-    }
-  )
-)  # fmt: skip
 # Left corner to right corner, along the upper and the lower inner lip.
 UPPER_LIP, LOWER_LIP = points.UPPER_LIP_INNER, points.LOWER_LIP_INNER
 # Inner and outer points of either lip without the corners, pair by pair.
 UPPER_PAIRS = UPPER_LIP[1:-1], points.UPPER_LIP_OUTER[1:-1]
 LOWER_PAIRS = LOWER_LIP[1:-1], points.LOWER_LIP_OUTER[1:-1]
-REACH, FADE = 0.03, 0.08  # the face moves what is this near; beyond, its pull fades
-
-
-def splat(values, places, side):
-  """Spreads values at places over a picture: exact at the places, fading away from all of them.
-
-  Shepard's interpolation, weights 1 / distance^4. values [B, K, C], places [B, K, 2] ->
-  [B, side, side, C].
-  """
-  centres = composite.identity_grid(side)[0, :, :1]
-
-  def one(values, places):
-    # Pixels lie on lines, so distances are sums of two small tables; one product for both sums.
-    across, down = (jnp.square(centres - places[None, :, axis]) for axis in (0, 1))  # [side, K]
-    squared = (down[:, None] + across[None]).reshape(side * side, -1)
-    weights = 1.0 / jnp.square(squared + 1e-5)
-    sums = weights @ jnp.concatenate([values, jnp.ones((values.shape[0], 1))], axis=1)
-    nearest = sums[:, -1:] ** -0.25  # a little less where many points are near
-    pull = jnp.exp(-0.5 * jnp.square(jnp.maximum(nearest - REACH, 0.0) / FADE))
-    return (pull * sums[:, :-1] / sums[:, -1:]).reshape(side, side, -1)
-
-  return jax.vmap(one)(values, places)
 
 
 BODY = 24, (-1.9, -2.1), 3.8  # cells; left lower corner and side, heights of the face from the chin

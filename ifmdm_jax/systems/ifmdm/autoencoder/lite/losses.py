@@ -118,21 +118,8 @@ def visible_teeth(v):
 
 
 def missing(v):
-  """What the head leaves to the landmarks."""
+  """What the head leaves to the outline of the face."""
   return PER_CENT * jnp.abs(v.drawing.missing).mean()
-
-
-def held(v):
-  """Correction at landmarks: it shall leave them where they are."""
-  carriers = v.points[:, geometry.CARRIERS, None]
-  return jnp.abs(composite.sample(_correction(v), carriers)).mean()
-
-
-def rough(v):
-  """Differences of the correction between neighbours: it shall be smooth."""
-  correction = _correction(v)
-  across, down = jnp.diff(correction, axis=1), jnp.diff(correction, axis=2)
-  return jnp.abs(across).mean() + jnp.abs(down).mean()
 
 
 def static(v):
@@ -168,8 +155,8 @@ def psnr(picture, target):
 
 # In the order of their sum, which rounding depends on.
 TERMS = (
-  'photo', 'bare', 'squared', 'paint', 'inner', 'haze', 'visible_teeth', 'missing', 'held',
-  'rough', 'static', 'folds', 'perceptual', 'lpips',
+  'photo', 'bare', 'squared', 'paint', 'inner', 'haze', 'visible_teeth', 'missing', 'static',
+  'folds', 'perceptual', 'lpips',
 )  # fmt: skip
 
 
@@ -195,8 +182,6 @@ def total(v, seen, *, weights, side, frozen):
     'haze': haze(v),
     'visible_teeth': visible_teeth(v),
     'missing': missing(v),
-    'held': held(v),
-    'rough': rough(v),
     'static': static(v),
     'folds': folds(v),
   }
@@ -267,10 +252,6 @@ def _paintable(v):
 def _paint_error(v):
   target = shrink(v.target, v.drawing.paint.shape[1])
   return jnp.abs(v.drawing.paint - target).mean(-1, keepdims=True)
-
-
-def _correction(v):
-  return PER_CENT * (v.drawing.grid - v.drawing.base)
 
 
 def _drift(v):

@@ -14,10 +14,11 @@ import numpy as np
 
 from ifmdm_jax.face import matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, losses, network
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, network
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
+NAMED_DIRECTIONS = eyes.NAMES  # that `draw` takes beyond a code's own
 VIEW = 256  # pixels: mesh and matte look at a copy of about their own resolution
 
 
@@ -68,7 +69,8 @@ def take_apart(params, pixels, landmarks, config):
     shrink(person, config.side),
     landmarks,
   )
-  return composite.layers(pixels, person, appearance.behind), appearance
+  oval = appearance.places[:, points.OVAL]
+  return composite.layers(pixels, person, appearance.behind, oval), appearance
 
 
 def motion(params, frames, config):
@@ -83,14 +85,27 @@ def for_cpu(params):
 
 
 def draw(params, portrait, codes, config):
-  """Draws a `Portrait` with absolute codes [B, M]: uint8 [B, R, R, 3]."""
+  """Draws a `Portrait`.
+
+  Args:
+    params: of `init`, or of `for_cpu`.
+    portrait: `Portrait` of one picture.
+    codes: [B, M], absolute, or [B, M + 4]: with gestures of lids and irises, see `eyes`.
+    config: `config.model`.
+
+  Returns:
+    uint8 [B, R, R, 3].
+  """
   batch = codes.shape[0]
   layers, appearance, code = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
-  difference = codes - code
+  difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
+  if not gestures.shape[1]:
+    gestures = jnp.zeros((batch, len(eyes.NAMES)))
   with winograd.in_place_of_convolutions():
-    drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
+    moved = moves(params, difference)
+    drawing = apply(params, config, 'draw', appearance, difference, moved, gestures)
   picture, _ = composite.composite(layers, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 

@@ -3,19 +3,20 @@
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
 from ifmdm_jax.face import align, points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, geometry, surface
 
 FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
-FLOW = 0.02  # of the side: what the network's flow is counted in
 SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
 SLOPE = 4.0  # of the mask's logit
-HEADS = 2 * 2**2, 1 * 4**2, 3 * 4**2  # flow for 2 x 2 places, mask and paint for 4 x 4
+# Flow for 2 x 2 places, which bundles up to 0.7 have and nothing uses; mask and paint for 4 x 4.
+HEADS = 2 * 2**2, 1 * 4**2, 3 * 4**2
 
 
 class Source(NamedTuple):
@@ -27,16 +28,33 @@ class Source(NamedTuple):
   thumb: Array  # [B, 64, 64, 3] the picture itself, small
   behind: Array  # [B, 64, 64, 3] what may be behind the person
   points: Array  # [B, 468, 2] its landmarks
+  depth: Array  # [B, 468] theirs
+  places: Array  # [B, 468, 2] where the picture shows them
+  edge: Array  # [B, 36, 2] the outline of the face
 
 
 class Drawing(NamedTuple):
   """How to draw one frame from the source's pixels."""
 
-  grid: Array  # [B, 128, 128, 2] where to look in the source, fractions of the side
+  around: Array  # [B, 128, 128, 2] where to look in the source without its face, fractions
+  face: Array  # [B, 128, 128, 2] and where in the source, of the side,
+  lids: Array  # [B, 128, 128, 2] and where upper lids are
+  cover: Array  # [B, 128, 128, 2] 1 where the face is, and where its upper lids are
   mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
   paint: Array  # [B, 256, 256, 3]
-  base: Array  # [B, 128, 128, 2] the grid before the per-frame correction
-  missing: Array  # [B, K, 2] how far the head alone would have left each carrier
+  awake: Array  # [B, 1, 1, 1] 0 where the code is the portrait's own
+  missing: Array  # [B, 36, 2] how far the head alone would have left the outline
+
+  @property
+  def grid(self):
+    """Where to look in the source, the face before what is around it: [B, 128, 128, 2]."""
+    return front(self.around, self.face, self.lids, self.cover)
+
+
+def front(around, face, lids, cover):
+  """Chooses the grid of the foremost layer: lids, face, what is around it."""
+  face = jnp.where(cover[..., 1:] > 0.5, lids, face)
+  return jnp.where(cover[..., :1] > 0.5, face, around)
 
 
 def act(x):
@@ -113,7 +131,11 @@ class SourceEncoder(nn.Module):
     follows = prior + conv(1, kernel=1, kernel_init=normal(FAINT), name='follows')(seen)
     thumb = composite.halve(image)
     behind = composite.fill(thumb, known=1.0 - composite.grown(person, composite.RIM))
-    return Source(fine, coarse, nn.sigmoid(follows), thumb, behind, landmarks)
+    surfaces = jax.vmap(surface.with_depth)(landmarks)
+    places = jax.vmap(surface.visible_places)(surfaces)
+    edge = jax.vmap(surface.outline)(landmarks)
+    follows = nn.sigmoid(follows)
+    return Source(fine, coarse, follows, thumb, behind, landmarks, surfaces[..., 2], places, edge)
 
 
 class FilmBlock(nn.Module):
@@ -130,10 +152,10 @@ class FilmBlock(nn.Module):
 class Decoder(nn.Module):
   """Says how to draw a frame from a source and a relative code; run once per frame.
 
-  Three layers of motion. The head turns and shifts as a whole, hair and all, and neck and shoulders
-  follow it as far as the source says; landmarks, linear in the code, put the face exactly where it
-  has to be; then a small network looks at the warped features, corrects the flow, and paints what
-  the source never showed.
+  Layers of motion, none of which folds. The head turns and shifts as a whole, hair and all, neck
+  and shoulders follow it as far as the source says, and both are put right at the outline of the
+  face; before them the face, a surface with depth whose points are where the code says; then a
+  small network looks at the warped features and paints what the source never showed.
   """
 
   width: int = 64
@@ -146,22 +168,24 @@ class Decoder(nn.Module):
   depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
-  def __call__(self, source, code, moved):  # h_t - h_s [B, M], its motion [B, 468, 2]
+  def __call__(self, source, code, moved, gestures):  # h_t - h_s [B, M], [B, 468, 2], [B, 4]
     motion = self._motion(code)
     side = source.fine.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
     cells = geometry.BODY[0]
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
-    base, missing = follow(source, landmarks, body, 2 * side)
+    around, missing = follow(source, landmarks, body, 2 * side)
+    face, lids, cover = face_of(source, landmarks, gestures, 2 * side)
+    face = eyes.look(source.points, face, gestures)
     mouth, unseen, hanging = geometry.anchored_mouth(source.points, landmarks, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
-    base = base + mouth * (hanging - base)
+    face = face + mouth * (hanging - face)
 
-    half = composite.halve(base)
-    flow, mask, paint = self._correct(source, half, mouth, motion)
+    half = composite.halve(front(around, face, lids, cover))
+    _, mask, paint = self._correct(source, half, mouth, motion)
     # Zero difference is the identity, whatever the network says.
-    awake = (1.0 - jnp.exp(-jnp.sum(code**2, axis=-1)))[:, None, None, None]
-    grid = base + awake * FLOW * unshuffle(flow, 2)
+    size = jnp.square(code).sum(-1) + jnp.square(eyes.WAKE * gestures).sum(-1)
+    awake = (1.0 - jnp.exp(-size))[:, None, None, None]
     inside = composite.upsample(mouth, 4 * side)
     prior = (self.opened + self.closed) * inside - self.closed
     mask = awake * nn.sigmoid(SLOPE * unshuffle(mask, 4) + prior)
@@ -171,7 +195,8 @@ class Decoder(nn.Module):
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     dark = self.shade * inside + (self.depth - self.shade) * unseen
     blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
-    return Drawing(grid, mask, blurred + unshuffle(paint, 4), base, missing)
+    paint = blurred + unshuffle(paint, 4)
+    return Drawing(around, face, lids, cover, mask, paint, awake, missing)
 
   def _motion(self, code):
     """Moves along orthogonal directions (paper, latent navigation): Q (h_t - h_s), and more."""
@@ -196,7 +221,7 @@ class Decoder(nn.Module):
 
 
 def follow(source, landmarks, body, side, rounds=3):
-  """Finds where each pixel of the frame looks in the source, by head, body and landmarks.
+  """Finds where each pixel of the frame looks in the source, by head, body and the face's outline.
 
   A place q of the source follows the head by follows(q); which q a given place of the frame shows
   is found by a few rounds of looking up what q so far says.
@@ -208,7 +233,7 @@ def follow(source, landmarks, body, side, rounds=3):
     side: of the answer, pixels.
 
   Returns:
-    grid [B, side, side, 2], and what was left to the landmarks [B, K, 2].
+    grid [B, side, side, 2], and what was left to the outline [B, 36, 2].
   """
   small = source.follows.shape[1]
   still = composite.identity_grid(small)[None]
@@ -218,10 +243,41 @@ def follow(source, landmarks, body, side, rounds=3):
   lookup = places + source.follows * back
   for _ in range(rounds):
     lookup = places + composite.sample(source.follows, lookup) * back
-  carriers = landmarks[:, geometry.CARRIERS]
-  flow = composite.sample(lookup - still, carriers[:, :, None])[:, :, 0]
-  missing = source.points[:, geometry.CARRIERS] - carriers - flow
-  return composite.upsample_grid(lookup, side) + geometry.splat(missing, carriers, side), missing
+  edge = jax.vmap(surface.outline)(landmarks)
+  flow = composite.sample(lookup - still, edge[:, :, None])[:, :, 0]
+  missing = source.edge - edge - flow
+  spread = jax.vmap(lambda values, places: surface.spread(values, places, side))(missing, edge)
+  return composite.upsample_grid(lookup, side) + spread, missing
+
+
+def face_of(source, landmarks, gestures, side):
+  """Finds where the face of a frame looks in the source.
+
+  Args:
+    source: `Source`.
+    landmarks: [B, 468, 2], of the frame.
+    gestures: [B, 4], see `eyes`.
+    side: of the answer, pixels.
+
+  Returns:
+    Grids of the face and of its upper lids [B, side, side, 2], each continued a little beyond what
+    it covers, so that it can be interpolated there; what they cover, [B, side, side, 2].
+  """
+
+  def one(start, depth, eyes, places, end, closed):
+    start = jnp.concatenate([start, depth[:, None]], -1)
+    depth = surface.pose(start, end)
+    places, closed = surface.with_eyes(places, eyes), surface.with_eyes(closed, end)
+    flow, cover = surface.rasterise(places, closed, surface.behind_lids(depth), side)
+    lids = cover[..., 1:]
+    face = surface.beyond(flow, cover[..., :1] - lids)
+    return face, surface.beyond(flow, lids), cover
+
+  closed, places = eyes.close(landmarks, source.places, gestures)
+  of = source.points, source.depth, source.places, places, landmarks, closed
+  face, lids, cover = jax.vmap(one)(*of)
+  still = composite.identity_grid(side)[None]
+  return still + face, still + lids, cover
 
 
 class Autoencoder(nn.Module):
@@ -247,9 +303,21 @@ class Autoencoder(nn.Module):
     """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
     return self.source_encoder(image, matte, landmarks)
 
-  def draw(self, source, code, moved):
-    """Source, relative code h_t - h_s [B, M], how it moves landmarks [B, 468, 2] -> Drawing."""
-    return self.decoder(source, code, moved)
+  def draw(self, source, code, moved, gestures=None):
+    """Says how to draw a frame.
+
+    Args:
+      source: `Source`.
+      code: relative, h_t - h_s [B, M].
+      moved: how it moves landmarks, [B, 468, 2].
+      gestures: [B, 4], see `eyes`; None: none.
+
+    Returns:
+      `Drawing`.
+    """
+    if gestures is None:
+      gestures = jnp.zeros((code.shape[0], len(eyes.NAMES)))
+    return self.decoder(source, code, moved, gestures)
 
   def __call__(self, image, matte, landmarks, code, moved):
     return self.draw(self.appearance(image, matte, landmarks), code, moved)

@@ -6,7 +6,13 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face import points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model, network
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
+  composite,
+  geometry,
+  model,
+  network,
+  surface,
+)
 
 RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
 
@@ -15,6 +21,13 @@ RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head do
 def tiny():
   config = configs.get_config('tiny').model
   return config, testing.fresh_params(model, config)
+
+
+def without_face(grid):
+  """Draws what is around a face alone, by a grid [1, h, h, 2], without paint."""
+  paint, cover = jnp.zeros((1, 64, 64, 3)), jnp.zeros((*grid.shape[:3], 2))
+  awake = jnp.ones((1, 1, 1, 1))
+  return network.Drawing(grid, grid, grid, cover, paint[..., :1], paint, awake, missing=None)
 
 
 def picture(seed, side=64):
@@ -46,34 +59,52 @@ def test_upsampled_identity_grid_is_the_identity():
   np.testing.assert_allclose(grid[0], composite.identity_grid(64), atol=1e-7)
 
 
-def test_zero_difference_draws_the_source_exactly(tiny):
+@pytest.fixture(scope='module')
+def encode(tiny):
+  """Compiled: picture -> Portrait."""
   config, params = tiny
+  return jax.jit(lambda image: model.portrait(params, image, config))
+
+
+@pytest.fixture(scope='module')
+def draw(tiny):
+  """Compiled: Portrait, codes -> pictures."""
+  config, params = tiny
+  return jax.jit(lambda portrait, codes: model.draw(params, portrait, codes, config))
+
+
+@pytest.fixture(scope='module')
+def decode(tiny):
+  """Compiled: appearance, code, moved landmarks -> Drawing."""
+  config, params = tiny
+  return jax.jit(lambda *inputs: model.apply(params, config, 'draw', *inputs))
+
+
+def test_zero_difference_draws_the_source_exactly(encode, draw):
   image = picture(1)
-  portrait = jax.jit(lambda image: model.portrait(params, image, config))(image)
-  drawn = jax.jit(lambda code: model.draw(params, portrait, code, config))(portrait.code)
+  portrait = encode(image)
+  drawn = draw(portrait, portrait.code)
   np.testing.assert_array_equal(drawn[0], image)
 
 
-def test_the_mask_starts_closed_but_between_the_lips(tiny):
-  config, params = tiny
-  portrait = model.portrait(params, picture(2), config)
+def test_the_mask_starts_closed_but_between_the_lips(tiny, encode, decode):
+  portrait = encode(picture(2))
   code = jnp.full((1, 20), 3.0)
-  moved = model.moves(params, code)
-  drawing = model.apply(params, config, 'draw', portrait.appearance, code, moved)
+  moved = model.moves(tiny[1], code)
+  drawing = decode(portrait.appearance, code, moved)
   mouth = geometry.inner_mouth(portrait.appearance.points + moved, drawing.mask.shape[1])
   # At the start the mask is sigmoid(-4), and sigmoid(1) in the mouth, but for small weights.
   assert float(jnp.where(mouth > 0, 0.0, drawing.mask).mean()) < 0.05
 
 
-def test_a_mouth_that_the_portrait_kept_closed_opens_dark(tiny):
-  config, params = tiny
-  appearance = model.portrait(params, picture(2), config).appearance
+def test_a_mouth_that_the_portrait_kept_closed_opens_dark(encode, decode):
+  appearance = encode(picture(2)).appearance
   landmarks, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
   landmarks[0, points.LOWER_LIP_INNER] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
   landmarks[0, points.UPPER_LIP_INNER] = landmarks[0, points.LOWER_LIP_INNER]
   moved[0, points.LOWER_LIP_INNER[1:-1], 1] = 0.3
   white = appearance._replace(points=landmarks, thumb=jnp.ones_like(appearance.thumb))
-  drawing = model.apply(params, config, 'draw', white, jnp.full((1, 20), 3.0), moved)
+  drawing = decode(white, jnp.full((1, 20), 3.0), moved)
   paint, side = drawing.paint[0], drawing.paint.shape[1]
   assert float(paint[int(0.65 * side), side // 2].max()) < -0.5  # white was 1
   assert float(drawing.mask[0, int(0.65 * side), side // 2, 0]) > 0.9
@@ -86,26 +117,22 @@ def test_directions_are_orthogonal_in_the_decoder(tiny):
   np.testing.assert_allclose(q.T @ q, np.eye(q.shape[1]), atol=1e-5)
 
 
-def test_landmarks_land_where_the_code_sends_them(tiny):
-  config, params = tiny
-  rng = np.random.default_rng(0)
-  landmarks = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
-  image = rng.uniform(-1, 1, (1, config.side, config.side, 3)).astype(np.float32)
-  matte = np.ones((1, config.side, config.side, 1), np.float32)
-  source = model.apply(params, config, 'appearance', image, matte, landmarks)
+def test_landmarks_land_where_the_code_sends_them(tiny, draw_face):
+  landmarks = frontal()
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
-  target = landmarks + model.moves(params, code)
-  grid, _ = network.follow(source, target, RIGID, 128)
-  looked = composite.sample(grid, target[:, geometry.CARRIERS, None])[:, :, 0]
-  # Random points lie closer to each other than those of a face; half a per cent of the side.
-  assert float(jnp.abs(looked - landmarks[:, geometry.CARRIERS]).mean()) < 0.005
+  target = landmarks + model.moves(tiny[1], code)
+  start = jnp.asarray(landmarks)
+  grid, _, _ = draw_face(start, target, jnp.zeros((1, 4)))
+  looked = composite.sample(grid, target[:, points.RIGID, None])[:, :, 0]
+  assert float(jnp.abs(looked - landmarks[:, points.RIGID]).mean()) < 0.005
 
 
 def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
   config, params = tiny
   landmarks = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
   image = np.zeros((1, config.side, config.side, 3), np.float32)
-  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, landmarks)
+  appearance = jax.jit(lambda *inputs: model.apply(params, config, 'appearance', *inputs))
+  source = appearance(image, image[..., :1] + 1.0, landmarks)
   shift = np.array([0.05, 0.0], np.float32)
   grid, _ = network.follow(source, landmarks + shift, RIGID, 64)
   flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
@@ -177,8 +204,7 @@ def test_a_head_that_moves_away_leaves_the_background_behind():
   layers = composite.layers(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
   still = composite.identity_grid(32)[None]
   grid = still - jnp.array([0.5, 0.0])[None, None, None]  # what is at the left appears at the right
-  paint = jnp.zeros((1, 64, 64, 3))
-  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  drawing = without_face(grid)
   picture = np.asarray(composite.composite(layers, drawing)[0])
   np.testing.assert_allclose(picture[0, 32, 48], red, atol=1e-5)
   np.testing.assert_allclose(picture[0, 32, 16], blue, atol=1e-5)
@@ -190,8 +216,7 @@ def test_a_background_that_hardly_moves_does_not_move_at_all():
   layers = composite.layers(source, matte, np.zeros((1, 16, 16, 3), np.float32))
   sway = 0.1 * composite.STILL
   grid = composite.identity_grid(32)[None] + sway
-  paint = jnp.zeros((1, 64, 64, 3))
-  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  drawing = without_face(grid)
   np.testing.assert_allclose(composite.composite(layers, drawing)[0], source, atol=1e-6)
 
 
@@ -200,18 +225,16 @@ def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
   person = np.ones((1, 64, 64, 1), np.float32)
   layers = composite.layers(red * person, person, np.broadcast_to(blue, (1, 16, 16, 3)))
   grid = composite.identity_grid(32)[None] - jnp.array([0.0, 0.25])[None, None, None]
-  paint = jnp.zeros((1, 64, 64, 3))
-  drawing = network.Drawing(grid, paint[..., :1], paint, base=None, missing=None)
+  drawing = without_face(grid)
   picture = np.asarray(composite.composite(layers, drawing)[0])[0]
-  np.testing.assert_allclose(picture[:14], np.broadcast_to(blue, (14, 64, 3)), atol=1e-5)
+  np.testing.assert_allclose(picture[:8], np.broadcast_to(blue, (8, 64, 3)), atol=1e-5)
   np.testing.assert_allclose(picture[17:], np.broadcast_to(red, (47, 64, 3)), atol=1e-5)
 
 
-def test_one_portrait_draws_at_any_size(tiny):
-  config, params = tiny
+def test_one_portrait_draws_at_any_size(encode, draw):
   for side in (64, 128):
-    portrait = model.portrait(params, picture(3, side), config)
-    frames = model.draw(params, portrait, portrait.code + 1.0, config)
+    portrait = encode(picture(3, side))
+    frames = draw(portrait, portrait.code + 1.0)
     assert frames.shape == (1, side, side, 3) and frames.dtype == jnp.uint8
 
 
@@ -233,3 +256,65 @@ def test_enlarge_and_unshuffle_keep_places():
   )
   channels = jnp.arange(4.0).reshape(1, 1, 1, 4)
   np.testing.assert_array_equal(network.unshuffle(channels, 2)[0, :, :, 0], [[0, 1], [2, 3]])
+
+
+def turned_right(landmarks, degrees):
+  """Turns landmarks [1, 468, 2] about an upright axis behind the face."""
+  whole = np.asarray(surface.with_depth(landmarks[0]))
+  pivot = whole[[points.LEFT_CHEEK, points.RIGHT_CHEEK]].mean(0)
+  c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+  turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
+  return ((whole - pivot) @ turn.T + pivot)[None, :, :2]
+
+
+def frontal(side=0.45):
+  """Landmarks [1, 468, 2] of the mean face, in the middle of a picture."""
+  return (side * surface.MEAN[None, :, :2] + np.float32([0.5, 0.5])).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def draw_face():
+  """Compiled (source landmarks, frame's, gestures) -> grid of what is seen, of the face, cover."""
+
+  @jax.jit
+  def draw(start, end, gestures):
+    depth = jax.vmap(surface.with_depth)(start)[..., 2]
+    blank = dict.fromkeys(network.Source._fields)
+    source = network.Source(**blank)._replace(points=start, depth=depth, places=start)
+    face, lids, cover = network.face_of(source, end, gestures, 128)
+    return network.front(face, face, lids, cover), face, cover
+
+  return draw
+
+
+@pytest.mark.parametrize('degrees, most', [(10, 100), (20, 500)])
+def test_a_turning_head_does_not_fold(draw_face, degrees, most):
+  start = frontal()
+  for sign in (-1, 1):
+    _, grid, cover = draw_face(start, turned_right(start, sign * degrees), jnp.zeros((1, 4)))
+    large = np.asarray(composite.upsample_grid(grid, 512))[0]
+    shown = np.kron(np.asarray(cover)[0, ..., 0], np.ones((4, 4)))[:-1, :-1] > 0
+    across, down = np.diff(large, axis=1)[:-1], np.diff(large, axis=0)[:, :-1]
+    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    assert shown.sum() > 20_000 and ((area < 0) & shown).sum() < most
+
+
+def test_a_blink_covers_the_eye_with_its_lid(draw_face):
+  start = frontal()
+  seen = lambda blink: np.asarray(draw_face(start, start, jnp.array([[blink, 0.0, 0.0, 0.0]]))[0])[
+    0
+  ]
+  lids = start[0, [points.LEFT_LIDS.upper, points.LEFT_LIDS.lower]]
+  column, top, low = np.round(np.array([lids[0, 0], *lids[:, 1]]) * 128 - 0.5).astype(int)
+  eye, other = slice(top + 1, low), 127 - column
+  assert low - top >= 3
+  assert (seen(0.0)[eye, column, 1] > lids[0, 1]).all()  # open: the eye
+  assert (seen(1.0)[eye, column, 1] < lids[0, 1]).all()  # closed: from above it
+  np.testing.assert_array_equal(seen(1.0)[eye, other], seen(0.0)[eye, other])
+
+
+def test_a_code_without_gestures_is_one_with_none(encode, draw):
+  portrait = encode(picture(3))
+  codes = portrait.code + 1.0
+  with_none = jnp.concatenate([codes, jnp.zeros((1, 4))], axis=1)
+  np.testing.assert_array_equal(draw(portrait, with_none), draw(portrait, codes))
