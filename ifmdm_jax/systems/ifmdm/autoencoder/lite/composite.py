@@ -208,7 +208,7 @@ def above(person):
   """
   side, rows = person.shape[0], max(1, person.shape[0] // ROWS)
   x = jnp.arange(side, dtype=jnp.float32)[None]
-  within = person[None, min(2, side - 1), :, 3] > 0.5  # [1, R]
+  within = person[None, :3, :, 3].min(1) > 0.5  # [1, R]
   no = jnp.zeros((1, 1), bool)
   begins = within & ~jnp.concatenate([no, within[:, :-1]], 1)
   ends = within & ~jnp.concatenate([within[:, 1:], no], 1)
@@ -216,14 +216,19 @@ def above(person):
   end = jax.lax.cummin(jnp.where(ends, x + 1.0, side + 1.0), axis=1, reverse=True)
   middle, half = (start + end - 1.0) / 2, jnp.maximum((end - start) / 2, 0.5)
   up = jnp.arange(rows, 0, -1, dtype=jnp.float32)[:, None]
-  rise = jnp.clip(DOME * half, side / 64, rows)  # nothing is left of it in the uppermost row
+  # A head that narrows towards the edge ends soon beyond it, as an ellipse would.
+  wide = jnp.where(person[:, :, 3] > 0.5, 1.0, 0.0).sum(1)  # [R]
+  ends_after = rows * wide[0] ** 2 / jnp.maximum(wide[rows] ** 2 - wide[0] ** 2, 1.0)
+  rise = jnp.clip(jnp.minimum(DOME * half, ends_after), side / 128, rows)
   width = half * jnp.sqrt(jnp.maximum(1.0 - jnp.square(up / rise), 1e-4))
   left = jnp.where(start > 0, middle - width, -side)
   right = jnp.where(end < side, middle + width, 2.0 * side)
   share = jnp.clip(jnp.minimum(x - left, right - x) + 0.5, 0.0, 1.0)
   share *= jnp.clip((rise - up) / 4, 0.0, 1.0) * jnp.where(within & (half > side / 128), 1.0, 0.0)
   cut = (start <= 0) | (end >= side)
-  column = jnp.where(cut, x, middle + (x - middle) * half / jnp.maximum(width, 1.0))
+  wider = jnp.clip(wide[1 : rows + 1][::-1] / jnp.maximum(wide[0], 1.0), 1.0, 3.0)[:, None]
+  column = middle + (x - middle) * wider * half / jnp.maximum(width, 1.0)
+  column = jnp.where(cut, x, column)
   grid = jnp.stack(jnp.broadcast_arrays(column + 0.5, up + 1.5), -1) / side
   mirrored = _sample_one(person, grid)
   return jnp.concatenate([mirrored[..., :3], share[..., None]], -1)
