@@ -1,13 +1,14 @@
 """The rows of a table: the ground truth, the first frame, a folder of videos, any generator.
 
 A row has a `name`, `needs` (what it was shown; None where only its maker knows), a `fingerprint`
-(what its videos depend on besides the clip) and three methods, each of which may raise InputError
+(what its videos depend on besides the clip) and four methods, each of which may raise InputError
 to say why there is nothing to score:
 
   driven(reference, seed)           -> Video   from the clip's first frame and its voice
   reenact(reference)                -> Video   from the clip's first frame and its own motion
   samples(reference, seeds, driven) -> uint8 [K, len(INSTANTS), R, R, 3], driven videos at INSTANTS;
                                        the given one is the first seed's
+  motion(clip, streaming)           -> generator.Motion of the clip's picture and voice, undrawn
 
 Only `Bundle` runs code of a system, and it shows that `Clip.restricted(needs)` and nothing else.
 """
@@ -27,7 +28,7 @@ from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.mesh import FaceMesh
-from ifmdm_jax.generator import Reenacts, Sourced
+from ifmdm_jax.generator import Moves, Reenacts, Sourced
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
@@ -70,6 +71,9 @@ class GroundTruth:
   def samples(self, reference, seeds, driven):
     raise InputError('there is one ground truth only')
 
+  def motion(self, clip, streaming):
+    raise InputError('a video moves to no other sound')
+
 
 class FirstFrame:
   """The first frame repeated: what doing nothing scores."""
@@ -87,6 +91,9 @@ class FirstFrame:
   def samples(self, reference, seeds, driven):
     picture = reference.clip.frames[0]
     return np.broadcast_to(picture, (len(seeds), len(INSTANTS), *picture.shape))
+
+  def motion(self, clip, streaming):
+    raise InputError('a picture moves to no sound')
 
 
 class Bundle:
@@ -140,6 +147,11 @@ class Bundle:
     if min(map(len, videos)) < last:
       raise InputError(f'a sample is shorter than {INSTANTS[-1]} s')
     return np.stack([video[chosen] for video in videos])
+
+  def motion(self, clip, streaming):
+    if not isinstance(self.generator, Moves):
+      raise InputError(f'{self.name} does not say how it moves before it draws')
+    return self.generator.sample_motion(clip.restricted(self.needs), streaming=streaming)
 
   def _beginning(self, clip, seed):
     """As many frames as the last of INSTANTS needs; the rest is not drawn."""
@@ -209,6 +221,9 @@ class Folder:
 
   def samples(self, reference, seeds, driven):
     raise InputError('a folder holds one sample of each clip')
+
+  def motion(self, clip, streaming):
+    raise InputError('a folder of videos moves to no other sound')
 
   def _read(self, reference, folder):
     clip = reference.clip

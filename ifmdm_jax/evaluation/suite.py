@@ -16,6 +16,7 @@ from ifmdm_jax.evaluation import (
   perceptual,
   quality,
   sync,
+  undrawn,
 )
 from ifmdm_jax.evaluation.types import Absent
 
@@ -61,7 +62,7 @@ FAMILIES = (
   Family(lip_sync),
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
-OTHERS = (diversity, cost)  # not of a pair of videos
+OTHERS = (diversity, undrawn, cost)  # not of a pair of videos
 
 
 def metrics():
