@@ -1,6 +1,6 @@
 """The rows of a table: the ground truth, the first frame, a folder of videos, any generator.
 
-A row has a `name`, `needs` (what it was shown; None where only its maker knows), a `fingerprint`
+A row has a `name`, `needs` (its input; None where only its maker knows), a `fingerprint`
 (what its videos depend on besides the clip) and four methods, each of which may raise InputError
 to say why there is nothing to score:
 
@@ -32,7 +32,7 @@ from ifmdm_jax.generator import Moves, Reenacts, Sourced
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
-SHOWN = 'needs.txt'  # in a folder of videos: what their program was shown
+INPUT = 'needs.txt'  # in a folder of videos: the input of their program
 
 
 class ContractError(InputError):
@@ -199,14 +199,14 @@ class Folder:
   """Videos that were made elsewhere: FOLDER/NAME.mp4, and FOLDER/reenact/NAME.mp4 where there.
 
   NAME is the clip's name in the protocol or its file's stem. Any frame rate, size and colour that
-  FFmpeg decodes; what was changed is noted. What their program was shown may stand in needs.txt.
+  FFmpeg decodes; what was changed is noted. The input of their program may stand in needs.txt.
   """
 
   def __init__(self, folder):
     self.folder = pathlib.Path(folder)
     self.name = self.folder.resolve().name
     self.fingerprint = fingerprint.of_files(self.folder)
-    stated = self.folder / SHOWN
+    stated = self.folder / INPUT
     self.needs = _needs(stated) if stated.exists() else None
 
   @functools.cached_property
@@ -271,7 +271,7 @@ def check(generator):
 
 
 def describe(needs):
-  """Says what a row was shown, for a table."""
+  """Names the input of a row, for a table."""
   if needs is None:
     return 'not stated'
   order = {name: place for place, name in enumerate(NEEDS)}
@@ -294,6 +294,6 @@ def _needs(path):
   if unknown or not words:
     raise InputError(
       f'expected words of {", ".join(NEEDS)} in {path}, got {", ".join(unknown) or "none"}: '
-      'write what the program of these videos was shown'
+      'write the input of the program of these videos'
     )
   return words

@@ -34,7 +34,11 @@ class Lips:
   def sample_motion(self, clip, *, seed=0, streaming=False):
     assert clip.frames is None, 'it was shown more than it needs'
     level = loudness(clip.waveform)
-    heard = level if level.max() > self.deaf or not level.any() else np.random.default_rng(1).random(len(level))
+    heard = (
+      level
+      if level.max() > self.deaf or not level.any()
+      else np.random.default_rng(1).random(len(level))
+    )
     opening = heard + self.walk * np.arange(len(level))
     return Motion(opening, np.abs(opening[:, None]) < 1)
 

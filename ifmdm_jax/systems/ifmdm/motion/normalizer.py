@@ -75,7 +75,7 @@ class Normalizer:
     """
     if not self.fixed:
       raise InputError('expected statistics with mouth openings: counted from the rest, see FIXED')
-    return (codes * self.statistics['opening_weight']).sum(-1) + self.statistics['opening_bias'][0]
+    return codes @ self.statistics['opening_weight'] + self.statistics['opening_bias'][0]
 
   def inside(self, codes, reference, slack=1e-3):
     """Says which codes [..., M] lie within the range of people around a rest, bool [..., M].
