@@ -41,7 +41,7 @@ _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Default: bundled.', **err
 _STUDENT = flags.DEFINE_string(
   'student', None, 'A safetensors file in place of its student.', **errors.SHARED
 )
-_PLANS = flags.DEFINE_list('plans', ['56-8-0-60', '6-4-22-39'], 'See above.', **errors.SHARED)
+_PLANS = flags.DEFINE_list('plans', ['52-8-4-60', '6-4-22-39'], 'See above.', **errors.SHARED)
 _STEPS = flags.DEFINE_list('steps', ['4'], 'Evaluations.', **errors.SHARED)
 _LIPS = flags.DEFINE_list('lips', [''], 'Noise of lips; empty: as trained.', **errors.SHARED)
 _SEEDS = flags.DEFINE_integer('seeds', 2, 'Motions per clip.', **errors.SHARED)
