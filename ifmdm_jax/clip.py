@@ -6,9 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-
-FPS = 25
-SAMPLE_RATE = 16_000
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 # What a generator may ask to be shown -> the fields that it then sees.
 NEEDS = {

@@ -18,17 +18,17 @@ import pathlib
 import platform
 import stat
 import sys
-import tempfile
 import zlib
 
 import jax
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 LIMIT = 512 * 2**20  # bytes; one version of one system takes about 10 MiB
 MAGIC = 'ifmdm_jax trace 1'
 PREFIX = 'programs-'  # of the folder of a version
-ENTRIES = ('*-cache', '*.trace', '.*.part')  # nothing else is ever removed
+ENTRIES = ('*-cache', '*.trace', '.*.tmp.trace')  # nothing else is ever removed
 
 _kept = None  # the folder of this version; None: nothing is kept
 
@@ -127,17 +127,11 @@ def write(path, header, body):
   """Writes bytes under a line of JSON; whole or not at all, and without an error if there is
   no room: the next process makes it again."""
   head = json.dumps(dict(format=MAGIC, header=header, digest=_digest(header, body)))
-  temporary = None
   try:
-    with tempfile.NamedTemporaryFile(
-      dir=path.parent, prefix='.', suffix='.part', delete=False
-    ) as file:
-      temporary = pathlib.Path(file.name)
-      file.write(head.encode() + b'\n' + body)
-    os.replace(temporary, path)
+    with files.atomic(path) as half:
+      half.write_bytes(head.encode() + b'\n' + body)
   except OSError:
-    if temporary:
-      pathlib.Path(temporary).unlink(missing_ok=True)
+    pass
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """Bad input ends in one line: what was expected, what came, what to do."""
 
 import contextlib
+import os
+import signal
 import sys
 
 from ifmdm_jax import extras
@@ -9,6 +11,7 @@ extras.install_hook()
 
 # For flags of entry points: two commands may both have --output, and be imported together.
 SHARED = dict(allow_override=True)
+STOPPED = 129, 130, 143  # exit statuses: by a terminal that was closed, by Ctrl-C, by SIGTERM
 
 
 class InputError(ValueError):
@@ -49,8 +52,9 @@ def fail_cleanly():
 
 
 def run(main, rest=False, rewrite=None):
-  """`absl.app.run(main)`; flags that cannot be parsed are one line and exit status 2 as well.
+  """Runs a command's `main` by `absl.app.run`; bad flags are one line and exit status 2 as well.
 
+  A command that is stopped (SIGTERM, a closed terminal, Ctrl-C) unwinds: what is half written goes.
   With `rest`, main also gets the words after `--`, which are meant for a command that it calls.
   `rewrite`: a function of the command's words, before flags are read.
   """
@@ -76,6 +80,22 @@ def run(main, rest=False, rewrite=None):
 
   def quiet(argv):
     logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every read
+    _unwind_when_stopped()
     main(argv)
 
-  app.run(fail_cleanly()(quiet), flags_parser=parse)
+  try:
+    app.run(fail_cleanly()(quiet), flags_parser=parse)
+  except SystemExit as end:
+    if end.code in STOPPED:  # all is unwound; threads that still work, or wait for ever, are left
+      sys.stdout.flush()
+      sys.stderr.flush()
+      os._exit(end.code)
+    raise
+
+
+def _unwind_when_stopped():
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may ignore it
+  for name in ('SIGTERM', 'SIGHUP'):
+    number = getattr(signal, name, None)  # Windows has no SIGHUP
+    if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+      signal.signal(number, lambda number, _: sys.exit(128 + number))

@@ -27,7 +27,6 @@ import them and pass --weights; until then they are absent, with the reason.
 """
 
 import pathlib
-import signal
 import sys
 
 from absl import flags
@@ -73,8 +72,6 @@ def row(word):
 
 
 def main(_):
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-  signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may ignore it
   for required in (PROTOCOL, OUTPUT):
     if required.value is None:
       raise InputError(

@@ -7,9 +7,10 @@ What draws is the generator that users of the trained weights get, see `generato
 import numpy as np
 
 from ifmdm_jax import generator
-from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import records
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 
 def videos(params, config):

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.audio import waveform
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.face.detect import FaceDetector
 from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import image as images
 from ifmdm_jax.video import read
 

@@ -23,14 +23,12 @@ Bad input ends in one line, exit status 2 and no file.
 """
 
 import functools
-import signal
-import sys
 
 from absl import flags
 
 from ifmdm_jax import compile_cache, errors, talk
-from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import SHARED, InputError
+from ifmdm_jax.rates import FPS
 
 # fmt: off
 string, integer, real, boolean, words, enum = (functools.partial(define, **SHARED) for define in (
@@ -82,9 +80,6 @@ def numbers(name, words):
 
 
 def main(_):
-  # A terminated run, too, must remove its half-written file: unwind as for any exit.
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-  signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may ignore it
   for required in (IMAGE, AUDIO):
     if required.value is None:
       raise InputError(

@@ -16,7 +16,6 @@ validation of each run, in --output as results.csv, table.md and plot.png.
 """
 
 import pathlib
-import signal
 import sys
 
 from absl import flags
@@ -53,7 +52,6 @@ def main(_):
   elif _LAUNCH.value == 'slurm':
     print(launch.slurm(sweep, workdir, _SBATCH.value))
   elif _LAUNCH.value == 'local':
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that no run stays behind
     failed = launch.local(sweep, workdir, _PARALLEL.value)
     print(table.collect(sweep, workdir, output))
     if failed:

@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 import ifmdm_jax as ifm
 from ifmdm_jax import read
-from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
 from ifmdm_jax.generator import Compiles, Streams
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
 from ifmdm_jax.video import read as films

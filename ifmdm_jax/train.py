@@ -11,8 +11,8 @@ settings change on the command line: --config.train.batch=8 --config.mesh.fsdp=4
   fine-tuning    --init_from RUN, with --config.train.take and --config.optim.trainable as patterns
   weights alone  --workdir runs/ae --export out/ae.safetensors    (the average; --best: the best)
 
-Exit status: 0 done, or stopped with a checkpoint (SIGTERM, Ctrl-C, --max_minutes); 1 the loss is
-not finite, or the last checkpoint could not be written; 2 bad input.
+Exit status: 0 done, or stopped with a checkpoint (SIGTERM, SIGHUP, Ctrl-C, --max_minutes); 1 the
+loss is not finite, or the last checkpoint could not be written; 2 bad input.
 """
 
 import pathlib

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax import bundle, generator
-from ifmdm_jax.clip import FPS
+from ifmdm_jax.rates import FPS
 
 SIZE, HOP = 64, 640
 

@@ -248,6 +248,9 @@ def test_a_student_is_bundled_beside_its_teacher_and_with_no_other(tmp_path, mon
     generate.pack(named)
   with pytest.raises(InputError, match='expected a run of motion, first is one of'):
     generate.pack(dict(autoencoder='first', motion='first'))
+  runs['second'][0].model.audio = 'weights/of_mine'  # a bundle with it could not be loaded
+  with pytest.raises(InputError, match='speech encoder of .* has weights/of_mine: put the folder'):
+    generate.pack(dict(autoencoder='first', motion='second'))
 
 
 def test_the_run_of_a_student_has_no_teacher_in_it(tmp_path, monkeypatch):

@@ -28,12 +28,12 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
 from ifmdm_jax.evaluation import drift
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.generator import Motion
 from ifmdm_jax.pipeline import landmark_code
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 

@@ -18,6 +18,7 @@ from absl import flags
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import waveform
+from ifmdm_jax.rates import SAMPLE_RATE
 
 _DATA = flags.DEFINE_string('data', '../shared/data', 'Folder with MANIFEST.csv.', **errors.SHARED)
 _TRAINED = flags.DEFINE_string(
@@ -60,8 +61,8 @@ def main(_):
     rows = held_out(list(csv.DictReader(file)), _TRAINED.value)
   sound = join(folder, rows)
   output.parent.mkdir(parents=True, exist_ok=True)
-  soundfile.write(output, sound, waveform.SAMPLE_RATE, subtype='PCM_16')
-  minutes = len(sound) / waveform.SAMPLE_RATE / 60
+  soundfile.write(output, sound, SAMPLE_RATE, subtype='PCM_16')
+  minutes = len(sound) / SAMPLE_RATE / 60
   print(f'{output}: {minutes:.1f} minutes of {len(rows)} recordings')
 
 

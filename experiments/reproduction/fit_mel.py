@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import sync
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import read
 
 _DATA = flags.DEFINE_string('data', '../shared/data', 'Folder with MANIFEST.csv.', **errors.SHARED)

@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import quality, sync
 from ifmdm_jax.face.lag import OpeningRidge
 from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.prep import layouts
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import read
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)

@@ -16,7 +16,7 @@ import shutil
 from absl import flags
 
 from ifmdm_jax import errors, files
-from ifmdm_jax.evaluation import table
+from ifmdm_jax.evaluation import suite, table
 
 _SCORES = flags.DEFINE_string('scores', None, 'Output of ifmdm_jax.evaluate.', **errors.SHARED)
 HERE = pathlib.Path(__file__).parent
@@ -94,8 +94,9 @@ def everything(scores):
     f'{facts["version"]}, {facts["minutes"]} minutes.'
   )
   yield ''
+  other = dict.fromkeys(suite.metrics(), table.Cell(None, reason='not of this evaluation'))
   rows = {
-    row: {name: table.Cell(**cell) for name, cell in cells.items()}
+    row: other | {name: table.Cell(**cell) for name, cell in cells.items()}
     for row, cells in scores['rows'].items()
   }
   yield from table.markdown(table.Table(rows, scores['needs'], {}, scores['evaluated'], facts))
@@ -119,7 +120,7 @@ def _line(cells):
 
 
 def _number(scores, row, metric, digits):
-  value = scores['rows'][row][metric]['value']
+  value = scores['rows'][row].get(metric, {}).get('value')  # None: not of this evaluation
   infinite = 'psnr' in metric and value is not None and value >= table.INFINITE
   return '–' if value is None or infinite else f'{value:.{digits}f}'
 

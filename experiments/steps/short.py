@@ -26,11 +26,11 @@ from tqdm import tqdm
 import ifmdm_jax as ifm
 from ifmdm_jax import errors, files
 from ifmdm_jax.audio import features
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.evaluation import protocol, sync
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import landmark_code
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.streaming.windows import Plan
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage

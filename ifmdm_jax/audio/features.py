@@ -20,9 +20,10 @@ import numpy as np
 from ifmdm_jax import errors, files
 from ifmdm_jax.audio import logmel, wav2vec2, whisper, windows
 from ifmdm_jax.audio import waveform as waveforms
+from ifmdm_jax.rates import SAMPLE_RATE
 
 RATE = 50  # features per second
-SAMPLES = waveforms.SAMPLE_RATE // RATE  # 320 samples a feature
+SAMPLES = SAMPLE_RATE // RATE  # 320 samples a feature
 FRAMES = 2  # mel frames a feature
 WHISPER = {'whisper_base': whisper.MULTILINGUAL, 'whisper_tiny': whisper.WEIGHTS}
 IMPORTED = ('wav2vec2', 'hubert', 'wavlm')

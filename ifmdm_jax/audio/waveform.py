@@ -8,9 +8,8 @@ import soundfile
 import soxr
 
 from ifmdm_jax import errors
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
-FPS = 25
 MIN_SECONDS = 0.04  # one video frame
 
 

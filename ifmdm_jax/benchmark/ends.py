@@ -12,9 +12,10 @@ import numpy as np
 from ifmdm_jax import testing
 from ifmdm_jax.audio import waveform
 from ifmdm_jax.benchmark import measure
-from ifmdm_jax.clip import SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Streams
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.streaming.slots import Slots, Streamable
 from ifmdm_jax.video import Writer, image
 

@@ -9,9 +9,10 @@ rest, and all else to stay where people are.
 
 import numpy as np
 
-from ifmdm_jax.evaluation.types import FPS, Metric
+from ifmdm_jax.evaluation.types import Metric
 from ifmdm_jax.face.lag import correlation
 from ifmdm_jax.face.points import smooth
+from ifmdm_jax.rates import FPS
 
 METRICS = {
   'drift_r': Metric(

@@ -22,13 +22,14 @@ from collections.abc import Callable
 import av
 import numpy as np
 
-from ifmdm_jax.clip import FPS, NEEDS
+from ifmdm_jax.clip import NEEDS
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.generator import Moves, Reenacts, Sourced
+from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds

@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.audio import waveform as waveforms
-from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
 

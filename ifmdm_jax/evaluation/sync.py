@@ -8,9 +8,10 @@ come near, not above it: a generator that drew the regression itself would score
 
 import numpy as np
 
-from ifmdm_jax.evaluation.types import SAMPLE_RATE, Absent, Metric
+from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import mouth_opening, smooth
+from ifmdm_jax.rates import SAMPLE_RATE
 
 METRICS = {
   'sync_ridge': Metric('truth', '', 'r of the opening with that predicted from the voice', 2),

@@ -17,7 +17,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 
 @dataclasses.dataclass(frozen=True)

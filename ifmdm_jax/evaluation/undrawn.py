@@ -9,11 +9,11 @@ import functools
 
 import numpy as np
 
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import drift, protocol, sync
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import lag
+from ifmdm_jax.rates import SAMPLE_RATE
 
 OTHERS = {code: name for code, name in protocol.LANGUAGES.items() if code != 'en'}
 METRICS = drift.METRICS | {

@@ -13,9 +13,9 @@ import pathlib
 import numpy as np
 
 from ifmdm_jax.audio import features as encoders
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline import write as writing
+from ifmdm_jax.rates import SAMPLE_RATE
 
 
 def folder_of(output, name):

@@ -25,6 +25,24 @@ class Source(Protocol):
     ...
 
 
+class Listed(grain.sources.RandomAccessDataSource):
+  """A source whose `items` are a list, of which an example may stand there several times."""
+
+  items: list
+
+  def __len__(self):
+    return len(self.items)
+
+  def __getitem__(self, index):
+    return self.items[index]
+
+
+def by_windows(lengths, frames):
+  """Lists the number of each clip as often as windows of so many frames fit into its length."""
+  counts = [max(1, round(length / frames)) for length in lengths]
+  return [i for i, count in enumerate(counts) for _ in range(count)]
+
+
 def endless(source: Source, *, batch, seed, process_index=0, process_count=1, threads=1, ahead=2):
   """Iterates over this process's rows, {name: [batch, ...]}; positions are saved and set.
 

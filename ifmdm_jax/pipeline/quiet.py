@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from ifmdm_jax.audio import features as encoders
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 SOUNDS = 4  # other sounds for every clip
 ROOM = -60.0, -30.0  # dB below full scale, root mean square

@@ -6,13 +6,13 @@ import functools
 import io
 import itertools
 import json
-import os
 import pathlib
 import shutil
 
 import numpy as np
 from tqdm import tqdm
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.prep import layouts, report, results, workers
@@ -129,22 +129,17 @@ def write(kind, folder, examples, beam=None):
 
   from ifmdm_jax.pipeline import schema  # which needs it
 
-  folder = pathlib.Path(folder)
-  folder.mkdir(parents=True, exist_ok=True)
-  final, temporary = folder / 'records', folder / '.records.tmp'
-  shutil.rmtree(temporary, ignore_errors=True)
-  dataset = getattr(schema, kind)(examples, data_dir=str(temporary))
   tfds.disable_progress_bar()
   config = tfds.download.DownloadConfig()
   if beam is not None:
     from apache_beam.options.pipeline_options import PipelineOptions  # of the extra `beam`
 
     config.beam_options = PipelineOptions(beam)
-  with contextlib.redirect_stdout(io.StringIO()):  # it says where the temporary folder is
-    dataset.download_and_prepare(download_config=config)
-  shutil.rmtree(final, ignore_errors=True)
-  os.replace(temporary, final)
-  shutil.rmtree(final / 'downloads', ignore_errors=True)
+  with files.atomic(pathlib.Path(folder) / 'records') as half:
+    dataset = getattr(schema, kind)(examples, data_dir=str(half))
+    with contextlib.redirect_stdout(io.StringIO()):  # it says where the temporary folder is
+      dataset.download_and_prepare(download_config=config)
+    shutil.rmtree(half / 'downloads', ignore_errors=True)
   return records.write_index(folder)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.rates import FPS
 
-FPS = waveforms.FPS
 FEATURES_PER_FRAME = 2
 
 

@@ -32,7 +32,7 @@ What happens when something goes wrong:
   corrupt checkpoint        it is moved to workdir/corrupt, the one before is taken
   data gone                 a checkpoint is saved; status 2; the same command goes on. Several
                             processes go on from the last checkpoint: one cannot save alone
-  SIGTERM, Ctrl-C           all processes save at the same step and end with status 0
+  SIGTERM, SIGHUP, Ctrl-C   all processes save at the same step and end with status 0
   kill -9, power            the steps since the last checkpoint are done again, bit for bit
   another mesh, other hosts the same command: state and data position are shared out anew
 """

@@ -70,7 +70,8 @@ class Clock:
 
 
 class StopSignals:
-  """`seen` names the first SIGTERM (preemption) or Ctrl-C; a second one acts as ever."""
+  """`seen` names the first SIGTERM (preemption), SIGHUP (a closed terminal) or Ctrl-C; a second one
+  acts as ever."""
 
   def __init__(self):
     self.seen = None
@@ -78,8 +79,10 @@ class StopSignals:
 
   def __enter__(self):
     if threading.current_thread() is threading.main_thread():
-      for number in (signal.SIGTERM, signal.SIGINT):
-        self._before[number] = signal.signal(number, self._note)
+      for name in ('SIGTERM', 'SIGINT', 'SIGHUP'):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+          self._before[number] = signal.signal(number, self._note)
     return self
 
   def __exit__(self, *_):

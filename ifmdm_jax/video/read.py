@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.rates import FPS
 
-FPS = 25
 SUFFIXES = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}  # of video files, lower case
 
 

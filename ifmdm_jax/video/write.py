@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import provenance
 
-FPS = 25
 WAITING = 16  # frames between the maker and the encoder
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 
@@ -82,7 +82,11 @@ class Writer:
       ) from error
     self.container.metadata.update(self.metadata)
     self.video = self.audio = None
-    self.waiting, self.failure = queue.Queue(WAITING), None
+    # Two queues in C, of places and of frames: a signal that ends the run may come anywhere, and
+    # would leave a lock that Python code holds locked for ever.
+    self.places, self.waiting, self.failure = queue.SimpleQueue(), queue.SimpleQueue(), None
+    for _ in range(WAITING):
+      self.places.put(None)
     self.encoder = threading.Thread(target=self._encode_all, daemon=True)
     self.encoder.start()
 
@@ -102,6 +106,7 @@ class Writer:
         f'got {width} x {height}: resize them to one size'
       )
     self._raise_failure()
+    self.places.get()
     self.waiting.put(frame[:height, :width])
     self.num_frames += 1
 
@@ -114,6 +119,7 @@ class Writer:
           self._encode(frame, count)
         except BaseException as error:  # raised again where the frames come from
           self.failure = error
+      self.places.put(None)
       count += 1
 
   def _raise_failure(self):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from ifmdm_jax.clip import FPS, SAMPLE_RATE, Clip
+from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators, protocol, undrawn
 from ifmdm_jax.evaluation.types import Absent, Reference
 from ifmdm_jax.face import lag
 from ifmdm_jax.generator import Motion
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 FOREIGN = 0.05  # loudness of the other language
 

@@ -1,7 +1,6 @@
 """Both stages through the whole loop: stopped and gone on is bit for bit the same, GAN included."""
 
-import importlib.util
-import pathlib
+import importlib
 
 import jax
 import pytest
@@ -10,14 +9,9 @@ from ifmdm_jax import testing
 from ifmdm_jax.training import loop
 from tests.training.test_loop import assert_same_bits, figures
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
 
 def config_of(name, size, cache):
-  spec = importlib.util.spec_from_file_location(name, ROOT / 'ifmdm_jax' / 'configs' / f'{name}.py')
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  config = module.get_config(size)
+  config = importlib.import_module(f'ifmdm_jax.configs.{name}').get_config(size)
   config.data.cache = str(cache)
   config.train.update(steps=3, batch=4, ema=0.9, log_every=1, eval_every=0, pictures_every=0)
   return config

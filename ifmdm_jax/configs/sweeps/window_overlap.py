@@ -10,9 +10,9 @@ change of a code across a border of windows over the mean change elsewhere: 1 is
 import numpy as np
 
 import ifmdm_jax as ifm
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.configs import motion
 from ifmdm_jax.pipeline import records
+from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.streaming.windows import Plan
 
 SECONDS = 20.0

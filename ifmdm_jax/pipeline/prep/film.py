@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import soundfile
 
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.matte import PersonMatte
@@ -24,6 +23,7 @@ from ifmdm_jax.pipeline.prep import filters, squares
 from ifmdm_jax.pipeline.prep import sound as sounds
 from ifmdm_jax.pipeline.prep.job import Job
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 SHORTEST_SYNC = 50  # frames: shorter tracks say too little about sync
 TRUST = 0.5  # r from which a track's own shift is believed

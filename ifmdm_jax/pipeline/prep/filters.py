@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import LEFT_CHEEK, NOSE_TIP, RIGHT_CHEEK, height, mouth_opening
+from ifmdm_jax.rates import FPS
 
 CHEEKS = (LEFT_CHEEK, RIGHT_CHEEK)
 

@@ -5,9 +5,9 @@ import os
 import av
 import numpy as np
 
-from ifmdm_jax.clip import FPS
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
+from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import read
 
 

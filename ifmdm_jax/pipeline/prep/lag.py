@@ -3,9 +3,9 @@
 import functools
 
 from ifmdm_jax.audio import features
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.rates import SAMPLE_RATE
 
 MOST = 15  # frames that voice and lips are looked for apart
 

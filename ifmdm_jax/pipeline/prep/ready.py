@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import soundfile
 
-from ifmdm_jax.clip import SAMPLE_RATE
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.matte import PersonMatte
 from ifmdm_jax.face.mesh import FaceMesh
@@ -20,6 +19,7 @@ from ifmdm_jax.pipeline.prep import sound as sounds
 from ifmdm_jax.pipeline.prep import squares
 from ifmdm_jax.pipeline.prep.job import Job
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
+from ifmdm_jax.rates import SAMPLE_RATE
 
 THUMBNAIL = 128  # pixels
 

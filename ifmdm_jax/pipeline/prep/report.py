@@ -8,8 +8,8 @@ import json
 import pathlib
 
 from ifmdm_jax import files
-from ifmdm_jax.clip import FPS
 from ifmdm_jax.pipeline.prep import filters
+from ifmdm_jax.rates import FPS
 
 PICTURES = 60  # pictures of kept tracks; and of dropped ones per reason a fifth of that
 

@@ -11,11 +11,10 @@ output/videos/KEY/               appears at once and whole, so a killed run goes
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
-import tempfile
 
+from ifmdm_jax import files
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import filters
 
@@ -83,16 +82,9 @@ def failed(output, source, settings, reason, value, detail=''):
 @contextlib.contextmanager
 def fresh_folder(folder):
   """Yields an empty folder that takes the place of `folder` once all that is in it is written."""
-  folder = pathlib.Path(folder)
-  shutil.rmtree(folder, ignore_errors=True)
-  folder.parent.mkdir(parents=True, exist_ok=True)
-  temporary = pathlib.Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
-  try:
-    yield temporary
-    temporary.chmod(0o755)  # mkdtemp lets nobody else in
-    os.replace(temporary, folder)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
+  with files.atomic(folder) as half:
+    half.mkdir()
+    yield half
 
 
 def sweep(output):

@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import read
 
 PER_FRAME = SAMPLE_RATE // FPS

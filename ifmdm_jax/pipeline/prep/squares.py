@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ifmdm_jax.clip import FPS
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.points import smooth
+from ifmdm_jax.rates import FPS
 
 
 def squares_of(track, settings):

@@ -1,7 +1,6 @@
 """Draws windows of lips and voice for the sync network."""
 
 import cv2
-import grain
 import numpy as np
 
 from ifmdm_jax.face.crop import LIPS_SIDE, warp
@@ -14,7 +13,7 @@ LIPS = np.array(lip_crops.POINTS)
 MIRROR = (LIPS == MESH_MIRROR[LIPS][:, None]).argmax(1)  # which of LIPS it is in the mirror
 
 
-class Clips(grain.sources.RandomAccessDataSource):
+class Clips(loader.Listed):
   """Offers a clip as often as windows fit into it, all in memory; `draw` cuts one."""
 
   def __init__(self, folder, split, features, frames):
@@ -29,14 +28,7 @@ class Clips(grain.sources.RandomAccessDataSource):
     every = lip_crops.read(folder, split, features)
     self.clips = [every[i] for i, entry in enumerate(every.entries) if entry.count >= frames]
     self.frames, self.train = frames, split == 'train'
-    counts = [max(1, round(len(clip.lips) / frames)) for clip in self.clips]
-    self.items = [i for i, n in enumerate(counts) for _ in range(n)]
-
-  def __len__(self):
-    return len(self.items)
-
-  def __getitem__(self, index):
-    return self.items[index]
+    self.items = loader.by_windows([len(clip.lips) for clip in self.clips], frames)
 
   def draw(self, item, rng):
     """Cuts a window of T frames at random.

@@ -6,7 +6,6 @@ which there is no picture (`seen` = 0), only the flow that should arise.
 """
 
 import cv2
-import grain
 import numpy as np
 
 from ifmdm_jax.errors import InputError
@@ -58,7 +57,7 @@ def fractions(clip):
   return clip.landmarks / np.float32(clip.frames.side)
 
 
-class Pairs(grain.sources.RandomAccessDataSource):
+class Pairs(loader.Listed):
   """Offers every clip and still; `draw` makes an example of one."""
 
   def __init__(
@@ -113,12 +112,6 @@ class Pairs(grain.sources.RandomAccessDataSource):
       wanted = int(len(self.items) * stills / (1 - stills))
       copies = -(-len(self.stills) // wanted)  # whole rounds of all stills
       self.items = self.items * copies + [('still', i) for i in range(len(self.stills))]
-
-  def __len__(self):
-    return len(self.items)
-
-  def __getitem__(self, index):
-    return self.items[index]
 
   def draw(self, item, rng):
     """Makes an example, see `make_loader` for its keys."""

@@ -1,6 +1,5 @@
 """Windows of motion codes and speech features for stage 2."""
 
-import grain
 import numpy as np
 
 from ifmdm_jax.pipeline import codes, loader
@@ -19,7 +18,7 @@ def resample(track, count):
   return (1 - share) * track[before] + share * track[after]
 
 
-class Windows(grain.sources.RandomAccessDataSource):
+class Windows(loader.Listed):
   """Offers a clip as often as windows fit into it; `draw` cuts one at random."""
 
   def __init__(self, folder, split, frames, augment=False, licence=''):
@@ -34,14 +33,7 @@ class Windows(grain.sources.RandomAccessDataSource):
     """
     self.clips = codes.read(folder, split, licence)
     self.frames, self.augment = frames, augment
-    counts = [max(1, round(entry.count / frames)) for entry in self.clips.entries]
-    self.items = [i for i, n in enumerate(counts) for _ in range(n)]
-
-  def __len__(self):
-    return len(self.items)
-
-  def __getitem__(self, index):
-    return self.items[index]
+    self.items = loader.by_windows([entry.count for entry in self.clips.entries], frames)
 
   def draw(self, item, rng):
     """Cuts one window; a shorter clip is filled up by its last frame, where `mask` is 0."""

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.audio import traced
-from ifmdm_jax.audio.waveform import FPS, SAMPLE_RATE
 from ifmdm_jax.generator import Exported
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming.windows import places
 from ifmdm_jax.systems.ifmdm import motion_stream, render
 

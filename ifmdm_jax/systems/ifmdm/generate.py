@@ -30,10 +30,7 @@ def load(weights, *, teacher=False):
   stages = [_stage(configs[name], weights.parts[name].params) for name in ('autoencoder', second)]
   motion = configs[second]
   motion.normalizer = str(weights.parts['statistics'].file) if 'statistics' in weights.parts else ''
-  if motion.audio not in features.NAMES:  # a folder that a stranger's file names is not opened
-    raise InputError(
-      f'expected a speech encoder of {", ".join(features.NAMES)}, {weights.name} has {motion.audio}'
-    )
+  _check_encoder(motion.audio, weights.name)
   return sampler(*stages, motion, weights.name)
 
 
@@ -62,7 +59,8 @@ def pack(runs):
   Weights are in half precision, statistics in single.
 
   Raises:
-    InputError: a run is missing, or the student sees codes and features otherwise than stage 2.
+    InputError: a run is missing, the student sees codes and features otherwise than stage 2, or
+      the speech encoder is a folder.
   """
   from ifmdm_jax.training import checkpoints  # Orbax: sampling does without
 
@@ -86,6 +84,7 @@ def pack(runs):
     settings = parts.settings_of(kind, json.loads(config.model.to_json()), advice)
     parts.config_of(name, settings)
     packed[name] = bundle.Part(settings, _half(params))
+  _check_encoder(packed['motion'].settings.get('audio', features.NAMES[0]), runs['motion'])
   if measured['motion']:
     packed['statistics'] = bundle.Part({}, files.read_arrays(measured['motion']))
   return bundle.Bundle('ifmdm', packed)
@@ -121,6 +120,15 @@ def options_of(config, advice):
   """
   solver = Solver(advice.steps, advice.guidance, getattr(advice, 'stepper', 'ddim'))
   return Options(solver) if config.normalizer else Options(solver, None, None)
+
+
+def _check_encoder(name, owner):
+  """Refuses a folder as a bundle's speech encoder: what a stranger's file names is not opened."""
+  if name not in features.NAMES:
+    raise InputError(
+      f'expected a speech encoder of {", ".join(features.NAMES)}, {owner} has {name}: put the '
+      'folder in $IFMDM_WEIGHTS under its kind, and train with that name as --config.model.audio'
+    )
 
 
 def _bytes(path):

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from ifmdm_jax import generator
-from ifmdm_jax.clip import FPS
+from ifmdm_jax.rates import FPS
 from ifmdm_jax.streaming import device
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ifmdm_jax.audio.waveform import SAMPLE_RATE
 from ifmdm_jax.generator import Probe
+from ifmdm_jax.rates import SAMPLE_RATE
 
 SECONDS = 4  # of sound, more than a window's
 

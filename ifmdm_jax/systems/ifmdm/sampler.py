@@ -16,9 +16,10 @@ import numpy as np
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.generator import Motion
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
-from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, FPS, Listener
+from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
 from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.motion import distill
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
@@ -241,10 +242,8 @@ class Sampler:
     self._begun.add((plan, options.solver))
     _, motion, normalizer = self.stages
     sound = min(frames or plan.length, plan.new + plan.future)
-    silence = np.zeros(sound * waveforms.SAMPLE_RATE // FPS, np.float32)
-    speech = programs.begin(
-      'the speech encoder', self.audio.features, silence, waveforms.SAMPLE_RATE
-    )
+    silence = np.zeros(sound * SAMPLE_RATE // FPS, np.float32)
+    speech = programs.begin('the speech encoder', self.audio.features, silence, SAMPLE_RATE)
     code = np.zeros((1, motion.config.motion_dim), np.float32)
     drawing = self.renderer.compile_ahead(min(self.block, plan.new), code)
     shape = (1, FEATURES_PER_FRAME * plan.length, self.audio.width)

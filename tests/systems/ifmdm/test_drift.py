@@ -11,9 +11,9 @@ import pytest
 
 import ifmdm_jax as ifm
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.clip import FPS, SAMPLE_RATE
 from ifmdm_jax.face import lag
 from ifmdm_jax.face.points import CHIN_TIP, FOREHEAD, POINTS, mouth_opening, smooth
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.systems.ifmdm import motion_stream
 from ifmdm_jax.systems.ifmdm.sampler import Sampler
 

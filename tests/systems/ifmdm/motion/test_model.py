@@ -1,8 +1,6 @@
 """Training loss and sampling of the second stage."""
 
 import functools
-import importlib.util
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +9,7 @@ import optax
 import pytest
 
 from ifmdm_jax import testing
+from ifmdm_jax.configs import motion as motion_config
 from ifmdm_jax.diffusion import schedule, steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm.motion import augment, model, sample
@@ -18,14 +17,9 @@ from ifmdm_jax.systems.ifmdm.motion import condition as conditions
 from ifmdm_jax.systems.ifmdm.motion import normalizer as normalizers
 from ifmdm_jax.training import optim
 
-CONFIG = pathlib.Path(__file__).resolve().parents[4] / 'ifmdm_jax' / 'configs' / 'motion.py'
-
 
 def config_of(size, **overrides):
-  spec = importlib.util.spec_from_file_location('motion_config', CONFIG)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  config = module.get_config(size).model
+  config = motion_config.get_config(size).model
   config.update(overrides)
   return config
 
