@@ -17,6 +17,7 @@ from ifmdm_jax.evaluation import (
   perceptual,
   quality,
   sync,
+  undrawn,
 )
 from ifmdm_jax.evaluation.types import Absent
 
@@ -63,7 +64,7 @@ FAMILIES = (
   Family(lip_sync),
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
-OTHERS = (diversity, cost)  # not of a pair of videos
+OTHERS = (diversity, undrawn, cost)  # not of a pair of videos
 
 
 def metrics():

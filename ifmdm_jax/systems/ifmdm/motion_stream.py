@@ -250,11 +250,12 @@ class MotionStream:
 def plans(frames):
   """Returns the offline and the streaming `Plan` of a network trained on `frames`.
 
-  Chosen in experiments/steps. Together with the past they come to just under 5 s and 2 s, lengths
-  that the speech encoder is compiled for anyway.
+  Chosen in experiments/steps. Both go on from frames that are known: by the hint alone a window
+  that counts from a fixed origin does not begin where the last one ended. Together with the past
+  they come to just under 5 s and 2 s, lengths that the speech encoder is compiled for anyway.
   """
-  future = frames // 8
-  offline = Plan(new=frames - future, future=future, known=0, past=60)
+  future, known = frames // 8, frames // 16
+  offline = Plan(new=frames - future - known, future=future, known=known, past=60)
   new, ahead = min(6, frames // 2), min(4, frames // 4)
   streaming = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
   return offline, streaming

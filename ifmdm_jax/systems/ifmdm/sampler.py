@@ -15,6 +15,7 @@ import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
+from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
@@ -138,6 +139,15 @@ class Sampler:
     portrait = self.portrait(image)
     windows = self._windows(portrait, [waveform], sample_rate, seed, plan, options)
     return np.concatenate(list(windows))
+
+  def sample_motion(self, clip, *, seed=0, streaming=False):
+    """Samples the `generator.Motion` of `clip.image` by `clip.waveform`; nothing is drawn."""
+    plan, options = self.streaming if streaming else self.offline, self.options()
+    portrait, normalizer = self.portrait(clip.image), self.stages[2]
+    windows = self._windows(portrait, [clip.waveform], clip.rate, seed, plan, options)
+    codes = np.concatenate(list(windows))
+    inside = normalizer.inside(codes, np.asarray(portrait.code))
+    return Motion(np.asarray(normalizer.opening(codes)), inside)
 
   def generate(self, clip, *, seed=0, **options):
     """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""

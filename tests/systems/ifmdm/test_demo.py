@@ -18,7 +18,6 @@ import pathlib
 import numpy as np
 import pytest
 
-import ifmdm_jax as ifm
 from ifmdm_jax.audio import waveform
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.video.image import read_image
@@ -30,11 +29,6 @@ FIXTURES = pathlib.Path(__file__).parents[3] / 'data' / 'fixtures'
 def before():
   with np.load(pathlib.Path(__file__).parent / 'fixtures' / 'demo.npz') as file:
     return dict(file)
-
-
-@pytest.fixture(scope='module')
-def bundled():
-  return ifm.load()
 
 
 @pytest.fixture(scope='module')
