@@ -26,7 +26,7 @@ FASTEST = 60.0  # blinks per minute
 
 @dataclasses.dataclass(frozen=True)
 class Blinks:
-  """Holds the numbers of blinks, in seconds; all but `shift_blinks` are fitted in experiments/eyes."""
+  """Holds numbers of blinks, in seconds; all but `shift_blinks` fitted in experiments/eyes."""
 
   rate: float = 24.0  # per minute
   spread: float = 0.7  # deviation of the logarithm of a wait
@@ -44,7 +44,7 @@ class Blinks:
 
 @dataclasses.dataclass(frozen=True)
 class Gaze:
-  """Holds the numbers of gaze, widths of an eye and seconds; all but `lids` are fitted there too."""
+  """Holds numbers of gaze, widths of an eye and seconds; all but `lids` fitted there too."""
 
   wait: float = 0.8  # median between two shifts
   spread: float = 0.8  # deviation of its logarithm

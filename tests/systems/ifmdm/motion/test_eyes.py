@@ -73,8 +73,8 @@ def test_steps_of_any_length_and_neighbours_change_nothing():
 
 
 def test_no_frame_knows_what_will_be_said():
-  level = speech(500)
-  changed = np.where(np.arange(500) < 300, level, -70.0)
+  level = speech(2 * MINUTE)
+  changed = np.where(np.arange(2 * MINUTE) < 300, level, speech(2 * MINUTE, 1))
   np.testing.assert_array_equal(lived(level)[:300], lived(changed)[:300])
   assert (lived(level) != lived(changed)).any()
 
