@@ -7,6 +7,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import (
   cost,
   diversity,
+  eyes,
   frechet,
   identity,
   images,
@@ -55,6 +56,7 @@ FAMILIES = (
   # What a picture is like as a whole, and next to it how much it moves: a still face is easy.
   Family(frechet),
   Family(movement),
+  Family(eyes),
   Family(quality),
   Family(identity),
   # Sync: never one figure alone.
