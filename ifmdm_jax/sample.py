@@ -54,7 +54,8 @@ MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips 
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
-STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory.')
+STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory, '
+                 '160 ms of look-ahead with the bundled weights.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
