@@ -17,6 +17,34 @@ def tiny():
   return config, testing.fresh_params(model, config)
 
 
+@pytest.fixture(scope='module')
+def encode(tiny):
+  """Compiled: uint8 [R, R, 3] -> `model.Portrait`."""
+  config, params = tiny
+  return jax.jit(lambda image: model.portrait(params, image, config))
+
+
+@pytest.fixture(scope='module')
+def draw(tiny):
+  """Compiled: (`model.Portrait`, codes) -> frames."""
+  config, params = tiny
+  return jax.jit(lambda portrait, codes: model.draw(params, portrait, codes, config))
+
+
+@pytest.fixture(scope='module')
+def appearance(tiny):
+  """Compiled: (picture, matte, landmarks) -> `network.Source`."""
+  config, params = tiny
+  return jax.jit(lambda *args: model.apply(params, config, 'appearance', *args))
+
+
+@pytest.fixture(scope='module')
+def outline(tiny):
+  """Compiled: (`network.Source`, difference of codes, moved) -> `network.Drawing`."""
+  config, params = tiny
+  return jax.jit(lambda *args: model.apply(params, config, 'draw', *args))
+
+
 def picture(seed, side=64):
   return np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)
 
@@ -46,34 +74,31 @@ def test_upsampled_identity_grid_is_the_identity():
   np.testing.assert_allclose(grid[0], composite.identity_grid(64), atol=1e-7)
 
 
-def test_zero_difference_draws_the_source_exactly(tiny):
-  config, params = tiny
+def test_zero_difference_draws_the_source_exactly(encode, draw):
   image = picture(1)
-  portrait = jax.jit(lambda image: model.portrait(params, image, config))(image)
-  drawn = jax.jit(lambda code: model.draw(params, portrait, code, config))(portrait.code)
+  portrait = encode(image)
+  drawn = draw(portrait, portrait.code)
   np.testing.assert_array_equal(drawn[0], image)
 
 
-def test_the_mask_starts_closed_but_between_the_lips(tiny):
-  config, params = tiny
-  portrait = model.portrait(params, picture(2), config)
+def test_the_mask_starts_closed_but_between_the_lips(tiny, encode, outline):
+  portrait = encode(picture(2))
   code = jnp.full((1, 20), 3.0)
-  moved = model.moves(params, code)
-  drawing = model.apply(params, config, 'draw', portrait.appearance, code, moved)
+  moved = model.moves(tiny[1], code)
+  drawing = outline(portrait.appearance, code, moved)
   mouth = geometry.inner_mouth(portrait.appearance.points + moved, drawing.mask.shape[1])
   # At the start the mask is sigmoid(-4), and sigmoid(1) in the mouth, but for small weights.
   assert float(jnp.where(mouth > 0, 0.0, drawing.mask).mean()) < 0.05
 
 
-def test_a_mouth_that_the_portrait_kept_closed_opens_dark(tiny):
-  config, params = tiny
-  appearance = model.portrait(params, picture(2), config).appearance
+def test_a_mouth_that_the_portrait_kept_closed_opens_dark(encode, outline):
+  appearance = encode(picture(2)).appearance
   landmarks, moved = np.array(appearance.points), np.zeros((1, 468, 2), np.float32)
   landmarks[0, points.LOWER_LIP_INNER] = np.stack([np.linspace(0.3, 0.7, 11), np.full(11, 0.5)], 1)
   landmarks[0, points.UPPER_LIP_INNER] = landmarks[0, points.LOWER_LIP_INNER]
   moved[0, points.LOWER_LIP_INNER[1:-1], 1] = 0.3
   white = appearance._replace(points=landmarks, thumb=jnp.ones_like(appearance.thumb))
-  drawing = model.apply(params, config, 'draw', white, jnp.full((1, 20), 3.0), moved)
+  drawing = outline(white, jnp.full((1, 20), 3.0), jnp.asarray(moved))
   paint, side = drawing.paint[0], drawing.paint.shape[1]
   assert float(paint[int(0.65 * side), side // 2].max()) < -0.5  # white was 1
   assert float(drawing.mask[0, int(0.65 * side), side // 2, 0]) > 0.9
@@ -86,13 +111,13 @@ def test_directions_are_orthogonal_in_the_decoder(tiny):
   np.testing.assert_allclose(q.T @ q, np.eye(q.shape[1]), atol=1e-5)
 
 
-def test_landmarks_land_where_the_code_sends_them(tiny):
+def test_landmarks_land_where_the_code_sends_them(tiny, appearance):
   config, params = tiny
   rng = np.random.default_rng(0)
   landmarks = rng.uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
   image = rng.uniform(-1, 1, (1, config.side, config.side, 3)).astype(np.float32)
   matte = np.ones((1, config.side, config.side, 1), np.float32)
-  source = model.apply(params, config, 'appearance', image, matte, landmarks)
+  source = appearance(image, matte, landmarks)
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
   target = landmarks + model.moves(params, code)
   grid, _ = network.follow(source, target, RIGID, 128)
@@ -101,11 +126,11 @@ def test_landmarks_land_where_the_code_sends_them(tiny):
   assert float(jnp.abs(looked - landmarks[:, geometry.CARRIERS]).mean()) < 0.005
 
 
-def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
-  config, params = tiny
+def test_hair_goes_with_the_head_and_the_floor_stays(tiny, appearance):
+  config, _ = tiny
   landmarks = 0.6 * testing.talking_face(1)[1] + np.float32(0.15)  # a small face, above the middle
   image = np.zeros((1, config.side, config.side, 3), np.float32)
-  source = model.apply(params, config, 'appearance', image, image[..., :1] + 1.0, landmarks)
+  source = appearance(image, image[..., :1] + 1.0, landmarks)
   shift = np.array([0.05, 0.0], np.float32)
   grid, _ = network.follow(source, landmarks + shift, RIGID, 64)
   flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
@@ -207,11 +232,10 @@ def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
   np.testing.assert_allclose(picture[17:], np.broadcast_to(red, (47, 64, 3)), atol=1e-5)
 
 
-def test_one_portrait_draws_at_any_size(tiny):
-  config, params = tiny
+def test_one_portrait_draws_at_any_size(encode, draw):
   for side in (64, 128):
-    portrait = model.portrait(params, picture(3, side), config)
-    frames = model.draw(params, portrait, portrait.code + 1.0, config)
+    portrait = encode(picture(3, side))
+    frames = draw(portrait, portrait.code + 1.0)
     assert frames.shape == (1, side, side, 3) and frames.dtype == jnp.uint8
 
 
