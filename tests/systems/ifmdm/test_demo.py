@@ -52,4 +52,4 @@ def test_the_portrait_and_its_motion_are_read_the_same(before, bundled, image):
   np.testing.assert_allclose(code, before['code'], atol=1e-3 * size)
   count = before['index'][1] + 1
   codes = bundled.codes(image, voice[: round(4 * rate)], rate)[:count]
-  np.testing.assert_allclose(codes[before['index'][:2]], before['sampled'], atol=1e-2 * size)
+  np.testing.assert_allclose(codes[before['index'][:2], :20], before['sampled'], atol=1e-2 * size)

@@ -10,19 +10,19 @@ from ifmdm_jax.systems.ifmdm.motion import eyes
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 
-@pytest.fixture(scope='module')
-def seeing(sampler):
-  """A sampler whose renderer writes what eyes do into the corner of the picture."""
+def with_directions(sampler, names):
+  """A sampler whose renderer writes the directions of some names into the corner of the picture."""
   stage = sampler.stages[0]
   plain = stage.module
 
   def draw(params, portrait, codes, config):
-    frames = plain.draw(params, portrait, codes[:, :-4], config)
-    return frames.at[:, 0, :4].set((100 + 100 * codes[:, -4:, None]).astype(np.uint8))
+    frames = plain.draw(params, portrait, codes[:, :20], config)
+    drawn = (100 + 100 * codes[:, 20:, None]).astype(np.uint8)
+    return frames.at[:, 0, : len(names)].set(drawn)
 
   module = types.SimpleNamespace(
-    __name__='seeing', NAMED_DIRECTIONS=eyes.NAMES, portrait=plain.portrait, motion=plain.motion,
-    draw=draw,
+    __name__=f'directions_{len(names)}', NAMED_DIRECTIONS=names, portrait=plain.portrait,
+    motion=plain.motion, draw=draw,
   )  # fmt: skip
   return Sampler(
     Stage(module, stage.config, stage.params), *sampler.stages[1:], sampler.audio,
@@ -30,9 +30,15 @@ def seeing(sampler):
   )  # fmt: skip
 
 
+@pytest.fixture(scope='module')
+def seeing(sampler):
+  return with_directions(sampler, eyes.NAMES)
+
+
 def test_codes_have_eyes_only_where_they_are_drawn(sampler, seeing, image, voice):
   options = dict(blinks_per_minute=60.0, seed=2)
-  without, with_eyes = (each.codes(image, voice(2.0), **options) for each in (sampler, seeing))
+  blind = with_directions(sampler, ())
+  without, with_eyes = (each.codes(image, voice(2.0), **options) for each in (blind, seeing))
   assert without.shape == (50, 20) and with_eyes.shape == (50, 24)
   np.testing.assert_array_equal(with_eyes[:, :20], without)  # lips know nothing of eyes
   assert with_eyes[:, 20].max() > 0.85
