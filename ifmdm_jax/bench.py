@@ -15,7 +15,8 @@ the time it took. On a CPU only arithmetic counts: its caches serve most of the 
   parts       what the generator is made of, each by itself; one frame to the host; one into H.264
   end to end  a file of --seconds from sound to MP4, encoding beside drawing, warm
   first frame from the moment that enough sound is there, warm
-  streams     live voices that one device keeps in real time
+  streams     live voices that one device keeps in real time; how much sound a step waits for beyond
+              its own (look-ahead)
   starts      a new process to its first frame: with nothing compiled, and with --compile_cache
 """
 

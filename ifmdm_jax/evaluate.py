@@ -7,7 +7,7 @@ the real videos themselves (ground_truth) and the first frame repeated (first_fr
 no figure means much. Under --output:
 
   report.html   the table with 95 % intervals over clips, a dot per clip, the videos, worst first
-  scores.json   metric -> value, what each row was shown, intervals, what is absent and why
+  scores.json   metric -> value, the input of each row, intervals, what is absent and why
   scores.csv    clip by clip            scores.md   the table as Markdown
   clips/        what is done already: the same command goes on where it was stopped
 
@@ -16,8 +16,8 @@ the flat summary:
 
   weights of your own, any system  --generate runs/motion
   videos of any other program      --generate their_videos     (NAME.mp4 of each clip, and
-                                   reenact/NAME.mp4 where there; any size and frame rate; what the
-                                   program was shown may stand in needs.txt)
+                                   reenact/NAME.mp4 where there; any size and frame rate; the
+                                   program's input may stand in needs.txt)
   the two alone                    --generate ground_truth,first_frame
 
 A generator is shown what it says it needs of a clip and nothing else; a line of the table says

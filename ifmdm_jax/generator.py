@@ -12,7 +12,7 @@ import importlib
 import importlib.metadata
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -69,6 +69,22 @@ class Streams(Protocol):
       sample_rate: Hz.
       seed: of the motion.
     """
+    ...
+
+
+class Motion(NamedTuple):
+  """How a face moves, without a picture of it."""
+
+  opening: np.ndarray  # [T], of the mouth, in distances of the outer corners of the eyes
+  inside: np.ndarray  # bool [T, M], numbers of the motion that are within the range of people
+
+
+@runtime_checkable
+class Moves(Protocol):
+  """A generator that can sample the motion of a video without drawing it."""
+
+  def sample_motion(self, clip: Clip, *, seed: int = 0, streaming: bool = False) -> Motion:
+    """Samples the motion of `clip.image` by its voice, which is there or is still arriving."""
     ...
 
 

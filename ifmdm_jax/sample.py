@@ -12,6 +12,7 @@ as it was recorded. Same seed, same video.
   part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
   a pose by the names of its directions          --motion_mean pose_1=0.5,brows_2=-1
   without control, as in the paper's Table 1     --motion_mean none --motion_std none
+  blinks, and eyes that stay on the camera       --blinks_per_minute 15 --gaze camera
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
@@ -47,18 +48,21 @@ HEAD, MOUTH, EXPRESSION, BROWS = (
   real(name, None, f'How much {what} move: 1 as it is made, 0 not at all, up to 2.')
   for name, what in (('head', 'the head may'), ('mouth', 'the lips'),
                      ('expression', 'lids and brows'), ('brows', 'the brows')))
+BLINKS = real('blinks_per_minute', None, 'From 0 to 60; default: as often as people do.')
+GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as in the portrait.')
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
-STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory.')
+STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory, '
+                 '160 ms of look-ahead with the bundled weights.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
 
-KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS
+KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE
 
 
 def numbers(name, words):

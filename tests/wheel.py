@@ -118,6 +118,9 @@ def walk(run, base, train):
   film = folder / 'clips' / 'one.mp4'
   run(base, 'ifmdm_jax.sample', '--image', portrait, '--audio', voice, '--output', film)
   assert list((folder / 'cache' / 'ifmdm_jax').glob('*/*.trace')), 'nothing was kept'
+  shutil.copy(film, film.with_stem('two'))
+  manifest = 'file,identity,split\none.mp4,one,train\ntwo.mp4,two,val\n'
+  (folder / 'clips' / 'MANIFEST.csv').write_text(manifest, encoding='utf-8')
   run.lacks(base, 'ifmdm_jax.prepare', '--source', 'clips', '--format', 'folder', '--output', 'no')
   run(base, 'ifmdm_jax.bench', '--sizes', 'tiny', '--parts', 'parts', '--repeats', '2')
 
@@ -129,9 +132,14 @@ def walk(run, base, train):
   copy = folder / 'mine.py'
   shutil.copy(next(pathlib.Path(train).parents[1].rglob('ifmdm_jax/configs/motion.py')), copy)
   run(train, 'ifmdm_jax.train', '--config', 'mine.py:tiny', '--dry_run')
-  run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/motion', *data)
+  motion = (*data, '--config.model.audio=mel', '--config.data.autoencoder=runs/ae')
+  run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/no', *motion,
+      status=(2,), says='pass --config.model.audio_width=160')  # fmt: skip
+  run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/motion', *motion,
+      '--config.model.audio_width=160')  # fmt: skip
   run(train, 'ifmdm_jax.sweep', '--config', 'sweeps/motion_statistics:tiny', '--index', '0',
-      '--set', 'data.cache=set', '--set', 'train.batch=1', '--set', 'train.steps=1')  # fmt: skip
+      '--set', 'data.cache=set', '--set', 'train.batch=1', '--set', 'train.steps=1',
+      '--set', 'model.audio_width=160')  # fmt: skip
 
   run(base, 'ifmdm_jax.export', '--checkpoint', 'runs/motion', '--output', 'talking.zip')
   protocol = dict(name='one', root='clips', size=64, crop='none', seeds=[0],

@@ -1,15 +1,21 @@
-"""Does motion drift? Codes of minutes of real speech and of silence, minute by minute.
+"""Does motion drift? Minutes of real speech, of silence, of a room, minute by minute, undrawn.
 
-  python experiments/drift/run.py --voices FOLDER --minutes 10 --output experiments/drift
-  python experiments/drift/run.py --voices FOLDER --checkpoint runs/lite --sound silence --minutes 5
+  python experiments/drift/voices.py --data ../shared/data --output out/voices.wav
+  python experiments/drift/run.py --voices out/voices.wav --portraits PORTRAITS --output DIR
+  python experiments/drift/run.py --portraits PORTRAITS --sound silence --minutes 5 --output DIR
+  python experiments/drift/run.py --voices out/voices.wav --portraits PORTRAITS --minutes 10 \
+      --plans offline --times 144 --count 2 --output DIR                      # 24 hours
 
-The voice is what lies in FOLDER (sound files and videos at any depth, those first whose names are
-given by --first), one after the other without repeats. Portraits are all pictures of --portraits,
-or so many of them; nothing is drawn. A row is a minute of all portraits, both plans:
+The portraits are so many pictures of a folder, spread over it, side by side; nothing is drawn. The
+voice is a sound file, or what lies in a folder in the order of its names, without repeats. `pause`
+is the voice with silence in every second minute. A row of drift.csv is a minute, mean over the
+portraits; with --times above 1 a row of hours.csv is one time of the whole sound:
 
-  r       of the drawn opening with the one that the voice predicts (`evaluation/sync.py`), mean
-  spread, mean   of the opening, read from the codes
-  range   share of codes within the range of 99.9 % of the people trained on
+  r            of the opening with the one that the voice predicts (`face/lag.py`)
+  spread, mean of the opening, read from the codes, in distances of the eyes' outer corners
+  range        share of codes inside the range of 99.9 % of the people trained on
+  centre       furthest that the middle of all landmarks gets from the portrait's, in face heights
+  r_anew, spread_anew, mean_anew   the same minute of the sound, begun from the portrait
 """
 
 import csv
@@ -22,64 +28,89 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, waveform
-from ifmdm_jax.evaluation import drift, sync
+from ifmdm_jax.evaluation import drift
+from ifmdm_jax.face import lag
+from ifmdm_jax.face.points import POINTS
+from ifmdm_jax.generator import Motion
+from ifmdm_jax.pipeline import landmark_code
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.systems.ifmdm import motion_stream
+from ifmdm_jax.systems.ifmdm.sampler import Sampler
 
 flags.DEFINE_string('checkpoint', None, 'Default: the bundled weights.', **errors.SHARED)
 flags.DEFINE_bool('teacher', False, 'The undistilled network.', **errors.SHARED)
 flags.DEFINE_string('statistics', None, 'With openings; default: of the weights.', **errors.SHARED)
-flags.DEFINE_string('voices', None, 'Folder of sounds and videos.', **errors.SHARED)
-flags.DEFINE_string('first', '', 'Only files in whose path this is found.', **errors.SHARED)
+flags.DEFINE_bool('belt', True, 'Whether codes are held within the range.', **errors.SHARED)
+flags.DEFINE_string('voices', None, 'A sound file, or a folder of some.', **errors.SHARED)
 flags.DEFINE_string('portraits', None, 'Folder of pictures.', **errors.SHARED)
 flags.DEFINE_integer('count', 5, 'Portraits, spread over the folder.', **errors.SHARED)
 flags.DEFINE_float('minutes', 10.0, 'Of sound.', **errors.SHARED)
-flags.DEFINE_enum('sound', 'voice', ['voice', 'silence', 'room'], 'What is heard.', **errors.SHARED)
+flags.DEFINE_enum(
+  'sound', 'voice', ['voice', 'silence', 'room', 'pause'], 'What is heard.', **errors.SHARED
+)
+flags.DEFINE_integer('times', 1, 'How often the sound is gone through.', **errors.SHARED)
 flags.DEFINE_list('plans', ['offline', 'streaming'], 'Windows.', **errors.SHARED)
-flags.DEFINE_string('output', None, 'Folder for drift.csv, which is added to.', **errors.SHARED)
+flags.DEFINE_string('output', None, 'Folder of the table, which is added to.', **errors.SHARED)
 F = flags.FLAGS
 KINDS = {'.wav', '.flac', '.mp3', '.mp4', '.mov', '.webm'}
+MINUTE = 60 * FPS
 BLOCK = 20 * FPS  # frames that the voice's opening is predicted for at once
+ROOM = -45.0  # dB
+FACE = 0.5  # of the picture's side: the height of a face
+FIGURES = ('r', 'spread', 'mean', 'range', 'centre', 'r_anew', 'spread_anew', 'mean_anew')
 
 
-def voice(minutes):
-  """Joins the voices: float32 [L] at 16 kHz."""
-  found, wanted = [], round(minutes * 60 * SAMPLE_RATE)
-  paths = sorted(p for p in pathlib.Path(F.voices).rglob('*') if p.suffix.lower() in KINDS)
-  for path in (p for p in paths if F.first in str(p)):
-    try:
-      found.append(waveform.prepare(*waveform.read(path)))
-    except errors.InputError:
-      continue  # a video without sound
-    if sum(map(len, found)) >= wanted:
-      break
-  made = np.concatenate(found)[:wanted]
-  if len(made) < wanted:
-    raise errors.InputError(
-      f'expected {minutes:g} minutes of voices in {F.voices}, found {len(made) / 960_000:.1f}: '
-      'pass more, or fewer --minutes'
-    )
-  return made
+def voice(length):
+  """Reads `length` samples of the voices, float32 at 16 kHz."""
+  path, sounds = pathlib.Path(F.voices), []
+  paths = (
+    sorted(p for p in path.rglob('*') if p.suffix.lower() in KINDS) if path.is_dir() else [path]
+  )
+  for each in paths:
+    sounds.append(waveform.prepare(*waveform.read(each)))
+    if sum(map(len, sounds)) >= length:
+      return np.concatenate(sounds)[:length]
+  raise errors.InputError(
+    f'expected {length / 960_000:g} minutes of voices in {path}, found '
+    f'{sum(map(len, sounds)) / 960_000:.1f}: pass more, or fewer --minutes'
+  )
 
 
 def sound(minutes):
-  """Makes what is heard, and the opening that it predicts (None for silence)."""
+  """Makes what is heard, [L], and the opening that it predicts, [T], NaN where nobody speaks."""
   length = round(minutes * 60 * SAMPLE_RATE)
+  nothing = np.full(length * FPS // SAMPLE_RATE, np.nan)
   if F.sound == 'silence':
-    return np.zeros(length, np.float32), None
+    return np.zeros(length, np.float32), nothing
   if F.sound == 'room':
     noise = np.random.default_rng(0).standard_normal(length)
-    return np.float32(10 ** (-45 / 20) * noise), None
-  made, judge = voice(minutes), sync.load().ridge
-  heard = features.load('whisper_tiny', layer=2).features(made, SAMPLE_RATE)
-  parts = [heard[i : i + 2 * BLOCK] for i in range(0, len(heard), 2 * BLOCK)]
-  return made, np.concatenate([judge.predict(part) for part in parts])
+    return np.float32(10 ** (ROOM / 20) * noise), nothing
+  heard, quiet = voice(length), np.zeros(length, bool)
+  if F.sound == 'pause':
+    quiet = np.arange(length) // (60 * SAMPLE_RATE) % 2 == 1
+  heard = np.where(quiet, np.float32(0), heard)
+  speech = features.load('whisper_tiny', layer=2).features(heard, SAMPLE_RATE)
+  judge = lag.load()
+  parts = [speech[i : i + 2 * BLOCK] for i in range(0, len(speech), 2 * BLOCK)]
+  predicted = np.concatenate([judge.predict(part) for part in parts])
+  return heard, np.where(quiet[:: SAMPLE_RATE // FPS], np.nan, predicted)
 
 
-def codes_of(sampler, heard, portraits, plan):
-  """Samples the motion of all portraits side by side: float32 [portraits, T, M]."""
+def listened(sampler, heard, plan):
+  """Lists the windows of a sound."""
+  listener = sampler.listener(plan, SAMPLE_RATE)
+  listener.add(heard)
+  listener.close()
+  windows = []
+  while listener.ready():
+    windows.append(listener.take())
+  return windows
+
+
+def codes_of(sampler, windows, portraits, plan):
+  """Samples the motion of all portraits side by side: yields float32 [portraits, t, M]."""
   typical = sampler.stages[2].statistics['window_std']
-  options, listener = sampler.options(), sampler.listener(plan, SAMPLE_RATE)
+  options = sampler.options()
   begun = [
     (
       motion_stream.start(code, plan),
@@ -90,17 +121,12 @@ def codes_of(sampler, heard, portraits, plan):
   join = lambda *rows: np.concatenate(rows)
   state = motion_stream.State(*map(join, *(state for state, _ in begun)))
   controls = motion_stream.Controls(*map(join, *(controls for _, controls in begun)))
-  listener.add(heard)
-  listener.close()
-  made = []
-  while listener.ready():
-    window = listener.take()
-    many = lambda x: np.repeat(x[None], len(portraits), axis=0)
+  many = lambda x: np.repeat(x[None], len(portraits), axis=0)
+  for window in windows:
     codes, state = sampler.advance(
       many(window.y), many(window.valid), state, controls, new=plan.new, solver=options.solver
     )
-    made.append(np.asarray(codes)[:, : window.count])
-  return np.concatenate(made, axis=1)
+    yield np.asarray(codes)[:, : window.count]
 
 
 def portraits_of(sampler):
@@ -111,46 +137,98 @@ def portraits_of(sampler):
   return [np.asarray(sampler.portrait(picture).code) for picture in pictures]
 
 
-def main(_):
-  sampler = ifm.load(F.checkpoint, teacher=F.teacher)
-  statistics = sampler.stages[2].statistics
+def figures(codes, portraits, normalizer, predicted, seconds):
+  """Measures pieces of codes [portraits, T, M]: {name of FIGURES: [pieces]}, means of portraits."""
+  decode, rows = landmark_code.load().decode, []
+  for own, code in zip(codes, portraits):
+    motion = Motion(np.asarray(normalizer.opening(own)), normalizer.inside(own, code))
+    found = drift.table(motion, predicted, seconds)
+    middle = (own - code) @ decode.reshape(-1, POINTS, 2).mean(1) / FACE
+    spans = drift.pieces(len(own), seconds)
+    found['centre'] = np.array([np.abs(middle[span]).max() for span in spans])
+    rows.append(found)
+  furthest = lambda name: np.max if name == 'centre' else np.mean
+  mean = {name: furthest(name)([row[name] for row in rows], axis=0) for name in rows[0]}
+  opening = np.asarray(normalizer.opening(codes))
+  return mean, max(map(drift.silence_rest, opening))
+
+
+def with_range(sampler):
+  """Returns a sampler without its belt if --belt=false, and the normalizer to measure by."""
+  stage_1, motion, normalizer = sampler.stages
   if F.statistics:
-    statistics = dict(np.load(F.statistics))
+    statistics = normalizer.statistics | dict(np.load(F.statistics))
+    return sampler, normalizer.replace(statistics=statistics, fixed=True)
+  if F.belt:
+    return sampler, normalizer
+  endless = np.full_like(normalizer.statistics['highest'], np.inf)
+  free = normalizer.replace(
+    statistics=normalizer.statistics | dict(lowest=-endless, highest=endless)
+  )
+  return Sampler(stage_1, motion, free, sampler.audio, options=sampler.defaults), normalizer
+
+
+def minute_by_minute(sampler, normalizer, plan, portraits, heard, predicted):
+  """Measures a sound, and each of its minutes begun anew."""
+  sample = lambda sound: np.concatenate(
+    list(codes_of(sampler, listened(sampler, sound, plan), portraits, plan)), axis=1
+  )
+  found, rest = figures(sample(heard), portraits, normalizer, predicted, 60.0)
+  print(f'silence_rest {rest:.4f}' if F.sound in ('silence', 'room') else 'voice', flush=True)
+  if F.sound == 'voice':
+    anew = []
+    for k in range(len(found['r'])):
+      samples = slice(k * MINUTE * SAMPLE_RATE // FPS, (k + 1) * MINUTE * SAMPLE_RATE // FPS)
+      own = predicted[k * MINUTE : (k + 1) * MINUTE]
+      anew.append(figures(sample(heard[samples]), portraits, normalizer, own, 60.0)[0])
+    anew = drift.joined(anew)
+    found |= {f'{name}_anew': anew[name] for name in ('r', 'spread', 'mean')}
+  return found
+
+
+def time_by_time(sampler, normalizer, plan, portraits, heard, predicted):
+  """Measures a sound that is gone through again and again, one row each time."""
+  windows, rows = listened(sampler, heard, plan), []
+  frames, made = len(heard) * FPS // SAMPLE_RATE, []
+  endless = (window for _ in range(F.times) for window in windows)
+  for codes in codes_of(sampler, endless, portraits, plan):
+    made.append(codes)
+    if sum(each.shape[1] for each in made) >= frames:
+      codes, made = np.concatenate(made, axis=1)[:, :frames], []
+      rows.append(figures(codes, portraits, normalizer, predicted, len(heard) / SAMPLE_RATE)[0])
+  return drift.joined(rows)
+
+
+def main(_):
+  sampler, normalizer = with_range(ifm.load(F.checkpoint, teacher=F.teacher))
   heard, predicted = sound(F.minutes)
-  portraits, rows = portraits_of(sampler), []
+  portraits = portraits_of(sampler)
   for name in F.plans:
-    codes = codes_of(sampler, heard, portraits, getattr(sampler, name))
-    rests = [_rest(code[0], statistics) for code in portraits]
-    heard_by = None if predicted is None else predicted[: codes.shape[1]]
-    found = [drift.table(own, rest, statistics, heard_by) for own, rest in zip(codes, rests)]
-    for minute in range(len(found[0]['r'])):
-      mean = {key: float(np.mean([one[key][minute] for one in found])) for key in found[0]}
-      rows.append(dict(sound=F.sound, plan=name, minute=minute + 1, **mean))
-    total = [drift.score(one) for one in found]
-    summary = {key: float(np.mean([one[key] for one in total])) for key in total[0]}
-    if predicted is None:
-      rest = max(drift.silence_rest(own, statistics) for own in codes)
-      summary = dict(silence_rest=rest, code_range=summary['code_range'])
-    print(name, ' '.join(f'{key} {value:.4f}' for key, value in summary.items()), flush=True)
-  for row in rows:
-    print('  '.join(f'{k} {v:.3f}' if isinstance(v, float) else f'{k} {v}' for k, v in row.items()))
-  if F.output:
-    path = pathlib.Path(F.output) / 'drift.csv'
-    weights = F.checkpoint or 'bundled'
-    new = not path.exists()
-    with open(path, 'a', newline='') as file:
-      table = csv.DictWriter(file, ['weights', *rows[0]])
-      if new:
-        table.writeheader()
-      for row in rows:
-        row = {k: f'{v:.4f}' if isinstance(v, float) else v for k, v in row.items()}
-        table.writerow(dict(row, weights=weights))
+    plan = getattr(sampler, name)
+    measure = minute_by_minute if F.times == 1 else time_by_time
+    found = measure(sampler, normalizer, plan, portraits, heard, predicted)
+    rows = [
+      {key: f'{found[key][k]:.4f}' if key in found else '' for key in FIGURES}
+      for k in range(len(found['r']))
+    ]
+    print(name, *({k: v for k, v in row.items() if v} for row in rows), sep='\n', flush=True)
+    if F.output:
+      weights = F.checkpoint or f'lite {ifm.bundle.read(ifm.bundle.BUNDLED).version}'
+      weights += ' teacher' if F.teacher else ''
+      about = dict(weights=weights, sound=F.sound, plan=name, belt=F.belt)
+      count = 'minute' if F.times == 1 else 'time'
+      add([{**about, count: k, **row} for k, row in enumerate(rows, 1)])
 
 
-def _rest(reference, statistics):
-  """The reference with its lips closed, as `motion.normalizer.Normalizer.rest`."""
-  open_by = max(drift.opening(reference, statistics), 0.0)
-  return reference - open_by * statistics['opening_way']
+def add(rows):
+  """Adds rows to a table."""
+  path = pathlib.Path(F.output) / ('drift.csv' if F.times == 1 else 'hours.csv')
+  new = not path.exists()
+  with open(path, 'a', newline='') as file:
+    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    if new:
+      table.writeheader()
+    table.writerows(rows)
 
 
 if __name__ == '__main__':

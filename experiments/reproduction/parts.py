@@ -36,7 +36,8 @@ def main(_):
   sampler = ifm.load()
   stage = sampler.stages[0]
   portrait = model.portrait(stage.params, picture, stage.config)
-  codes = sampler.codes(picture, voice, rate) - np.asarray(portrait.code)
+  own = np.asarray(portrait.code)
+  codes = sampler.codes(picture, voice, rate)[:, : own.shape[1]] - own
   moved = portrait.appearance.points + model.moves(stage.params, codes)
   widest = int(np.argmax(mouth_opening(np.asarray(moved))))
   code = codes[widest : widest + 1]

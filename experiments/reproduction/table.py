@@ -16,7 +16,7 @@ import shutil
 from absl import flags
 
 from ifmdm_jax import errors, files
-from ifmdm_jax.evaluation import table
+from ifmdm_jax.evaluation import suite, table
 
 _SCORES = flags.DEFINE_string('scores', None, 'Output of ifmdm_jax.evaluate.', **errors.SHARED)
 HERE = pathlib.Path(__file__).parent
@@ -31,7 +31,7 @@ MARKS = re.compile(r'(<!-- results:(\w+) -->\n).*?(<!-- /results -->)', re.DOTAL
 NAMES = {  # rows of results.json
   'ground_truth': 'real video',
   'first_frame': 'first frame, repeated',
-  'lite': 'IF-MDM `lite` 0.6',
+  'lite': 'IF-MDM `lite` 0.7',
 }
 METRICS = (  # title, metric, decimals
   ('reenactment, PSNR, full frame, dB ↑', 'reenact_psnr', 2),
@@ -49,6 +49,10 @@ METRICS = (  # title, metric, decimals
   ('head, deviation over real → 1', 'head_ratio', 2),
   ('jitter, over real → 1', 'jitter_ratio', 2),
   ('flicker of still places, /255 → real', 'flicker', 3),
+  ('a minute, r against the same begun anew, lowest ↑', 'drift_r', 2),
+  ('a minute, deviation of the opening, the same, least ↑', 'drift_spread', 2),
+  ('codes inside the range of people ↑', 'code_range', 4),
+  ('silence, mouth opening, furthest ↓', 'silence_rest', 3),
 )
 SYSTEMS = (  # title, [(metric, decimals)] of one cell
   ('PSNR, full / face / mouth, dB ↑',
@@ -90,8 +94,9 @@ def everything(scores):
     f'{facts["version"]}, {facts["minutes"]} minutes.'
   )
   yield ''
+  other = dict.fromkeys(suite.metrics(), table.Cell(None, reason='not of this evaluation'))
   rows = {
-    row: {name: table.Cell(**cell) for name, cell in cells.items()}
+    row: other | {name: table.Cell(**cell) for name, cell in cells.items()}
     for row, cells in scores['rows'].items()
   }
   yield from table.markdown(table.Table(rows, scores['needs'], {}, scores['evaluated'], facts))
@@ -115,8 +120,9 @@ def _line(cells):
 
 
 def _number(scores, row, metric, digits):
-  value = scores['rows'][row][metric]['value']
-  return '–' if value is None else f'{value:.{digits}f}'
+  value = scores['rows'][row].get(metric, {}).get('value')  # None: not of this evaluation
+  infinite = 'psnr' in metric and value is not None and value >= table.INFINITE
+  return '–' if value is None or infinite else f'{value:.{digits}f}'
 
 
 def main(_):

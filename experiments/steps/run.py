@@ -204,8 +204,8 @@ def measure(clips, sampled, plan, read, ridge, scale, decode):
     rows.append(
       dict(
         mouth_r=lag.find(clip['opening'][:count], smooth(opening), sync.MOST).r,
-        sync_ridge=ridge.score(features, opening),
-        shuffled=ridge.chance(features, opening),
+        sync_ridge=ridge.lag(features, opening, sync.MOST).r,
+        shuffled=ridge.lag(sync.shuffled(features), opening, sync.MOST).r,
         opening_std=opening.std() / (clip['codes'] @ read).std(),
         jitter=jitter(codes, decode) / jitter(clip['codes'], decode),
         seam=change[at_seam].mean() / np.delete(change, at_seam).mean() if plan.new > 1 else 1,

@@ -39,8 +39,8 @@ SHIFTS = lip_sync.SHIFTS
 
 def read_clips(folder, split, features):
   """Lists (name, crops [T, 48, 48], speech features) of the lips of a set."""
-  found, clips = lip_crops.read(folder, split, features), []
-  for entry, clip in zip(found.entries, found):
+  lips, clips = lip_crops.read(folder, split, features), []
+  for entry, clip in zip(lips.entries, lips):
     crops, _ = lip_windows.centre(clip.lips, clip.points)
     clips.append((entry.name, crops, clip.features.astype(np.float32)))
   return clips
@@ -58,20 +58,20 @@ def by_length(network, clips):
     shares, pieces = [], 0
     for seen, voice_vectors in vectors:
       starts = range(SHIFTS, min(len(seen), len(voice_vectors)) - length - SHIFTS + 1, 5)
-      found = []
+      hits = []
       for a in starts:
         part = seen[a : a + length].astype(np.float64)
         apart = [
           np.linalg.norm(part - voice_vectors[a + s : a + s + length], axis=1).mean()
           for s in range(-SHIFTS, SHIFTS + 1)
         ]
-        found.append(abs(int(np.argmin(apart)) - SHIFTS) <= 1)
-      if found:
-        shares.append(float(np.mean(found)))
-        pieces += len(found)
+        hits.append(abs(int(np.argmin(apart)) - SHIFTS) <= 1)
+      if hits:
+        shares.append(float(np.mean(hits)))
+        pieces += len(hits)
     if shares:
       seconds = (length + 4) / 25
-      rows[f'{seconds:.2f}'] = dict(found=float(np.mean(shares)), pieces=pieces, clips=len(shares))
+      rows[f'{seconds:.2f}'] = dict(share=float(np.mean(shares)), pieces=pieces, clips=len(shares))
   return rows
 
 
@@ -80,12 +80,12 @@ def by_shift(network, clips):
   rows = {str(shift): [] for shift in (0, 3, 6, -3, -6)}
   for _, crops, speech in clips:
     seen = network.lips(crops[10:-10])
-    found = {}
+    lags = {}
     for shift in rows:
       # The voice of `shift` frames earlier stands at the pictures: it is late by as much.
       late = speech[(10 - int(shift)) * network.rate :][: (len(crops) - 20) * network.rate]
-      found[shift] = lip_sync.read(lip_sync.distances(seen, network.voices(late))).lag
-      rows[shift].append(found[shift] - found['0'])
+      lags[shift] = lip_sync.read(lip_sync.distances(seen, network.voices(late))).lag
+      rows[shift].append(lags[shift] - lags['0'])
   return rows
 
 
@@ -108,7 +108,7 @@ def ranking(network, clips):
     window = speech[: count * network.rate]
     rolled = np.roll(window, count // 2 * network.rate, axis=0)
     row = {}
-    for video, pictures in (('real', crops[:count]), ('ours', drawn)):
+    for video, pictures in (('real', crops[:count]), ('generated', drawn)):
       for voice, features in (('', window), ('_shuffled', rolled)):
         scores = network.scores(pictures, features)
         row[video + voice] = dict(lse_c=scores.confidence, lse_d=scores.distance, lag=scores.lag)
@@ -126,7 +126,7 @@ def plot(rows, path):
 
   figure, axes = pyplot.subplots(figsize=(5, 3.2), layout='constrained')
   seconds = [float(s) for s in rows]
-  axes.plot(seconds, [100 * row['found'] for row in rows.values()], 'o-', label='sync network')
+  axes.plot(seconds, [100 * row['share'] for row in rows.values()], 'o-', label='sync network')
   axes.axhline(100 * 3 / 31, color='grey', linestyle=':', label='chance')
   axes.set(xlabel='seconds of lips', ylabel='lag found within a frame, %', ylim=(0, 103))
   axes.legend(frameon=False)

@@ -121,7 +121,13 @@ def measure_streams(generator, most):
     if step > due:
       break
     kept, count = count, max(count + 1, int(count * min(2.0, due / step)))
-  return dict(live_streams=kept, live_streams_step_ms=tried, live_streams_due_ms=1000 * due)
+  ahead = 1000 * generator.streaming.future / generator.fps  # sound beyond the frames of a step
+  return dict(
+    live_streams=kept,
+    live_streams_step_ms=tried,
+    live_streams_due_ms=1000 * due,
+    live_streams_look_ahead_ms=ahead,
+  )
 
 
 def draw_first_frame(generator):

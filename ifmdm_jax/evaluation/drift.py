@@ -1,8 +1,10 @@
-"""Whether a minute of motion is as good as the first: figures of motion codes, nothing is drawn.
+"""Whether a minute of motion is as good as the first: figures of motion alone, nothing is drawn.
 
-The motion of one portrait is cut into pieces of equal length. What a piece does is held against the
-first one; a walk away from the portrait shows in all of them, however slow it is. In silence lips
-have to rest, and all else to stay where people are.
+The motion of one portrait is cut into pieces of equal length, and each is held against the motion
+of the same sound begun anew from the portrait: what somebody says differs from minute to minute,
+and so do correlation and spread of anybody's lips; what is left is what the time before has done.
+A walk away from the portrait shows in all figures, however slow it is. In silence lips have to
+rest, and all else to stay where people are.
 """
 
 import numpy as np
@@ -14,19 +16,18 @@ from ifmdm_jax.rates import FPS
 
 METRICS = {
   'drift_r': Metric(
-    'up', '', 'lowest r of opening and voice in a piece, less that of the first', 2
+    'up', '', 'r of opening and voice in a piece less that of it begun anew; the lowest', 2
   ),
-  'drift_spread': Metric('up', '', 'least deviation of the opening in a piece over the first', 2),
-  'drift_mean': Metric('down', '', 'furthest mean opening of a piece from that of the first', 3),
-  'code_range': Metric('up', '', 'codes in the range of 99.9 % of those of people, share', 4),
+  'drift_spread': Metric(
+    'up', '', 'deviation of the opening in a piece over that of it begun anew; the least', 2
+  ),
+  'drift_mean': Metric(
+    'down', '', 'mean opening of a piece from that of it begun anew; the furthest', 3
+  ),
+  'code_range': Metric('up', '', 'codes inside the range of 99.9 % of those of people, share', 4),
   'silence_rest': Metric('down', '', 'furthest opening in silence from that of its start', 3),
 }
 CLOSED_AFTER = 1.0  # seconds after which lips have to be at rest
-
-
-def opening(codes, statistics):
-  """Reads how far a mouth is open beyond what may be closed from codes [..., M], linearly."""
-  return codes @ statistics['opening_weight'] + statistics['opening_bias'][0]
 
 
 def pieces(length, seconds):
@@ -36,50 +37,49 @@ def pieces(length, seconds):
   return [piece for piece in found if length - piece.start >= size / 2 or piece.start == 0]
 
 
-def in_range(codes, rest, statistics, slack=1e-4):
-  """Returns the share of codes [T, M] that are as far from the rest [M] as those of people."""
-  away = codes - rest
-  inside = (away >= statistics['lowest'] - slack) & (away <= statistics['highest'] + slack)
-  return float(inside.mean())
-
-
-def table(codes, rest, statistics, predicted=None, seconds=60.0):
+def table(motion, predicted=None, seconds=60.0):
   """Measures every piece of a motion.
 
   Args:
-    codes: [T, M].
-    rest: [M], the code that they are counted from.
-    statistics: of `pipeline.statistics`.
+    motion: `generator.Motion`.
     predicted: [T], the opening that the voice predicts; None for silence.
     seconds: of a piece.
 
   Returns:
     {'r' (0 without a voice), 'spread', 'mean': [pieces], of the mouth opening; 'range': share of
-    codes in the range of people}.
+    codes inside the range of people}.
   """
-  shown = opening(codes, statistics)
-  found = pieces(len(codes), seconds)
-  asked = np.full(len(codes), np.nan) if predicted is None else predicted
-  r = [correlation(asked[piece], smooth(shown[piece])) for piece in found]
+  opening, found = motion.opening, pieces(len(motion.opening), seconds)
+  predicted = np.full(len(opening), np.nan) if predicted is None else predicted
   return {
-    'r': np.array(r),
-    'spread': np.array([shown[piece].std() for piece in found]),
-    'mean': np.array([shown[piece].mean() for piece in found]),
-    'range': np.array([in_range(codes[piece], rest, statistics) for piece in found]),
+    'r': np.array([correlation(predicted[piece], smooth(opening[piece])) for piece in found]),
+    'spread': np.array([opening[piece].std() for piece in found]),
+    'mean': np.array([opening[piece].mean() for piece in found]),
+    'range': np.array([motion.inside[piece].mean() for piece in found]),
   }
 
 
-def score(measured):
-  """Returns the drift figures of METRICS of a `table` of a voice."""
+def joined(tables):
+  """Puts tables one behind the other."""
+  return {name: np.concatenate([each[name] for each in tables]) for name in tables[0]}
+
+
+def score(measured, anew):
+  """Returns the drift figures of METRICS.
+
+  Args:
+    measured: `table` of a voice.
+    anew: of the same pieces, each begun from the portrait.
+  """
   return {
-    'drift_r': float((measured['r'] - measured['r'][0]).min()),
-    'drift_spread': float((measured['spread'] / max(measured['spread'][0], 1e-9)).min()),
-    'drift_mean': float(np.abs(measured['mean'] - measured['mean'][0]).max()),
+    'drift_r': float((measured['r'] - anew['r']).min()),
+    'drift_spread': float((measured['spread'] / np.maximum(anew['spread'], 1e-9)).min()),
+    'drift_mean': float(np.abs(measured['mean'] - anew['mean']).max()),
     'code_range': float(measured['range'].mean()),
   }
 
 
-def silence_rest(codes, statistics):
-  """Returns how far lips get from where they are after `CLOSED_AFTER` seconds of silence."""
-  shown = opening(codes, statistics)[round(CLOSED_AFTER * FPS) :]
-  return float(np.abs(shown - shown[:FPS].mean()).max())
+def silence_rest(opening):
+  """Measures how far lips [T] get from where they are after `CLOSED_AFTER` seconds of silence."""
+  opening = opening[round(CLOSED_AFTER * FPS) :]
+  return float(np.abs(opening - opening[:FPS].mean()).max())

@@ -1,13 +1,14 @@
 """The rows of a table: the ground truth, the first frame, a folder of videos, any generator.
 
-A row has a `name`, `needs` (what it was shown; None where only its maker knows), a `fingerprint`
-(what its videos depend on besides the clip) and three methods, each of which may raise InputError
+A row has a `name`, `needs` (its input; None where only its maker knows), a `fingerprint`
+(what its videos depend on besides the clip) and four methods, each of which may raise InputError
 to say why there is nothing to score:
 
   driven(reference, seed)           -> Video   from the clip's first frame and its voice
   reenact(reference)                -> Video   from the clip's first frame and its own motion
   samples(reference, seeds, driven) -> uint8 [K, len(INSTANTS), R, R, 3], driven videos at INSTANTS;
                                        the given one is the first seed's
+  motion(clip, streaming)           -> generator.Motion of the clip's picture and voice, undrawn
 
 Only `Bundle` runs code of a system, and it shows that `Clip.restricted(needs)` and nothing else.
 """
@@ -27,12 +28,12 @@ from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face.crop import crop_square
 from ifmdm_jax.face.mesh import FaceMesh
-from ifmdm_jax.generator import Reenacts, Sourced
+from ifmdm_jax.generator import Moves, Reenacts, Sourced
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import read
 
 INSTANTS = (1, 2, 3, 4)  # seconds
-SHOWN = 'needs.txt'  # in a folder of videos: what their program was shown
+INPUT = 'needs.txt'  # in a folder of videos: the input of their program
 
 
 class ContractError(InputError):
@@ -71,6 +72,9 @@ class GroundTruth:
   def samples(self, reference, seeds, driven):
     raise InputError('there is one ground truth only')
 
+  def motion(self, clip, streaming):
+    raise InputError('a video moves to no other sound')
+
 
 class FirstFrame:
   """The first frame repeated: what doing nothing scores."""
@@ -88,6 +92,9 @@ class FirstFrame:
   def samples(self, reference, seeds, driven):
     picture = reference.clip.frames[0]
     return np.broadcast_to(picture, (len(seeds), len(INSTANTS), *picture.shape))
+
+  def motion(self, clip, streaming):
+    raise InputError('a picture moves to no sound')
 
 
 class Bundle:
@@ -142,6 +149,11 @@ class Bundle:
       raise InputError(f'a sample is shorter than {INSTANTS[-1]} s')
     return np.stack([video[chosen] for video in videos])
 
+  def motion(self, clip, streaming):
+    if not isinstance(self.generator, Moves):
+      raise InputError(f'{self.name} does not say how it moves before it draws')
+    return self.generator.sample_motion(clip.restricted(self.needs), streaming=streaming)
+
   def _beginning(self, clip, seed):
     """As many frames as the last of INSTANTS needs; the rest is not drawn."""
     blocks, drawn = self._blocks(self.generator.generate(clip, seed=seed)), []
@@ -188,14 +200,14 @@ class Folder:
   """Videos that were made elsewhere: FOLDER/NAME.mp4, and FOLDER/reenact/NAME.mp4 where there.
 
   NAME is the clip's name in the protocol or its file's stem. Any frame rate, size and colour that
-  FFmpeg decodes; what was changed is noted. What their program was shown may stand in needs.txt.
+  FFmpeg decodes; what was changed is noted. The input of their program may stand in needs.txt.
   """
 
   def __init__(self, folder):
     self.folder = pathlib.Path(folder)
     self.name = self.folder.resolve().name
     self.fingerprint = fingerprint.of_files(self.folder)
-    stated = self.folder / SHOWN
+    stated = self.folder / INPUT
     self.needs = _needs(stated) if stated.exists() else None
 
   @functools.cached_property
@@ -210,6 +222,9 @@ class Folder:
 
   def samples(self, reference, seeds, driven):
     raise InputError('a folder holds one sample of each clip')
+
+  def motion(self, clip, streaming):
+    raise InputError('a folder of videos moves to no other sound')
 
   def _read(self, reference, folder):
     clip = reference.clip
@@ -257,7 +272,7 @@ def check(generator):
 
 
 def describe(needs):
-  """Says what a row was shown, for a table."""
+  """Names the input of a row, for a table."""
   if needs is None:
     return 'not stated'
   order = {name: place for place, name in enumerate(NEEDS)}
@@ -280,6 +295,6 @@ def _needs(path):
   if unknown or not words:
     raise InputError(
       f'expected words of {", ".join(NEEDS)} in {path}, got {", ".join(unknown) or "none"}: '
-      'write what the program of these videos was shown'
+      'write the input of the program of these videos'
     )
   return words

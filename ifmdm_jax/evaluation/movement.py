@@ -1,4 +1,4 @@
-"""How a video moves, without looking at the real one frame by frame: amount, steadiness, blinks.
+"""How a video moves, without looking at the real one frame by frame: amount, steadiness.
 
 Ratios are to the same figure of the real video. Jitter of tracked landmarks is mostly the
 tracker's noise, so only its ratio says something; the formula is
@@ -9,12 +9,10 @@ import warnings
 
 import cv2
 import numpy as np
-import scipy.ndimage
 
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
-from ifmdm_jax.face import crop
-from ifmdm_jax.face.points import EXPRESSIVE, LIDS, mouth_opening
+from ifmdm_jax.face.points import EXPRESSIVE, mouth_opening
 
 METRICS = {
   'motion_amplitude': Metric('truth', 'mm', 'deviation over time of the 468 points, mean', 2),
@@ -27,7 +25,6 @@ METRICS = {
   'pitch_std': Metric('truth', '°', 'deviation of the head over the clip', 2),
   'roll_std': Metric('truth', '°', 'deviation of the head over the clip', 2),
   'head_ratio': Metric('truth', '', 'root mean square of the three over ground truth', 2),
-  'blinks': Metric('truth', '/min', 'dark of the eyes under 0.7 of its median over 2 s', 1),
   'jitter': Metric('truth', 'mm/s³', 'mean third difference of the 468 points times fps³', 0),
   'jitter_ratio': Metric('truth', '', 'the same over ground truth', 2),
   'jitter_head_ratio': Metric('truth', '', 'jitter of the stiff head over ground truth', 2),
@@ -35,8 +32,6 @@ METRICS = {
   'flicker': Metric('truth', '/255', 'mean |I(t+1) - I(t)| where the reference is static', 3),
 }  # fmt: skip
 FEWEST = 10  # frames with a face
-CLOSED, AROUND = 0.7, 51  # share of the usual darkness, frames that are usual
-EYE = (32, 20)  # pixels of the patch around an eye, corner to corner and across
 STATIC = 2.0  # grey levels of deviation over the clip
 SMALLEST_AREA = 0.01  # of the picture
 
@@ -61,42 +56,6 @@ def jitter(points, fps):
 def deviation(points):
   """Measures the deviation over time of points [T, P, D], root of the sum over D, mean over P."""
   return float(np.sqrt(np.nanvar(points, axis=0).sum(-1)).mean())
-
-
-def eye_darkness(frames, points):
-  """Compares the darkest quarter of the eye with the skin below it, [T]; NaN: no face.
-
-  An open eye shows iris and lashes, a closed one its lid. The mesh's own lid points hardly follow a
-  blink, and a generator may draw lids without moving them; the picture tells.
-
-  Args:
-    frames: uint8 [T, H, W, 3].
-    points: [T, 468, 2] in pixels.
-  """
-  darkness = np.full(len(frames), np.nan)
-  for t in np.flatnonzero(np.isfinite(points).all((1, 2))):
-    sides = []
-    for eye in LIDS:
-      left, right = sorted(points[t, [eye.outer, eye.inner]], key=lambda corner: corner[0])
-      (x, y), centre = (right - left) / EYE[0], (left + right) / 2
-      turn = np.array([[x, -y], [y, x]])
-      place = np.column_stack([turn, centre - turn @ (np.array(EYE) / 2)])
-      patch = crop.warp(frames[t], place, EYE, inverse=True)
-      patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).astype(np.float32)
-      inside, below = np.sort(patch[3:12, 8:24].ravel()), patch[16:20, 6:26]
-      sides.append(1 - inside[: len(inside) // 4].mean() / max(below.mean(), 1.0))
-    darkness[t] = np.mean(sides)
-  return darkness
-
-
-def blinks(darkness, fps):
-  """Counts closings per minute of `eye_darkness` [T]; None if eyes and skin look the same."""
-  known = darkness[np.isfinite(darkness)]
-  usual = scipy.ndimage.median_filter(known, AROUND, mode='nearest')
-  if np.median(known) < 0.15:
-    return None
-  closed = known < CLOSED * np.maximum(usual, 0.05)
-  return float((np.diff(closed.astype(int), prepend=0) == 1).sum() / len(known) * fps * 60)
 
 
 def grey(frames):
@@ -171,8 +130,6 @@ class Scorer:
       truth = real[measure]
       result[name] = predicted[measure] / truth if truth > 0 else Absent('0 in truth')
     result |= predicted
-    closings = blinks(eye_darkness(pair.predicted, pair.landmarks), pair.fps)
-    result['blinks'] = Absent('eyes as bright as the skin') if closings is None else closings
     missing = Absent('no four frames in a row with a face')
     return {name: result[name] if np.isfinite(_number(result[name])) else missing
             for name in METRICS}  # fmt: skip

@@ -8,7 +8,7 @@ name itself should not be published ("clips/005_*.mp4"). Optional: `crop` ("none
 square already; "face": a fixed square around the face), `start` (0), `seconds` (to the end), `name`
 (the file's stem), `sha256`; for generators that need them, `text` (what is said) and `shots` (a
 pattern of square pictures of the person). Of the seeds the first makes the videos that are scored,
-all of them the spread over samples.
+all of them the spread over samples. `voices`, see `Voices`, says what else is listened to.
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ import re
 import cv2
 import numpy as np
 
+from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import Reference
@@ -28,6 +29,12 @@ from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
+
+# ISO 639-1
+LANGUAGES = {
+  'en': 'English', 'de': 'German', 'fr': 'French', 'es': 'Spanish', 'it': 'Italian',
+  'pt': 'Portuguese', 'ru': 'Russian', 'ja': 'Japanese', 'zh': 'Mandarin',
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,25 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True)
+class Voices:
+  """Sounds besides the clips' own that portraits are moved by, without drawing it; see `undrawn`.
+
+  Attributes:
+    seconds: of a long voice, the clips' own one after the other.
+    piece: seconds of what is compared within it.
+    silence: seconds of silence.
+    streaming: sample as for a voice that is still arriving.
+    languages: {code: sound files}, relative to the root; 'en' is what the others are held against.
+  """
+
+  seconds: float = 60.0
+  piece: float = 20.0
+  silence: float = 20.0
+  streaming: bool = False
+  languages: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Protocol:
   """A protocol file, checked; `root` is absolute."""
 
@@ -54,6 +80,7 @@ class Protocol:
   crop: str
   seeds: tuple[int, ...]
   clips: tuple[Entry, ...]
+  voices: Voices = Voices()
 
 
 def read(path):
@@ -72,7 +99,8 @@ def read(path):
     ) from error
   except ValueError as error:
     raise InputError(f'expected JSON, {path} is not ({error}): repair it') from error
-  known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list}
+  known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list,
+           'voices': dict}  # fmt: skip
   content = _checked(content, known, ('root', 'clips'), path)
   root = (path.parent / content['root']).resolve()
   if not root.is_dir():
@@ -93,7 +121,28 @@ def read(path):
   doubled = [a.name for a, b in itertools.combinations(clips, 2) if a.name == b.name]
   if doubled:
     raise InputError(f'{path} has two clips named {doubled[0]}: give them different "name"s')
-  return Protocol(content.get('name', path.stem), root, size, crop, tuple(seeds), clips)
+  voices = _voices(content.get('voices', {}), f'"voices" of {path}')
+  return Protocol(content.get('name', path.stem), root, size, crop, tuple(seeds), clips, voices)
+
+
+def _voices(content, where):
+  number = (int, float)
+  known = dict(seconds=number, piece=number, silence=number, streaming=bool, languages=dict)
+  voices = Voices(**_checked(content, known, (), where))
+  if not 2 <= voices.piece <= voices.seconds <= 3600 or not 2 <= voices.silence <= 3600:
+    raise InputError(
+      f'expected 2 <= piece <= seconds and silence of 2 or more, an hour at most, in {where}: '
+      'change them'
+    )
+  for code, files in voices.languages.items():
+    if code not in LANGUAGES or not files or not all(isinstance(each, str) for each in files):
+      raise InputError(
+        f'expected lists of sound files under {", ".join(LANGUAGES)} as languages of {where}, '
+        f'got {code!r}: {files!r}'
+      )
+  if voices.languages and 'en' not in voices.languages:
+    raise InputError(f'expected "en", which the others are held against, in languages of {where}')
+  return voices
 
 
 def _entry(content, where):
@@ -141,6 +190,35 @@ def find(protocol, entry):
       'its figures could not be compared'
     )
   return paths[0]
+
+
+def sounds(protocol):
+  """Lists the sounds of a protocol that are there: [(clip's name or language, path, its Entry)];
+  the entry of a language's voice is None."""
+  found = []
+  for entry in protocol.clips:
+    try:
+      found.append((entry.name, find(protocol, entry), entry))
+    except InputError:  # the clip is missing in the table as well, with the reason
+      continue
+  for code, patterns in protocol.voices.languages.items():
+    paths = [path for each in patterns for path in sorted(protocol.root.glob(each))]
+    found += [(code, path, None) for path in paths]
+  return found
+
+
+def listen(path, entry=None):
+  """Reads a sound, or the excerpt of an entry: float32 [L] at 16 kHz.
+
+  Raises:
+    InputError: there is none.
+  """
+  sound = waveforms.prepare(*waveforms.read(path))
+  if entry is None:
+    return sound
+  start = round(entry.start * SAMPLE_RATE)
+  end = None if entry.seconds is None else start + round(entry.seconds * SAMPLE_RATE)
+  return sound[start:end]
 
 
 def sha256(path):

@@ -16,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from ifmdm_jax import video
-from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite
+from ifmdm_jax.audio import features
+from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite, undrawn
 from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth
 from ifmdm_jax.evaluation.store import Store
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
@@ -39,12 +40,14 @@ class Tools:
     scorers: {family: scorer or Absent}.
     track: frames -> landmarks [T, 468, 2] in pixels.
     seeds: of the protocol.
+    sounds: `undrawn.Sounds` of the protocol.
   """
 
   store: Store
   scorers: dict
   track: object
   seeds: tuple[int, ...]
+  sounds: undrawn.Sounds
 
 
 def run(rows, clips, output, track, encode_audio, weights=None):
@@ -67,7 +70,16 @@ def run(rows, clips, output, track, encode_audio, weights=None):
   store, records = Store(output), {row.name: [] for row in rows}
   load_scorers = functools.cache(lambda: suite.load(weights))
   networks = fingerprint.of_files(weights) if weights else None
-  settings = [definitions(), clips.size, clips.crop, clips.seeds, networks]
+  sounds = undrawn.Sounds(clips, encode_audio, features.load('mel').features)
+  settings = [
+    definitions(),
+    clips.size,
+    clips.crop,
+    clips.seeds,
+    networks,
+    clips.voices,
+    sounds.state,
+  ]
   total = len(rows) * len(clips.clips)
   with tqdm(total=total, desc=clips.name, unit='video', disable=None) as progress:
     for entry in clips.clips:
@@ -78,7 +90,7 @@ def run(rows, clips, output, track, encode_audio, weights=None):
           mark = _mark(settings, row, entry, protocol.find(clips, entry))
           record = store.read(row.name, entry.name, mark)
           if record is None:
-            tools = Tools(store, load_scorers(), track, clips.seeds)
+            tools = Tools(store, load_scorers(), track, clips.seeds, sounds)
             record, descriptions = score(tools, row, read())
             store.write(row.name, record, mark, descriptions)
         except ContractError:
@@ -125,6 +137,7 @@ def score(tools, row, reference):
     else:
       metrics |= values
   metrics |= _diversity(tools, row, reference, videos[suite.DRIVEN])
+  metrics |= _undrawn(tools, row, reference)
   metrics |= _cost(videos[suite.DRIVEN])
   metrics = {name: _plain(value) for name, value in metrics.items()}
   if not isinstance(row, GroundTruth | FirstFrame):
@@ -202,6 +215,12 @@ def _diversity(tools, row, reference, driven):
 
   values = _try(tools, spread)
   return dict.fromkeys(diversity.METRICS, values) if isinstance(values, Absent) else values
+
+
+def _undrawn(tools, row, reference):
+  """Figures of sounds besides the clip's own."""
+  values = _try(tools, undrawn.score, row, reference, tools.sounds)
+  return dict.fromkeys(undrawn.METRICS, values) if isinstance(values, Absent) else values
 
 
 def _cost(driven):

@@ -7,6 +7,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import (
   cost,
   diversity,
+  eyes,
   frechet,
   identity,
   images,
@@ -16,6 +17,7 @@ from ifmdm_jax.evaluation import (
   perceptual,
   quality,
   sync,
+  undrawn,
 )
 from ifmdm_jax.evaluation.types import Absent
 
@@ -54,6 +56,7 @@ FAMILIES = (
   # What a picture is like as a whole, and next to it how much it moves: a still face is easy.
   Family(frechet),
   Family(movement),
+  Family(eyes),
   Family(quality),
   Family(identity),
   # Sync: never one figure alone.
@@ -61,7 +64,7 @@ FAMILIES = (
   Family(lip_sync),
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
-OTHERS = (diversity, cost)  # not of a pair of videos
+OTHERS = (diversity, undrawn, cost)  # not of a pair of videos
 
 
 def metrics():

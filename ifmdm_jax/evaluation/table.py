@@ -20,7 +20,8 @@ DRAWS = 1000
 ALWAYS = ('ground_truth', 'first_frame')  # rows of every table
 TITLES = {'ground_truth': 'ground truth', 'first_frame': 'first frame'}
 ARROWS = {'up': '↑', 'down': '↓', 'truth': '→ truth'}
-NEEDS = 'what it was shown'
+NEEDS = 'input'
+INFINITE = 100.0  # dB, that stands for the ratio of equal pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Table:
 
   Attributes:
     rows: {row: {metric: Cell}}.
-    needs: {row: what it was shown}, in words.
+    needs: {row: its input}, in words.
     records: {row: [Record of each clip]}.
     main: the row that was asked for; its figures are the flat summary.
     settings: {name: text} that a reader should know.
@@ -175,8 +176,8 @@ def _csv(value):
 
 
 def number(cell, metric):
-  """Writes a figure: '20.26 [19.1, 21.4]', '–' if absent."""
-  if cell.value is None:
+  """Writes a figure: '20.26 [19.1, 21.4]', '–' if absent, or infinite."""
+  if cell.value is None or (metric.unit == 'dB' and cell.value >= INFINITE):
     return '–'
   text = lambda value: f'{round(value, metric.digits) + 0.0:.{metric.digits}f}'  # no -0.00
   if cell.low is None:

@@ -12,6 +12,7 @@ import numpy as np
 from ifmdm_jax.face.points import smooth
 
 BUNDLED = pathlib.Path(__file__).parents[1] / 'weights' / 'sync_ridge.npz'
+MEL = BUNDLED.with_name('sync_ridge_mel.npz')
 CONTEXT = 2  # frames on either side of the one that is predicted
 RIDGE = 1e5
 
@@ -107,7 +108,8 @@ class OpeningRidge:
     return find(self.predict(features), smooth(opening), most)
 
 
-def load():
-  """Reads the regression that ships, on features of Whisper-tiny (block 2)."""
-  with np.load(BUNDLED) as file:
+def load(path=BUNDLED):
+  """Reads a regression that ships: on features of Whisper-tiny (block 2), or MEL, on the log-mel
+  spectrum, of which no network that knows one language better than another has made anything."""
+  with np.load(path) as file:
     return OpeningRidge(file['weight'].astype(np.float64))

@@ -46,8 +46,8 @@ class Streamable(Protocol):
   def constants(self, options):
     """Returns those of the options that `advance` is compiled for, by name."""
 
-  def advance(self, y, valid, state, controls, *, new, **constants):
-    """Samples the next window: (codes [B, new, ...], state)."""
+  def advance(self, y, valid, state, controls, level, *, new, **constants):
+    """Samples the next window, of sound as loud as level [B, new]: (codes [B, new, ...], state)."""
 
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, ...] of portraits [N, ...] by number, who [n]: uint8 [n, R, R, 3]."""
@@ -158,10 +158,11 @@ class Slots:
     first = next(iter(windows.values()))
     y = np.zeros((self.count, *first.y.shape), first.y.dtype)
     valid = np.ones((self.count, *first.valid.shape), first.valid.dtype)
+    level = np.zeros((self.count, *first.level.shape))
     for who, window in windows.items():
-      y[who], valid[who] = window.y, window.valid
+      y[who], valid[who], level[who] = window.y, window.valid, window.level
     codes, state = self.sampler.advance(
-      y, valid, self._state, self._controls, new=self.plan.new, **self._constants
+      y, valid, self._state, self._controls, level, new=self.plan.new, **self._constants
     )
     rows = list(windows)  # the others have not moved on
     self._state = _with_rows(self._state, state, rows, rows)

@@ -14,6 +14,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
 
 FEATURES_PER_FRAME = 2
+SILENT = 1e-10  # power of silence: -100 dB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Window(NamedTuple):
   y: np.ndarray  # float32 [2T, A], speech features
   valid: np.ndarray  # float32 [T], 0 for frames before the voice began
   count: int  # frames to emit
+  level: np.ndarray  # float64 [new], loudness of the sound of each new frame, dB
 
 
 def places(plan, done, count, xp=np):
@@ -123,6 +125,7 @@ class Listener:
     start = max(0, first - plan.past)  # of the sound, in frames
     end = first + plan.new + plan.future
     sound = self._between(self._sample(start), self._sample(end))
+    level = np.array([self._level(first + frame) for frame in range(plan.new)])
     features = self.encoder.features(sound, self.sample_rate)
     which, valid = places(plan, first, len(features))
     count = plan.new
@@ -130,10 +133,17 @@ class Listener:
       count = min(count, waveforms.num_frames(self._total, self.sample_rate) - first)
     self.done += count
     self._forget(self._sample(max(0, self.done - plan.past)))
-    return Window(features[which], valid.astype(np.float32), count)
+    return Window(features[which], valid.astype(np.float32), count, level)
 
   def _sample(self, frame):
     return round(frame * self.sample_rate / FPS)
+
+  def _level(self, frame):
+    """Loudness of one frame, dB of full scale: of its own sound, so the same in every plan."""
+    sound = self._between(self._sample(frame), self._sample(frame + 1))
+    sound = np.nan_to_num(np.asarray(sound, np.float64))
+    power = np.square(sound).mean() if sound.size else 0.0
+    return round(float(10.0 * np.log10(power + SILENT)), 2)
 
   def _between(self, start, end):
     whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)

@@ -1,10 +1,8 @@
-import cv2
 import numpy as np
 import pytest
 
 from ifmdm_jax.evaluation import movement
 from ifmdm_jax.evaluation.types import Absent
-from ifmdm_jax.face.points import LIDS
 from tests.evaluation import synthetic
 
 
@@ -85,29 +83,6 @@ def test_a_reference_that_moves_everywhere_has_no_flicker():
   rng = np.random.default_rng(0)
   real = rng.integers(0, 255, (10, 32, 32, 3), np.uint8)
   assert movement.flicker(real, real) is None
-
-
-def eyes(shut, frames=100):
-  """(video, points) of dark eyes on bright skin that are covered by skin in the frames `shut`."""
-  points = np.broadcast_to(synthetic.mesh(1), (frames, 468, 2)).copy()
-  video = np.full((frames, 512, 512, 3), 200, np.uint8)
-  for t in set(range(frames)) - set(shut):
-    for eye in LIDS:
-      centre = points[t, [eye.outer, eye.inner]].mean(0)
-      cv2.circle(video[t], [round(x) for x in centre.tolist()], 12, (20, 20, 20), -1)
-  return video, points
-
-
-def test_blinks_are_counted_once_each():
-  video, points = eyes(shut=[20, 21, 22, 60, 61, 62])
-  assert movement.blinks(movement.eye_darkness(video, points), 25) == pytest.approx(2 * 60 / 4)
-  video, points = eyes(shut=[])
-  assert movement.blinks(movement.eye_darkness(video, points), 25) == 0
-
-
-def test_eyes_that_cannot_be_seen_are_no_eyes_without_blinks():
-  video, points = eyes(shut=range(100))
-  assert movement.blinks(movement.eye_darkness(video, points), 25) is None
 
 
 def test_too_few_faces_are_a_reason(clip):

@@ -43,6 +43,7 @@ def run(config, workdir):
       continue
     voice = clip.waveform[: round(SECONDS * SAMPLE_RATE)]
     codes = sampler.codes(clip.frames[0], voice, SAMPLE_RATE, plan=plan)
+    codes = codes[:, : sampler.stages[1].config.motion_dim]  # without eyes
     change = np.abs(np.diff(codes, axis=0)).mean(1)
     border = np.arange(1, len(codes)) % new == 0
     seams.append(change[border])

@@ -11,7 +11,7 @@ The functions, in the order of use:
 then the window's own, then zeros; `frames` of it are sound, `done` were emitted before. `before`
 [1, 1 + known, M] begins as the portrait's code; `index` [1] counts windows; `mean` [1, 1, M] is the
 portrait's code, `std` [1, 1, M] is meta's window_std. `index` and `seed` are uint32, `frames` and
-`done` int32, all others float32.
+`done` int32, all others float32. Eyes are left as the motion code has them: no blinks, no gaze.
 """
 
 import flax.traverse_util

@@ -11,6 +11,7 @@ import numpy as np
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.landmark_code import BLOCK
+from ifmdm_jax.systems.ifmdm.motion import eyes
 
 # What a knob moves: blocks of the motion code; `expression` is all of the face but the mouth.
 KNOBS = {
@@ -20,6 +21,7 @@ KNOBS = {
   'brows': ('brows',),
 }
 LARGEST = 2.0
+EYES = 'blinks_per_minute', 'gaze'  # knobs of `motion.eyes`
 
 
 def names():
@@ -36,6 +38,16 @@ def check(parts):
   for name, value in parts.items():
     if not np.isscalar(value) or not np.isfinite(value) or not 0 <= value <= LARGEST:
       raise InputError(f'{name} should be from 0 (still) to {LARGEST:g}, got {value}')
+
+
+def check_eyes(blinks_per_minute, gaze):
+  """Raises InputError where blinks are not None or 0 to 60, or gaze is not one of `eyes.GAZES`."""
+  rate, fastest = blinks_per_minute, eyes.FASTEST
+  number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
+  if rate is not None and not (number and 0 <= rate <= fastest):
+    raise InputError(f'blinks_per_minute should be from 0 (none) to {fastest:g}, got {rate!r}')
+  if not isinstance(gaze, str) or gaze not in eyes.GAZES:
+    raise InputError(f'gaze should be {" or ".join(eyes.GAZES)}, got {gaze!r}')
 
 
 def gains(directions, parts):

@@ -16,9 +16,11 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
 from ifmdm_jax.systems.ifmdm import knobs
-from ifmdm_jax.systems.ifmdm.motion import sample
+from ifmdm_jax.systems.ifmdm.motion import eyes, sample
 from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.systems.ifmdm.motion.sample import Solver
+
+SILENCE = -100.0  # dB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Options:
     motion_std: liveliness of head, lids and brows; 1 is typical, 0 keeps them still. None: not
       conditioned on a deviation.
     head, mouth, expression, brows: how much of each part is emitted, see `knobs`.
+    blinks_per_minute: 0 to 60; None: as often as people do, see `motion.eyes`, and not at all
+      where motion_std is 0.
+    gaze: 'free': eyes shift, mostly back; 'camera': they stay as in the portrait, as they do where
+      motion_std is 0. Weights whose renderer does not draw lids and irises have neither.
   """
 
   solver: Solver = sample.DEFAULT
@@ -42,9 +48,12 @@ class Options:
   mouth: float = 1.0
   expression: float = 1.0
   brows: float = 1.0
+  blinks_per_minute: float | None = None
+  gaze: str = 'free'
 
   def __post_init__(self):
     knobs.check(self.parts)
+    knobs.check_eyes(self.blinks_per_minute, self.gaze)
     if isinstance(self.motion_mean, collections.abc.Mapping):
       object.__setattr__(self, 'motion_mean', knobs.offsets(self.motion_mean))
     try:
@@ -87,6 +96,7 @@ class State(NamedTuple):
 
   before: jax.Array  # [B, 1 + K, M], the hint, and the codes of the next window's first K frames
   index: jax.Array  # uint32 [B], windows so far
+  eyes: tuple = ()  # `eyes.State`, where they are drawn
 
 
 class Controls(NamedTuple):
@@ -98,6 +108,7 @@ class Controls(NamedTuple):
   given: jax.Array  # bool [B, 2], whether the network is conditioned on mean, and on std
   reference: jax.Array  # [B, 1, M], the portrait's code, which motion is counted from
   gain: jax.Array  # [B, 1, M], how far from there what is emitted goes, 1 as far as it was sampled
+  eyes: tuple = ()  # `eyes.Controls`, where they are drawn
 
 
 def start(code, plan):
@@ -125,6 +136,14 @@ def controls(code, typical, options, seed=0):
   return Controls(
     seed, pose[:, None], spread[None, None], given(options), code[:, None], gain[None, None]
   )
+
+
+def with_eyes(state, controls, options, seed=0):
+  """Adds eyes to what `start` and `controls` return, for a renderer that draws lids and irises."""
+  calm = options.motion_std == 0
+  rate, gaze = options.blinks_per_minute, 'camera' if calm else options.gaze
+  asked = eyes.controls(seed, 0 if calm and rate is None else rate, gaze)
+  return state._replace(eyes=eyes.start()), controls._replace(eyes=asked)
 
 
 def given(options):
@@ -190,29 +209,53 @@ def sample_motion(config, normalizer, params, y, valid, state, controls, *, new,
   return emitted, State(before, state.index + np.uint32(1))
 
 
+def move(sample, y, valid, state, controls, level=None, *, new, **options):
+  """Samples the next window of B voices, and moves their eyes on where `state` has any.
+
+  Args:
+    sample: `sample_motion` with all before y given, compiled.
+    y, valid, state, controls, new: see there.
+    level: [B, new], dB, see `streaming.windows.Window`; None is silence.
+    options: of `sample`.
+
+  Returns:
+    codes [B, new, M], or [B, new, M + 4] with `eyes.NAMES` at the end, and the next `State`.
+  """
+  without = state._replace(eyes=()), controls._replace(eyes=())
+  codes, after = sample(y, valid, *without, new=new, **options)
+  if not isinstance(state.eyes, eyes.State):
+    return codes, after
+  level = np.full((len(y), new), SILENCE) if level is None else level
+  drawn, seen = eyes.advance(state.eyes, controls.eyes, level)
+  return np.concatenate([np.asarray(codes), drawn], axis=-1), after._replace(eyes=seen)
+
+
 class MotionStream:
   """One voice's motion: called with a `streaming.windows.Window`, returns its codes [n, M]."""
 
   def __init__(self, sample, state, controls, **options):
-    """`sample`: (y, valid, state, controls, **options) -> (codes, state), compiled."""
+    """`sample`: (y, valid, state, controls, level, **options) -> (codes, state), compiled."""
     self._sample, self._state, self._controls = sample, state, controls
     self._options = options
 
   def __call__(self, window):
-    codes, self._state = self._sample(
-      window.y[None], window.valid[None], self._state, self._controls, **self._options
-    )
+    codes, state = self._sample(
+      window.y[None], window.valid[None], self._state, self._controls, window.level[None],
+      **self._options,
+    )  # fmt: skip
+    self._state = state
     return np.asarray(codes)[0, : window.count]
 
 
 def plans(frames):
   """Returns the offline and the streaming `Plan` of a network trained on `frames`.
 
-  Chosen in experiments/steps. Together with the past they come to just under 5 s and 2 s, lengths
-  that the speech encoder is compiled for anyway.
+  Chosen in experiments/steps. Both go on from frames that are known: by the hint alone a window
+  that counts from a fixed origin does not begin where the last one ended. Together with the past
+  they come to just under 5 s and 2 s, lengths that the speech encoder is compiled for anyway.
   """
-  future = frames // 8
-  offline = Plan(new=frames - future, future=future, known=0, past=60)
+  future, known = frames // 8, frames // 16
+  offline = Plan(new=frames - future - known, future=future, known=known, past=60)
   new, ahead = min(6, frames // 2), min(4, frames // 4)
   streaming = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
   return offline, streaming

@@ -23,6 +23,7 @@ def probes(sampler, batches):
     return listener.take().y
 
   window = (encode_audio()[None], np.ones((1, plan.length), np.float32), state, controls)
+  sampled = (*window[:2], state._replace(eyes=()), controls._replace(eyes=()))
   encoder, params = sampler.programs['portrait']
   motion, motion_params = sampler.programs['motion']
   return [
@@ -32,7 +33,7 @@ def probes(sampler, batches):
       'motion',
       lambda: sampler.advance(*window, **constants),
       function=motion,
-      arguments=(motion_params, *window),
+      arguments=(motion_params, *sampled),
       constants=constants,
       loops=options.solver.steps.count,
     ),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.programs import Jitted
+from ifmdm_jax.systems.ifmdm.motion import eyes
 
 
 class Renderer:
@@ -19,6 +20,7 @@ class Renderer:
     stage: the `Stage` that it was made of.
     params: its parameters on the device, with what this processor needs to be fast.
     programs: {'portrait', 'read', 'draw', 'draw_mixed'}, compiled.
+    draws_eyes: whether `draw` takes codes [n, M + 4] as well, with `motion.eyes.NAMES` at the end.
   """
 
   def __init__(self, stage, size, layout, pool):
@@ -27,7 +29,8 @@ class Renderer:
     Args:
       stage: `Stage`; its module has portrait(params, image, config), motion(params, frames, config)
         and draw(params, portrait, codes, config), and where it draws faster on a CPU with other
-        parameters, for_cpu(params).
+        parameters, for_cpu(params). Where it draws more than the code's own directions, it names
+        them in NAMED_DIRECTIONS, in the order in which they follow a code.
       size: side of the frames, pixels.
       layout: a `streaming.device.Layout`.
       pool: a `streaming.device.Pool`.
@@ -35,6 +38,7 @@ class Renderer:
     self.stage, self.size, self.block, self._pool = stage, size, layout.block, pool
     module, config = stage.module, stage.config
     faster = getattr(module, 'for_cpu', None) if layout.cpu else None
+    self.draws_eyes = getattr(module, 'NAMED_DIRECTIONS', ()) == eyes.NAMES
     # On the device once: arrays of the host would travel with every call.
     self.params = jax.device_put(faster(stage.params) if faster else stage.params)
     drawing = dict(compiler_options=layout.compiler_options)

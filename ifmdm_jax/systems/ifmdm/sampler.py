@@ -15,12 +15,13 @@ import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
+from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
 from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
-from ifmdm_jax.systems.ifmdm.motion import distill
+from ifmdm_jax.systems.ifmdm.motion import distill, eyes
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
 from ifmdm_jax.systems.ifmdm.render import Renderer
 
@@ -40,8 +41,8 @@ class Sampler:
   """`sampler(image, waveform)`; see `ifmdm_jax.load`. A `generator.Generator`.
 
   Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
-  head, mouth, expression and brows; see
-  `motion_stream.Options` and `motion.sample.Solver`.
+  head, mouth, expression, brows, blinks_per_minute and gaze; see `motion_stream.Options` and
+  `motion.sample.Solver`.
 
   Attributes:
     name: in tables.
@@ -132,12 +133,21 @@ class Sampler:
       yield from self.renderer.drawn(portrait, codes, size)  # emitted before more sound is awaited
 
   def codes(self, image, waveform, sample_rate=16_000, seed=0, plan=None, **options):
-    """Samples motion codes instead of pictures: float32 [T, M]."""
+    """Samples motion codes instead of pictures: float32 [T, M], or [T, M + 4] with eyes."""
     options, plan = self.options(**options), plan or self.offline
     waveforms.check(waveform, sample_rate)
     portrait = self.portrait(image)
     windows = self._windows(portrait, [waveform], sample_rate, seed, plan, options)
     return np.concatenate(list(windows))
+
+  def sample_motion(self, clip, *, seed=0, streaming=False):
+    """Samples the `generator.Motion` of `clip.image` by `clip.waveform`; nothing is drawn."""
+    plan, options = self.streaming if streaming else self.offline, self.options()
+    portrait, normalizer = self.portrait(clip.image), self.stages[2]
+    windows = self._windows(portrait, [clip.waveform], clip.rate, seed, plan, options)
+    codes = np.concatenate(list(windows))
+    inside = normalizer.inside(codes, np.asarray(portrait.code))
+    return Motion(np.asarray(normalizer.opening(codes)), inside)
 
   def generate(self, clip, *, seed=0, **options):
     """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""
@@ -190,16 +200,20 @@ class Sampler:
   def start(self, portrait, plan, options, seed=0):
     """Returns `State` and `Controls` of a voice that begins."""
     typical = self.stages[2].statistics['window_std']
-    controls = motion_stream.controls(portrait.code, typical, options, seed)
-    return motion_stream.start(portrait.code, plan), controls
+    begun = (
+      motion_stream.start(portrait.code, plan),
+      motion_stream.controls(portrait.code, typical, options, seed),
+    )
+    return motion_stream.with_eyes(*begun, options, seed) if self.renderer.draws_eyes else begun
 
   def constants(self, options):
     """Returns what `advance` is compiled for."""
     return dict(solver=options.solver)
 
-  def advance(self, y, valid, state, controls, *, new, solver):
-    """Samples the next window of B voices at once; see `motion_stream.sample_motion`."""
-    return self._motion(self._params, y, valid, state, controls, new=new, solver=solver)
+  def advance(self, y, valid, state, controls, level=None, *, new, solver):
+    """Samples the next window of B voices at once; see `motion_stream.move`."""
+    sample = functools.partial(self._motion, self._params)
+    return motion_stream.move(sample, y, valid, state, controls, level, new=new, solver=solver)
 
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, M] of several portraits; see `render.Renderer`."""
@@ -235,7 +249,8 @@ class Sampler:
     silence = np.zeros(sound * SAMPLE_RATE // FPS, np.float32)
     speech = programs.begin('the speech encoder', self.audio.features, silence, SAMPLE_RATE)
     code = np.zeros((1, motion.config.motion_dim), np.float32)
-    drawing = self.renderer.compile_ahead(min(self.block, plan.new), code)
+    drawn = np.zeros((1, code.shape[1] + len(eyes.NAMES) * self.renderer.draws_eyes), np.float32)
+    drawing = self.renderer.compile_ahead(min(self.block, plan.new), drawn)
     shape = (1, FEATURES_PER_FRAME * plan.length, self.audio.width)
     sampling, _ = self._motion.begin(
       'the motion network',

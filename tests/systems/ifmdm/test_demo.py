@@ -18,7 +18,6 @@ import pathlib
 import numpy as np
 import pytest
 
-import ifmdm_jax as ifm
 from ifmdm_jax.audio import waveform
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.video.image import read_image
@@ -30,11 +29,6 @@ FIXTURES = pathlib.Path(__file__).parents[3] / 'data' / 'fixtures'
 def before():
   with np.load(pathlib.Path(__file__).parent / 'fixtures' / 'demo.npz') as file:
     return dict(file)
-
-
-@pytest.fixture(scope='module')
-def bundled():
-  return ifm.load()
 
 
 @pytest.fixture(scope='module')
@@ -58,4 +52,4 @@ def test_the_portrait_and_its_motion_are_read_the_same(before, bundled, image):
   np.testing.assert_allclose(code, before['code'], atol=1e-3 * size)
   count = before['index'][1] + 1
   codes = bundled.codes(image, voice[: round(4 * rate)], rate)[:count]
-  np.testing.assert_allclose(codes[before['index'][:2]], before['sampled'], atol=1e-2 * size)
+  np.testing.assert_allclose(codes[before['index'][:2], :20], before['sampled'], atol=1e-2 * size)

@@ -31,6 +31,12 @@ def test_knobs_multiply():
     dict(mouth=3.0),
     dict(brows=float('nan')),
     dict(motion_mean={'nose_1': 1.0}),
+    dict(blinks_per_minute=-1),
+    dict(blinks_per_minute=61.0),
+    dict(blinks_per_minute=float('nan')),
+    dict(blinks_per_minute='often'),
+    dict(gaze='away'),
+    dict(gaze=None),
   ],
 )
 def test_a_knob_that_cannot_be_turned_so_is_refused_in_one_line(bad):

@@ -16,6 +16,7 @@ import numpy as np
 
 from ifmdm_jax.diffusion import schedule as schedules
 from ifmdm_jax.diffusion.gaussian import Gaussian, weighted_mean
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.ifmdm.motion import augment
 from ifmdm_jax.systems.ifmdm.motion import normalizer as normalizers
 from ifmdm_jax.systems.ifmdm.motion.condition import Condition, of_batch
@@ -98,8 +99,13 @@ class Window(NamedTuple):
 
 
 def window(batch, config, normalizer):
-  """Brings a batch to the network's units: `Window`."""
+  """Brings a batch to the network's units: `Window`.
+
+  Raises:
+    InputError: codes or features are those of other encoders than the config's.
+  """
   given = of_batch(batch)
+  _check_widths(batch, config)
   seen = normalizer.condition(given)
   used = getattr(config, 'statistics', ('mean', 'std'))  # the others are always absent
   keep = lambda name: getattr(seen, name) * (1.0 if name in used else 0.0)
@@ -111,6 +117,17 @@ def window(batch, config, normalizer):
   if len(config.dim_weights):
     weights = weights * np.asarray(config.dim_weights, np.float32)[None, None]
   return Window(x_0, seen, real, weights)
+
+
+def _check_widths(batch, config):
+  for name, what, setting in (('x', 'motion codes', 'motion_dim'),
+                              ('y', 'speech features', 'audio_width')):  # fmt: skip
+    came, wanted = batch[name].shape[-1], config[setting]
+    if came != wanted:
+      raise InputError(
+        f'expected {what} {wanted} wide, the data has {came}: prepare it with the encoder that the '
+        f'config names, or pass --config.model.{setting}={came}'
+      )
 
 
 def loss(params, batch, rng, *, config, step=None, frozen=None, drop=True):

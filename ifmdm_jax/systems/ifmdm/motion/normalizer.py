@@ -63,9 +63,28 @@ class Normalizer:
 
     Opening is linear in codes to 0.006 of the eyes' distance. A smile stays one.
     """
-    weight = self._s('opening_weight')
-    open_by = (reference * weight).sum(-1, keepdims=True) + self._s('opening_bias')
+    open_by = self.opening(reference)[..., None]
     return reference - jnp.maximum(open_by, 0.0) * self._s('opening_way')
+
+  def opening(self, codes):
+    """Reads how far a mouth is open beyond what may be closed from codes [..., M], linearly: [...],
+    in distances of the outer corners of the eyes.
+
+    Raises:
+      InputError: nobody has measured it on these codes.
+    """
+    if not self.fixed:
+      raise InputError('expected statistics with mouth openings: counted from the rest, see FIXED')
+    return codes @ self.statistics['opening_weight'] + self.statistics['opening_bias'][0]
+
+  def inside(self, codes, reference, slack=1e-3):
+    """Says which codes [..., M] lie within the range of people around a rest, bool [..., M].
+
+    What the belt of `bounded` holds is not inside: it lies on the border.
+    """
+    away = codes - np.asarray(self.rest(jnp.asarray(reference)[None]))[0]
+    low, high = self.statistics['lowest'], self.statistics['highest']
+    return (away > low * (1 - slack)) & (away < high * (1 - slack))
 
   def origin(self, hint, reference=None):
     """Says where codes are counted from, [B, 1, M]; without a reference the hint is one."""

@@ -390,3 +390,11 @@ def test_a_chain_of_windows_stays_in_the_range_of_people_for_a_minute():
     assert np.isfinite(codes).all()
     assert np.abs(codes - batch['reference']).max() <= 2.0 + 1e-5
     hint = codes[:, -1:]
+
+
+def test_features_of_another_encoder_are_one_clear_line():
+  config = config_of('tiny')
+  shapes = dict(x=(1, 16, 20), y=(1, 32, 160), hint=(1, 1, 20))
+  batch = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+  with pytest.raises(InputError, match='features 12 wide, the data has 160.*audio_width=160'):
+    model.loss({}, batch, RNG, config=config)

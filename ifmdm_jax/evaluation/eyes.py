@@ -1,0 +1,98 @@
+"""Blinks of a video, as lids show them: how often, and how far they close.
+
+The 468 points of the mesh that other figures use hardly see a blink; the 478 of `face.units` do.
+A clip of seconds holds a blink or none: rates mean something over many clips.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.ndimage
+
+from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import units
+from ifmdm_jax.rates import FPS
+
+METRICS = {
+  'blinks': Metric('truth', '/min', 'lids that close by half or more, for 0.6 s at most', 1),
+  'lid_closure': Metric('truth', '', 'how far they close, median over blinks; 1 is shut', 2),
+}
+BLINK, CLOSED = 0.5, 0.8  # closure that counts as a blink; that counts as closed
+LONGEST = round(0.6 * FPS)  # frames of a blink; beyond that somebody looks down, or sleeps
+AROUND = 4 * FPS + 1  # frames that say how far eyes are usually open
+NARROW = 0.12  # of the width of an eye: an opening at which blinks cannot be told from rest
+
+
+def load(weights=None):
+  return Scorer(units.FaceUnits())
+
+
+class Scorer:
+  """See METRICS."""
+
+  def __init__(self, reader):
+    self._reader = reader
+
+  def score(self, pair):
+    points, _ = self._reader.track(pair.predicted)
+    opening = units.opening(points).mean(1)
+    opening = opening[np.isfinite(opening)]
+    if len(opening) < LONGEST:
+      reason = f'a face in {len(opening)} of {len(points)} frames of the video'
+    elif np.median(opening) < NARROW:
+      reason = 'eyes too narrow to tell a blink'
+    else:
+      found = blinks_of(closure(opening))
+      depth = float(np.median([blink.depth for blink in found])) if found else Absent('no blink')
+      return {'blinks': len(found) / len(opening) * pair.fps * 60, 'lid_closure': depth}
+    return {name: Absent(reason) for name in METRICS}
+
+
+class Blink(NamedTuple):
+  """One blink: frame at which it begins, largest closure, frames to close, closed and to open."""
+
+  start: int
+  depth: float
+  closing: float
+  closed: float
+  opening: float
+
+
+def closure(opening):
+  """Says how far lids are closed, from their gap over the width of the eye. [T] -> [T], 0 to 1.
+
+  Open is the upper quartile of the 4 s around; closed is no gap.
+  """
+  usual = scipy.ndimage.percentile_filter(opening, 75, AROUND, mode='nearest')
+  return np.clip(1.0 - opening / np.maximum(usual, 1e-6), 0.0, 1.0)
+
+
+def blinks_of(closure):
+  """Lists the blinks of a closure [T]: at least BLINK, for at most LONGEST frames."""
+  below = np.concatenate([[True], closure < BLINK, [True]])
+  edges = np.flatnonzero(np.diff(below.astype(int)))
+  found = []
+  for start, end in zip(edges[::2], edges[1::2]):
+    if end - start > LONGEST or start == 0 or end == len(closure):
+      continue
+    peak = start + int(np.argmax(closure[start:end]))
+    depth = float(closure[peak])
+    full = closure >= 0.85 * depth
+    first, last = peak, peak
+    while full[first - 1]:
+      first -= 1
+    while last + 1 < len(full) and full[last + 1]:
+      last += 1
+    begin, finish = first, last
+    while begin > 0 and closure[begin - 1] < closure[begin] and closure[begin] > 0.1 * depth:
+      begin -= 1
+    while (
+      finish + 1 < len(closure)
+      and closure[finish + 1] < closure[finish]
+      and closure[finish] > 0.1 * depth
+    ):
+      finish += 1
+    found.append(
+      Blink(begin, depth, float(first - begin), float(last - first + 1), float(finish - last))
+    )
+  return found

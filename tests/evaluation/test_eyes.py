@@ -1,0 +1,62 @@
+import cv2
+import numpy as np
+import pytest
+
+import ifmdm_jax as ifm
+from ifmdm_jax.evaluation import eyes, suite
+from ifmdm_jax.evaluation.types import Absent
+from tests.evaluation import synthetic
+from tests.face.conftest import PORTRAIT
+from tests.face.test_units import shut
+
+BLINK = np.array([0.5, 0.1, 0.02, 0.05, 0.15, 0.22, 0.27, 0.29])  # gap over width, frame by frame
+
+
+def film(*starts, blink=BLINK, frames=250):
+  opening = np.full(frames, 0.3)
+  for start in starts:
+    opening[start : start + len(blink)] = np.minimum(blink, 0.3)
+  return opening
+
+
+def test_blinks_are_counted_with_how_far_they_close():
+  found = eyes.blinks_of(eyes.closure(film(30, 100, 180)))
+  assert [blink.start for blink in found] == [30, 100, 180]  # the last open frame
+  assert all(blink.depth > 0.9 and blink.closing <= blink.opening for blink in found)
+
+
+def test_looking_down_for_a_second_and_a_twitch_are_no_blinks():
+  assert not eyes.blinks_of(eyes.closure(film(60, blink=np.full(25, 0.1))))
+  assert not eyes.blinks_of(eyes.closure(film(60, blink=np.full(3, 0.22))))
+
+
+@pytest.fixture(scope='module')
+def scorer():
+  return eyes.load()
+
+
+def score(scorer, video):
+  points = synthetic.mesh(len(video))
+  return scorer.score(synthetic.Pair('c', 'p', video, video, points, points))
+
+
+@pytest.fixture(scope='module')
+def still():
+  picture = cv2.resize(ifm.read_portrait(PORTRAIT), (256, 256))
+  return np.repeat(picture[None], 50, axis=0)
+
+
+def test_a_film_that_blinks_twice_in_two_seconds_is_seen_to(scorer, still):
+  points, _ = scorer._reader.track(still[:1])
+  video = still.copy()
+  video[[12, 13, 14, 34, 35, 36]] = shut(still[0], points[0])
+  scores = score(scorer, video)
+  assert scores['blinks'] == pytest.approx(60) and scores['lid_closure'] > 0.5
+
+
+def test_a_picture_does_not_blink_and_no_face_is_a_reason(scorer, still):
+  scores = score(scorer, still)
+  assert scores['blinks'] == 0 and isinstance(scores['lid_closure'], Absent)
+  nobody = score(scorer, np.zeros_like(still))
+  assert list(nobody) == list(eyes.METRICS) and 'a face in 0 of 50' in nobody['blinks'].reason
+  assert set(eyes.METRICS) <= set(suite.metrics())
