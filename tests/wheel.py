@@ -126,20 +126,20 @@ def walk(run, base, train):
 
   run(train, 'ifmdm_jax.prepare', '--source', 'clips', '--format', 'folder', '--size', '64',
       '--output', 'set', '--workers', '1')  # fmt: skip
-  run(train, 'ifmdm_jax.prepare', '--output', 'set', '--codes', '--audio', 'mel')
+  run(train, 'ifmdm_jax.prepare', '--output', 'set', '--codes', '--audio', 'whisper_tiny')
   data = ('--config.data.cache=set', '--config.train.batch=1')
   run(train, 'ifmdm_jax.train', '--config', 'autoencoder:tiny', '--workdir', 'runs/ae', *data)
   copy = folder / 'mine.py'
   shutil.copy(next(pathlib.Path(train).parents[1].rglob('ifmdm_jax/configs/motion.py')), copy)
   run(train, 'ifmdm_jax.train', '--config', 'mine.py:tiny', '--dry_run')
-  motion = (*data, '--config.model.audio=mel', '--config.data.autoencoder=runs/ae')
+  motion = (*data, '--config.model.audio=whisper_tiny', '--config.data.autoencoder=runs/ae')
   run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/no', *motion,
-      status=(2,), says='pass --config.model.audio_width=160')  # fmt: skip
+      status=(2,), says='pass --config.model.audio_width=384')  # fmt: skip
   run(train, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/motion', *motion,
-      '--config.model.audio_width=160')  # fmt: skip
+      '--config.model.audio_width=384')  # fmt: skip
   run(train, 'ifmdm_jax.sweep', '--config', 'sweeps/motion_statistics:tiny', '--index', '0',
       '--set', 'data.cache=set', '--set', 'train.batch=1', '--set', 'train.steps=1',
-      '--set', 'model.audio_width=160')  # fmt: skip
+      '--set', 'model.audio_width=384')  # fmt: skip
 
   run(base, 'ifmdm_jax.export', '--checkpoint', 'runs/motion', '--output', 'talking.zip')
   protocol = dict(name='one', root='clips', size=64, crop='none', seeds=[0],

@@ -81,7 +81,11 @@ class Records(collections.abc.Sequence):
     self._open()
 
   def _open(self):
-    self._lock, self._sources, self._cached = threading.Lock(), {}, {}
+    # Here, and not by the first reader, who may be a thread: while tensorflow_datasets is imported,
+    # `import` does something else in all threads, JAX's among them.
+    splits = {entry.split for entry in self.entries}
+    self._sources = {split: source(self._folder, split) for split in splits}
+    self._lock, self._cached = threading.Lock(), {}
 
   def map(self, change):
     """Returns the same records, with `change(entry, value)` in place of each value."""
@@ -101,8 +105,6 @@ class Records(collections.abc.Sequence):
       if place in self._cached:
         self._cached[place] = self._cached.pop(place)  # the newest is the last
         return self._cached[place][0]
-      if entry.split not in self._sources:
-        self._sources[entry.split] = source(self._folder, entry.split)
     record = self._sources[entry.split][entry.record]
     value, size = self._make(entry, record), sum(map(len, record.values()))
     with self._lock:
