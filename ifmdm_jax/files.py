@@ -1,6 +1,7 @@
 """Files that are whole or not there, and nested dicts of arrays in them."""
 
 import contextlib
+import csv
 import os
 import pathlib
 import shutil
@@ -43,6 +44,17 @@ def write_text(path, text):
   """Writes a whole text file, UTF-8, in place of what was there."""
   with atomic(path) as half:
     half.write_text(text, encoding='utf-8')
+
+
+def add_rows(path, rows):
+  """Adds rows, dicts with the same keys, to a CSV file; the first ones bring its header."""
+  path = pathlib.Path(path)
+  new = not path.exists()
+  with open(path, 'a', newline='', encoding='utf-8') as file:
+    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    if new:
+      table.writeheader()
+    table.writerows(rows)
 
 
 def _remove(path):

@@ -53,3 +53,9 @@ def test_what_holds_no_arrays_is_one_line(tmp_path, name):
     (tmp_path / name).write_bytes(b'\x80\x04pickle')
   with pytest.raises(InputError, match=f'expected arrays in .*{name}'):
     files.read_arrays(tmp_path / name)
+
+
+def test_rows_are_added_under_one_header(tmp_path):
+  files.add_rows(tmp_path / 'table.csv', [dict(a=1, b='x')])
+  files.add_rows(tmp_path / 'table.csv', [dict(a=2, b='y'), dict(a=3, b='z')])
+  assert (tmp_path / 'table.csv').read_text() == 'a,b\n1,x\n2,y\n3,z\n'

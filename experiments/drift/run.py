@@ -18,7 +18,6 @@ portraits; with --times above 1 a row of hours.csv is one time of the whole soun
   r_anew, spread_anew, mean_anew   the same minute of the sound, begun from the portrait
 """
 
-import csv
 import pathlib
 
 import cv2
@@ -26,7 +25,7 @@ import numpy as np
 from absl import flags
 
 import ifmdm_jax as ifm
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
 from ifmdm_jax.audio import features, waveform
 from ifmdm_jax.evaluation import drift
 from ifmdm_jax.face import lag
@@ -217,18 +216,8 @@ def main(_):
       weights += ' teacher' if F.teacher else ''
       about = dict(weights=weights, sound=F.sound, plan=name, belt=F.belt)
       count = 'minute' if F.times == 1 else 'time'
-      add([{**about, count: k, **row} for k, row in enumerate(rows, 1)])
-
-
-def add(rows):
-  """Adds rows to a table."""
-  path = pathlib.Path(F.output) / ('drift.csv' if F.times == 1 else 'hours.csv')
-  new = not path.exists()
-  with open(path, 'a', newline='') as file:
-    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    if new:
-      table.writeheader()
-    table.writerows(rows)
+      table = pathlib.Path(F.output) / ('drift.csv' if F.times == 1 else 'hours.csv')
+      files.add_rows(table, [{**about, count: k, **row} for k, row in enumerate(rows, 1)])
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ import time
 import numpy as np
 from absl import flags
 
-from ifmdm_jax import errors
+from ifmdm_jax import errors, files
 from ifmdm_jax.pipeline import codes
 from ifmdm_jax.pipeline.statistics import set_statistics
 
@@ -38,7 +38,6 @@ STAGES = {
   'student': ('distill:lite', 'val/mse'),
 }
 WINDOW = 65  # frames, as data.frames of configs/motion.py
-COLUMNS = 'stage,licence,from_step,to_step,minutes,machine,measure,value,arguments'.split(',')
 
 _STAGE = flags.DEFINE_enum('stage', 'autoencoder', list(STAGES), 'What to train.', **errors.SHARED)
 _MINUTES = flags.DEFINE_float('minutes', 9.0, 'Length of the piece.', **errors.SHARED)
@@ -107,13 +106,7 @@ def main(arguments):
     value=last(workdir / 'log.csv', measure)[1],
     arguments=' '.join(arguments[1:]),
   )
-  table = pathlib.Path(_TABLE.value)
-  new = not table.exists()
-  with open(table, 'a', newline='') as file:
-    writer = csv.DictWriter(file, COLUMNS)
-    if new:
-      writer.writeheader()
-    writer.writerow(row)
+  files.add_rows(_TABLE.value, [row])
   print(', '.join(f'{name} {value}' for name, value in row.items()))
 
 

@@ -14,7 +14,6 @@ of short.csv is a plan, a number of evaluations and the noise that lips start fr
   speech_ms, motion_ms   of one core, for one window of one voice
 """
 
-import csv
 import pathlib
 import time
 
@@ -194,17 +193,7 @@ def main(_):
         rows.append(row)
         print('  '.join(f'{name} {value}' for name, value in row.items()), flush=True)
   if _OUTPUT.value:
-    add(pathlib.Path(_OUTPUT.value) / 'short.csv', rows)
-
-
-def add(path, rows):
-  """Adds rows to a table."""
-  new = not path.exists()
-  with open(path, 'a', newline='') as file:
-    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    if new:
-      table.writeheader()
-    table.writerows(rows)
+    files.add_rows(pathlib.Path(_OUTPUT.value) / 'short.csv', rows)
 
 
 if __name__ == '__main__':
