@@ -89,7 +89,7 @@ def make_draw(config):
     extra = (gestures,) if LAYERED else ()
     with winograd.in_place_of_convolutions():
       drawing = model.apply(params, config, 'draw', portrait.appearance, code, moved, *extra)
-    picture, _ = composite.composite(portrait.layers, drawing)
+    picture, _ = model.render(portrait.layers, portrait.inside, drawing)
     landmarks = portrait.appearance.points[0] + moved[0]
     person = composite.sample(
       portrait.layers.person, composite.upsample_grid(drawing.grid, picture.shape[1])

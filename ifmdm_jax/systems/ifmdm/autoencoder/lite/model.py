@@ -14,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax.face import matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, network, units
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network, units
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
@@ -47,6 +47,7 @@ class Portrait(NamedTuple):
   """A source, encoded once: pixels, what the decoder needs of them, motion code, lasting shape."""
 
   layers: composite.Layers  # at R x R
+  inside: mouth.Interior
   appearance: network.Source
   code: jax.Array  # [1, M]
   shape: jax.Array  # [1, 468, 3], see `units`
@@ -55,8 +56,8 @@ class Portrait(NamedTuple):
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
   landmarks = find_landmarks(params, image[None])
-  layers, appearance = take_apart(params, to_float(image)[None], landmarks, config)
-  return Portrait(layers, appearance, code_of(params, landmarks), jnp.zeros((1, points.POINTS, 3)))
+  parts = take_apart(params, to_float(image)[None], landmarks, config)
+  return Portrait(*parts, code_of(params, landmarks), jnp.zeros((1, points.POINTS, 3)))
 
 
 def with_units(portrait, by_name):
@@ -65,7 +66,7 @@ def with_units(portrait, by_name):
 
 
 def take_apart(params, pixels, landmarks, config):
-  """Takes pictures [B, R, R, 3] in [-1, 1] apart: `composite.Layers`, appearance."""
+  """Takes pictures [B, R, R, 3] in [-1, 1] apart: the first three of `Portrait`."""
   person = matte.find(params['person'], shrink((pixels + 1.0) / 2.0, VIEW))
   appearance = apply(
     params,
@@ -76,7 +77,20 @@ def take_apart(params, pixels, landmarks, config):
     landmarks,
   )
   oval = appearance.places[:, points.OVAL]
-  return composite.layers(pixels, person, appearance.behind, oval), appearance
+  layers = composite.layers(pixels, person, appearance.behind, oval)
+  surfaces = jnp.concatenate([landmarks, appearance.depth[..., None]], -1)
+  return layers, mouth.interior(pixels, surfaces), appearance
+
+
+def render(layers, inside, drawing):
+  """Draws what a `network.Drawing` says, in [-1, 1].
+
+  Returns:
+    Pictures [B, R, R, 3], and the same without paint.
+  """
+  bare = composite.warped(layers, drawing)
+  bare = mouth.paste(bare, inside, drawing.landmarks, drawing.awake)
+  return composite.painted(bare, drawing), bare
 
 
 def motion(params, frames, config):
@@ -103,7 +117,7 @@ def draw(params, portrait, codes, config):
     uint8 [B, R, R, 3].
   """
   batch = codes.shape[0]
-  layers, appearance, code, shape = jax.tree.map(
+  layers, inside, appearance, code, shape = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
@@ -114,7 +128,7 @@ def draw(params, portrait, codes, config):
     shape = units.seen(appearance.points + moved, shape)
     inputs = appearance, difference, moved + shape, gestures, shape
     drawing = apply(params, config, 'draw', *inputs)
-  picture, _ = composite.composite(layers, drawing)
+  picture, _ = render(layers, inside, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 
@@ -159,9 +173,9 @@ def animate(params, batch, config):
   difference = difference.reshape(count * targets, -1)
 
   parts = take_apart(params, source, batch['source_points'], config)
-  layers, appearance = jax.tree.map(lambda x: jnp.repeat(x, targets, axis=0), parts)
+  layers, inside, appearance = jax.tree.map(lambda x: jnp.repeat(x, targets, axis=0), parts)
   drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
-  picture, bare = composite.composite(layers, drawing)
+  picture, bare = render(layers, inside, drawing)
   return drawing, picture, bare, target
 
 

@@ -7,13 +7,14 @@ grows with the head. Left and right in the names are the person's own.
 
 import functools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import tflite
 from ifmdm_jax.face import units as scores
-from ifmdm_jax.face.points import CHIN_TIP, FOREHEAD, POINTS, RIGID
+from ifmdm_jax.face.points import CHIN_TIP, FOREHEAD, POINTS
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import surface
 
 # Units that landmarks of one picture cannot show, by how a name begins, and what to use instead.
@@ -28,18 +29,6 @@ REFUSED = {
 }
 NAMES = tuple(name for name in scores.NAMES if not name.startswith(tuple(REFUSED)))
 WAKE = 100.0  # a landmark that a unit moves by the side counts as so much of a code
-
-
-def _fit():
-  """Makes what `surface.pose` solves linear: turn = fit @ points + height * prior."""
-  centred = surface.MEAN[RIGID] - surface.MEAN[RIGID].mean(0)
-  moment = centred.T @ centred
-  ridge = surface.RIDGE * np.trace(moment) / 3 * np.eye(3)
-  solved = np.linalg.solve(moment + ridge, np.concatenate([centred.T, ridge[:, :2]], 1))
-  return solved[:, :-2].astype(np.float32), solved[:, -2:].astype(np.float32)
-
-
-_FIT, _PRIOR = _fit()  # [3, len(RIGID)], [3, 2]
 
 
 @functools.cache
@@ -90,7 +79,9 @@ def seen(landmarks, shape):
   Returns:
     [B, 468, 2], the unit of `landmarks`.
   """
-  height = jnp.linalg.norm(landmarks[:, CHIN_TIP] - landmarks[:, FOREHEAD], axis=-1)
-  rigid = landmarks[:, RIGID] - landmarks[:, RIGID].mean(1, keepdims=True)
-  turn = jnp.einsum('cp,bpk->bck', _FIT, rigid) + height[:, None, None] * _PRIOR[None]
-  return jnp.einsum('bpc,bck->bpk', shape, turn)
+
+  def one(landmarks, shape):
+    height = jnp.linalg.norm(landmarks[CHIN_TIP] - landmarks[FOREHEAD])
+    return shape @ surface.fit(jnp.asarray(surface.MEAN), landmarks, height).turn.T
+
+  return jax.vmap(one)(landmarks, shape)
