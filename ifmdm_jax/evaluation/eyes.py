@@ -48,6 +48,24 @@ class Scorer:
     return {name: Absent(reason) for name in METRICS}
 
 
+def drawn_closure(reader, open_eyes, closed_eyes):
+  """Measures how far drawn lids close: `lid_closure` of two pictures instead of a film.
+
+  Args:
+    reader: `face.units.FaceUnits`.
+    open_eyes: uint8 RGB [H, W, 3], eyes as in the portrait.
+    closed_eyes: the same of a face that does nothing but blink.
+
+  Returns:
+    Closure from 0 to 1, of the mean of both eyes, or `Absent`: no face was found.
+  """
+  points, _ = reader.track([open_eyes, closed_eyes])
+  before, after = units.opening(points).mean(1)
+  if not np.isfinite([before, after]).all():
+    return Absent('no face was found')
+  return float(np.clip(1.0 - after / max(before, 1e-6), 0.0, 1.0))
+
+
 class Blink(NamedTuple):
   """One blink: frame at which it begins, largest closure, frames to close, closed and to open."""
 

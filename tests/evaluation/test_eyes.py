@@ -60,3 +60,16 @@ def test_a_picture_does_not_blink_and_no_face_is_a_reason(scorer, still):
   nobody = score(scorer, np.zeros_like(still))
   assert list(nobody) == list(eyes.METRICS) and 'a face in 0 of 50' in nobody['blinks'].reason
   assert set(eyes.METRICS) <= set(suite.metrics())
+
+
+def test_drawn_lids_are_as_closed_as_the_picture_shows(scorer, still):
+  reader = scorer._reader
+  picture = still[0]
+  points, _ = reader.track([picture])
+  closed = shut(picture, points[0])
+  halfway = (picture.astype(int) + closed) // 2  # eyes that shine through
+  assert eyes.drawn_closure(reader, picture, picture) == 0
+  part = eyes.drawn_closure(reader, picture, halfway.astype(np.uint8))
+  assert 0 <= part < eyes.drawn_closure(reader, picture, closed) > 0.5
+  nobody = np.zeros_like(picture)
+  assert isinstance(eyes.drawn_closure(reader, picture, nobody), Absent)
