@@ -45,7 +45,7 @@ def main(_):
   drawing = model.apply(
     stage.params, stage.config, 'draw', portrait.appearance, code, model.moves(stage.params, code)
   )
-  result, _ = composite.composite(portrait.layers, drawing)
+  result, _ = model.render(portrait.layers, portrait.inside, drawing)
   small = model.shrink(jnp.asarray(picture)[None] / 255.0, model.VIEW)
   person = matte.find(stage.params['person'], small)
   flow = drawing.grid - composite.identity_grid(drawing.grid.shape[1])[None]

@@ -30,7 +30,7 @@ ADVERSARIAL = dict(gan_weight=1.0, perceptual='ifmdm_jax.perception.vgg', percep
 GUIDED = dict(
   loss=dict(photo=4.0, bare=1.0, squared=20.0, paint=2.0, inner=2.0, haze=1.0, visible_teeth=0.3,
             missing=0.5, static=0.2, folds=0.02,
-            perceptual=1.0, lpips=1.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
+            perceptual=1.0, lpips=1.0, lips=0.0, face=1.0, mouth=6.0, eyes=3.0, inside=12.0),
 )  # fmt: skip
 
 OPTIMS = {

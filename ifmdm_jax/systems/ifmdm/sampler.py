@@ -145,7 +145,7 @@ class Sampler:
     plan, options = self.streaming if streaming else self.offline, self.options()
     portrait, normalizer = self.portrait(clip.image), self.stages[2]
     windows = self._windows(portrait, [clip.waveform], clip.rate, seed, plan, options)
-    codes = np.concatenate(list(windows))
+    codes = np.concatenate(list(windows))[:, : portrait.code.shape[-1]]  # without the eyes
     inside = normalizer.inside(codes, np.asarray(portrait.code))
     return Motion(np.asarray(normalizer.opening(codes)), inside)
 

@@ -244,15 +244,15 @@ def _resized(x, side):
 STILL = 0.004  # motion that is none, fractions of the side
 
 
-def composite(portrait, drawing):
-  """The person around the face, the face, each before what is behind; paint where its mask is open.
+def warped(portrait, drawing):
+  """Draws the person around the face, and the face, each before what is behind.
 
   Args:
     portrait: `Layers` at the output resolution.
     drawing: `network.Drawing`.
 
   Returns:
-    (picture, without paint): both [B, R, R, 3] in [-1, 1].
+    [B, R, R, 3] in [-1, 1].
   """
   side, small = portrait.background.shape[1], drawing.around.shape[1]
   still = identity_grid(small)[None]
@@ -279,6 +279,11 @@ def composite(portrait, drawing):
   beside = source + fields[..., 2:3] * (portrait.background - source)
   share = jnp.where(is_face, 1.0, found[..., 3:])
   bare = beside + share * (found[..., :3] - beside)
-  bare = source + drawing.awake * (bare - source)
+  return source + drawing.awake * (bare - source)
+
+
+def painted(bare, drawing):
+  """Blends what the network painted over a picture [B, R, R, 3] where its mask is open."""
+  side = bare.shape[1]
   mask = upsample(drawing.mask, side)
-  return bare + mask * (upsample(drawing.paint, side) - bare), bare
+  return bare + mask * (upsample(drawing.paint, side) - bare)

@@ -118,14 +118,18 @@ def above_shoulders(landmarks, side):
 SOFT = 1.5 / 256  # width of the lips' edge
 
 
-def _mouth_frame(landmarks, side):
-  """Places of a picture as seen from the mouth.
+def mouth_frame(landmarks, places):
+  """Sees places of a picture from the mouth.
+
+  Args:
+    landmarks: [B, 468, 2].
+    places: [B, N, 2], or [1, N, 2] for all.
 
   Returns:
-    v: [B, side^2], how far below the line from corner to corner, fractions of the side.
-    down: points [B, N, 2] -> the same of any point.
-    along: (lip, values [B, 11]) -> [B, side^2]: values at the points of a lip, straight lines
-      between, level beyond the ends.
+    v: [B, N], how far below the line from corner to corner, fractions of the side.
+    down: points [B, P, 2] -> the same of any point.
+    along: (lip, values [B, 11]) -> [B, N]: values at the points of a lip, straight lines between,
+      level beyond the ends.
   """
   corner = landmarks[:, UPPER_LIP[0], None]
   across = landmarks[:, UPPER_LIP[-1], None] - corner
@@ -136,8 +140,7 @@ def _mouth_frame(landmarks, side):
     place = place - corner
     return across[..., 0] * place[..., 1] - across[..., 1] * place[..., 0]
 
-  grid = composite.identity_grid(side).reshape(1, -1, 2)
-  u = along_mouth(grid)
+  u = along_mouth(places)
 
   def along(lip, values):
     knots = along_mouth(landmarks[:, lip])
@@ -148,12 +151,16 @@ def _mouth_frame(landmarks, side):
       for k in range(len(lip) - 1)
     )
 
-  return down(grid), down, along
+  return down(places), down, along
+
+
+def _all_places(side):
+  return composite.identity_grid(side).reshape(1, -1, 2)
 
 
 def inner_mouth(landmarks, side):
   """1 between the inner lips, 0 elsewhere and where they touch: [B, side, side, 1]."""
-  v, down, along = _mouth_frame(landmarks, side)
+  v, down, along = mouth_frame(landmarks, _all_places(side))
   upper, lower = (along(lip, down(landmarks[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
   inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
   return inside.reshape(landmarks.shape[0], side, side, 1)
@@ -173,7 +180,7 @@ def anchored_mouth(source, target, side):
     unseen: [B, side, side, 1], 1 where the source has nothing to show there.
     flow: [B, side, side, 2], from a place to where it hangs in the source.
   """
-  v, down, along = _mouth_frame(target, side)
+  v, down, along = mouth_frame(target, _all_places(side))
   upper, lower = (along(lip, down(target[:, lip])) for lip in (UPPER_LIP, LOWER_LIP))
   inside = jnp.clip(jnp.minimum(v - upper, lower - v) / SOFT, 0.0, 1.0)
   room = jnp.linalg.norm(source[:, LOWER_LIP] - source[:, UPPER_LIP], axis=-1)

@@ -21,8 +21,10 @@ from ifmdm_jax.systems.ifmdm.autoencoder.lite.network import Drawing
 PER_CENT = 100.0
 STILL = 0.04  # mean absolute difference of places that did not change, to 1 / e
 LIPS_SIDE = 64  # pixels of the crop around the mouth that VGG sees
+LPIPS_SIDE = 96  # and that AlexNet sees
 LIPS_REACH = 0.75  # of the width of the lips: half a side of that crop
-NETWORKS = {'perceptual': vgg.load, 'lpips': alexnet.load}  # that terms compare pictures by
+# That terms compare pictures by.
+NETWORKS = {'perceptual': vgg.load, 'lpips': alexnet.load, 'lips': alexnet.load}
 PLACES = ('face', 'mouth', 'eyes', 'inside')  # weights of places among those of the terms
 
 
@@ -148,6 +150,12 @@ def lpips(v, params, side):
   return alexnet.distance(params, shrink(v.picture, side), shrink(v.target, side))
 
 
+def lips(v, params):
+  """LPIPS (AlexNet) of the mouth."""
+  crop = lambda x: mouth_crop(x, v.points, LPIPS_SIDE)
+  return alexnet.distance(params, crop(v.picture), crop(jax.lax.stop_gradient(v.target)))
+
+
 def psnr(picture, target):
   """Peak signal to noise, dB, [B]; pictures in [-1, 1]."""
   return -10.0 * jnp.log10(jnp.square((picture - target) / 2.0).mean((1, 2, 3)) + 1e-10)
@@ -156,7 +164,7 @@ def psnr(picture, target):
 # In the order of their sum, which rounding depends on.
 TERMS = (
   'photo', 'bare', 'squared', 'paint', 'inner', 'haze', 'visible_teeth', 'missing', 'static',
-  'folds', 'perceptual', 'lpips',
+  'folds', 'perceptual', 'lpips', 'lips',
 )  # fmt: skip
 
 
@@ -189,6 +197,8 @@ def total(v, seen, *, weights, side, frozen):
     terms['perceptual'] = perceptual(v, frozen['perceptual'])
   if weights.get('lpips'):
     terms['lpips'] = lpips(v, frozen['lpips'], side)
+  if weights.get('lips'):
+    terms['lips'] = lips(v, frozen['lips'])
   terms = {name: mean_over(x, seen) if x.ndim else x for name, x in terms.items()}
   result = sum(weights[name] * terms[name] for name in TERMS if weights.get(name))
   terms['psnr'] = mean_over(psnr(v.picture, v.target), seen)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax.face import matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, network
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
@@ -47,6 +47,7 @@ class Portrait(NamedTuple):
   """A source, encoded once: its pixels, what the decoder needs of them, its own motion code."""
 
   layers: composite.Layers  # at R x R
+  inside: mouth.Interior
   appearance: network.Source
   code: jax.Array  # [1, M]
 
@@ -54,12 +55,12 @@ class Portrait(NamedTuple):
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
   landmarks = find_landmarks(params, image[None])
-  layers, appearance = take_apart(params, to_float(image)[None], landmarks, config)
-  return Portrait(layers, appearance, code_of(params, landmarks))
+  parts = take_apart(params, to_float(image)[None], landmarks, config)
+  return Portrait(*parts, code_of(params, landmarks))
 
 
 def take_apart(params, pixels, landmarks, config):
-  """Takes pictures [B, R, R, 3] in [-1, 1] apart: `composite.Layers`, appearance."""
+  """Takes pictures [B, R, R, 3] in [-1, 1] apart: the first three of `Portrait`."""
   person = matte.find(params['person'], shrink((pixels + 1.0) / 2.0, VIEW))
   appearance = apply(
     params,
@@ -70,7 +71,20 @@ def take_apart(params, pixels, landmarks, config):
     landmarks,
   )
   oval = appearance.places[:, points.OVAL]
-  return composite.layers(pixels, person, appearance.behind, oval), appearance
+  layers = composite.layers(pixels, person, appearance.behind, oval)
+  surfaces = jnp.concatenate([landmarks, appearance.depth[..., None]], -1)
+  return layers, mouth.interior(pixels, surfaces), appearance
+
+
+def render(layers, inside, drawing):
+  """Draws what a `network.Drawing` says, in [-1, 1].
+
+  Returns:
+    Pictures [B, R, R, 3], and the same without paint.
+  """
+  bare = composite.warped(layers, drawing)
+  bare = mouth.paste(bare, inside, drawing.landmarks, drawing.awake)
+  return composite.painted(bare, drawing), bare
 
 
 def motion(params, frames, config):
@@ -97,7 +111,7 @@ def draw(params, portrait, codes, config):
     uint8 [B, R, R, 3].
   """
   batch = codes.shape[0]
-  layers, appearance, code = jax.tree.map(
+  layers, inside, appearance, code = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
@@ -106,7 +120,7 @@ def draw(params, portrait, codes, config):
   with winograd.in_place_of_convolutions():
     moved = moves(params, difference)
     drawing = apply(params, config, 'draw', appearance, difference, moved, gestures)
-  picture, _ = composite.composite(layers, drawing)
+  picture, _ = render(layers, inside, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 
@@ -151,9 +165,9 @@ def animate(params, batch, config):
   difference = difference.reshape(count * targets, -1)
 
   parts = take_apart(params, source, batch['source_points'], config)
-  layers, appearance = jax.tree.map(lambda x: jnp.repeat(x, targets, axis=0), parts)
+  layers, inside, appearance = jax.tree.map(lambda x: jnp.repeat(x, targets, axis=0), parts)
   drawing = apply(params, config, 'draw', appearance, difference, moves(params, difference))
-  picture, bare = composite.composite(layers, drawing)
+  picture, bare = render(layers, inside, drawing)
   return drawing, picture, bare, target
 
 

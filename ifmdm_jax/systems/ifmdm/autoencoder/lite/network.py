@@ -10,7 +10,7 @@ from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
 from ifmdm_jax.face import align, points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, geometry, surface
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, geometry, limits, surface
 
 FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
 SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
@@ -44,6 +44,7 @@ class Drawing(NamedTuple):
   paint: Array  # [B, 256, 256, 3]
   awake: Array  # [B, 1, 1, 1] 0 where the code is the portrait's own
   missing: Array  # [B, 36, 2] how far the head alone would have left the outline
+  landmarks: Array  # [B, 468, 2] of the frame
 
   @property
   def grid(self):
@@ -164,7 +165,7 @@ class Decoder(nn.Module):
   directions: int = 64
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
   opened: float = 0.0  # and between the lips at sigmoid(opened)
-  shade: float = 0.6  # how much darker paint starts there,
+  shade: float = 0.6  # how much darker paint starts between the lips,
   depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
@@ -172,6 +173,8 @@ class Decoder(nn.Module):
     motion = self._motion(code)
     side = source.fine.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
+    surfaces = jnp.concatenate([source.points, source.depth[..., None]], -1)
+    landmarks = jax.vmap(limits.within)(surfaces, landmarks)
     cells = geometry.BODY[0]
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
     around, missing = follow(source, landmarks, body, 2 * side)
@@ -187,16 +190,15 @@ class Decoder(nn.Module):
     size = jnp.square(code).sum(-1) + jnp.square(eyes.WAKE * gestures).sum(-1)
     awake = (1.0 - jnp.exp(-size))[:, None, None, None]
     inside = composite.upsample(mouth, 4 * side)
+    unseen = composite.upsample(unseen, 4 * side)
     prior = (self.opened + self.closed) * inside - self.closed
     mask = awake * nn.sigmoid(SLOPE * unshuffle(mask, 4) + prior)
-    unseen = awake * composite.upsample(unseen, 4 * side)
-    mask = unseen + (1.0 - unseen) * mask
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     dark = self.shade * inside + (self.depth - self.shade) * unseen
     blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
     paint = blurred + unshuffle(paint, 4)
-    return Drawing(around, face, lids, cover, mask, paint, awake, missing)
+    return Drawing(around, face, lids, cover, mask, paint, awake, missing, landmarks)
 
   def _motion(self, code):
     """Moves along orthogonal directions (paper, latent navigation): Q (h_t - h_s), and more."""
@@ -266,7 +268,7 @@ def face_of(source, landmarks, gestures, side):
 
   def one(start, depth, eyes, places, end, closed):
     start = jnp.concatenate([start, depth[:, None]], -1)
-    depth = surface.pose(start, end)
+    depth = surface.fit(start, end).depth(start)
     places, closed = surface.with_eyes(places, eyes), surface.with_eyes(closed, end)
     flow, cover = surface.rasterise(places, closed, surface.behind_lids(depth), side)
     lids = cover[..., 1:]

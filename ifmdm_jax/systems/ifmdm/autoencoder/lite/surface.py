@@ -5,6 +5,7 @@ in the unit of x, smaller is nearer.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -132,15 +133,43 @@ def outline(points):
 # ------------------------------------------------------------------------------- the depth
 
 
-def pose(start, end, size=1.0):
-  """Fits the scaled turn that brings points [468, 3] over points [468, 2] of a picture.
+def _like(point, points):
+  """Gives a point [C] the axes of points [..., C]."""
+  return jnp.expand_dims(point, range(points.ndim - 1))
+
+
+class Pose(NamedTuple):
+  """A scaled turn from points with depth to a picture."""
+
+  turn: jax.Array  # [2, 3]
+  start: jax.Array  # [3], the middle of what moves with the skull,
+  end: jax.Array  # [2], and where it is in the picture
+
+  def __call__(self, points):
+    """Places points [..., 3] in the picture: [..., 2]."""
+    return (points - _like(self.start, points)) @ self.turn.T + _like(self.end, points)
+
+  @property
+  def scale(self):
+    """Length in the picture of what was 1 long."""
+    return 0.5 * (jnp.linalg.norm(self.turn[0]) + jnp.linalg.norm(self.turn[1]))
+
+  @property
+  def view(self):
+    """Which way is away from the viewer, before the turn: [3], its length is `scale`."""
+    return jnp.cross(self.turn[0], self.turn[1]) / self.scale
+
+  def depth(self, points):
+    """Finds depths [...] of turned points [..., 3], in the unit of the picture."""
+    return (points - _like(self.start, points)) @ self.view
+
+
+def fit(start, end, size=1.0):
+  """Fits the `Pose` that brings points [468, 3] over points [468, 2] of a picture.
 
   Args:
     start, end: of the same face; what moves with the skull is fitted.
     size: expected scale.
-
-  Returns:
-    depth: [468] of the turned points, in the unit of `end`.
   """
   from_centre, to_centre = start[RIGID].mean(0), end[RIGID].mean(0)
   x, y = start[RIGID] - from_centre[None], end[RIGID] - to_centre[None]
@@ -149,15 +178,14 @@ def pose(start, end, size=1.0):
   a, b, c = moment + ridge
   inverse = jnp.stack([jnp.cross(b, c), jnp.cross(c, a), jnp.cross(a, b)], 1)
   inverse = inverse / (a * jnp.cross(b, c)).sum()
-  right, down = (inverse @ (x.T @ y + size * ridge[:, :2])).T
-  scale = 0.5 * (jnp.linalg.norm(right) + jnp.linalg.norm(down))
-  return (start - from_centre[None]) @ jnp.cross(right, down) / scale
+  return Pose((inverse @ (x.T @ y + size * ridge[:, :2])).T, from_centre, to_centre)
 
 
 def with_depth(points):
   """Adds to the points of a picture [468, 2] the depth of a mean face so turned: [468, 3]."""
   height = jnp.linalg.norm(points[CHIN_TIP] - points[FOREHEAD])
-  return jnp.concatenate([points, pose(jnp.asarray(MEAN), points, height)[:, None]], axis=1)
+  mean = jnp.asarray(MEAN)
+  return jnp.concatenate([points, fit(mean, points, height).depth(mean)[:, None]], axis=1)
 
 
 def with_eyes(points, eyes):

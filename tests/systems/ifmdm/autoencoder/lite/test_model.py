@@ -134,7 +134,7 @@ def test_pictures_are_rows_of_five(tiny, batch):
 def test_the_perceptual_terms_join_when_they_have_a_weight(tiny, batch):
   config, params = tiny
   config = config.copy_and_resolve_references()
-  config.loss.update(perceptual=1.0, lpips=1.0)
+  config.loss.update(perceptual=1.0, lpips=1.0, lips=1.0)
   networks = model.frozen(config)
   shapes = jax.eval_shape(
     lambda p, b, f: model.loss(p, b, None, config=config, step=jnp.int32(0), frozen=f),
@@ -142,7 +142,7 @@ def test_the_perceptual_terms_join_when_they_have_a_weight(tiny, batch):
     batch,
     networks,
   )
-  assert shapes[1]['perceptual'].shape == shapes[1]['lpips'].shape == ()
+  assert {shapes[1][term].shape for term in losses.NETWORKS} == {()}
   assert model.frozen(tiny[0]) == {}
 
 
