@@ -19,7 +19,7 @@ import ifmdm_jax as ifm
 from ifmdm_jax.nn import winograd
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry, model
 
-# What older versions lack: layers and gestures, 0.1 of the package; mouths of their own, and limits.
+# What older versions lack: layers and gestures; mouths drawn over the face, and limits.
 LAYERED = 'cover' in model.network.Drawing._fields
 MOUTHS = 'landmarks' in model.network.Drawing._fields
 
@@ -36,12 +36,11 @@ def layers_of(portrait, drawing):
   cover = composite.softened(drawing.cover)
   cover = jnp.concatenate([cover[..., :1], composite.softened(cover[..., 1:])], -1)
   face, lids = jnp.moveaxis(composite.upsample(cover, side)[0] > 0.5, -1, 0)
-  if MOUTHS:  # drawn over the face
-    inside = geometry.inner_mouth(drawing.landmarks, side)[0, ..., 0] > 0.5
   grids = jnp.stack([large(drawing.around), large(drawing.face), large(drawing.lids)])
-  else:
-    inside = jnp.zeros_like(face)
-  return grids, jnp.stack([~face, face & ~lids & ~inside, face & lids])
+  seen = face
+  if MOUTHS:
+    seen = face & (geometry.inner_mouth(drawing.landmarks, side)[0, ..., 0] < 0.5)
+  return grids, jnp.stack([~face, seen & ~lids, face & lids])
 
 
 def canvases(portrait):
