@@ -18,6 +18,7 @@ poses. Columns:
   double_share   share of the portrait's pixels that are drawn twice, where there is person
   edge_exposed   share of the frame's pixels that look beyond an edge that cuts the person
   interior_void  share of an open mouth that is neither teeth nor tongue nor dark
+  eye_covered    share of an eye's pixels that the blink hides, of the eye of which it hides less
   lid_closure    of the blink, as a network sees it; 1 is shut
 
 What they mean: docs/evaluation.md. --checkout draws with another version of this package, a folder
@@ -57,7 +58,7 @@ _KEEP = flags.DEFINE_string('keep', None, 'Folder for drawn arrays, kept.', **er
 KINDS = {'.jpg', '.jpeg', '.png', '.webp'}
 COLUMNS = {
   'face_folds': 4, 'outer_folds': 4, 'mirrored': 0, 'double_share': 4, 'edge_exposed': 4,
-  'interior_void': 2, 'lid_closure': 2,
+  'interior_void': 2, 'eye_covered': 2, 'lid_closure': 2,
 }  # fmt: skip
 FACE = slice(1, None)  # layers; the first is what is around it
 RED, BLUE, YELLOW = (255, 0, 0), (0, 0, 255), (255, 255, 0)
@@ -142,6 +143,10 @@ def figures(drawing, k, reader):
   if name == 'open':
     row['interior_void'] = mouths.interior_void(picture, landmarks * side)
   if name == 'blink':
+    seen = reader.track([drawing['pictures'][0]])[0][0]
+    rest = layers_of(drawing, list(POSES).index('rest'))
+    if np.isfinite(seen).all():
+      row['eye_covered'] = eyes.covered(rest, layers, seen / side)
     row['lid_closure'] = eyes.drawn_closure(reader, drawing['pictures'][0], picture)
   return row, marked
 
@@ -157,6 +162,7 @@ def summary(name, poses):
       for column in ('double_share', 'edge_exposed')
     },
     'interior_void': poses['open']['interior_void'],
+    'eye_covered': poses['blink'].get('eye_covered', Absent('no face was found')),
     'lid_closure': poses['blink']['lid_closure'],
   }
 
