@@ -6,11 +6,14 @@ A clip of seconds holds a blink or none: rates mean something over many clips.
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import scipy.ndimage
 
+from ifmdm_jax.evaluation import warps
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import units
+from ifmdm_jax.face.points import LEFT_EYE, RIGHT_EYE
 from ifmdm_jax.rates import FPS
 
 METRICS = {
@@ -46,6 +49,41 @@ class Scorer:
       depth = float(np.median([blink.depth for blink in found])) if found else Absent('no blink')
       return {'blinks': len(found) / len(opening) * pair.fps * 60, 'lid_closure': depth}
     return {name: Absent(reason) for name in METRICS}
+
+
+def drawn_closure(reader, open_eyes, closed_eyes):
+  """Measures how far drawn lids close: `lid_closure` of two pictures instead of a film.
+
+  Args:
+    reader: `face.units.FaceUnits`.
+    open_eyes: uint8 RGB [H, W, 3], eyes as in the portrait.
+    closed_eyes: the same of a face that does nothing but blink.
+
+  Returns:
+    Closure from 0 to 1, of the mean of both eyes, or `Absent`: no face was found.
+  """
+  points, _ = reader.track([open_eyes, closed_eyes])
+  before, after = units.opening(points).mean(1)
+  if not np.isfinite([before, after]).all():
+    return Absent('no face was found')
+  return float(np.clip(1.0 - after / max(before, 1e-6), 0.0, 1.0))
+
+
+def covered(open_eyes, closed_eyes, points):
+  """Measures how much of the eyes drawn lids hide, of the eye that they hide less, from 0 to 1.
+
+  Args:
+    open_eyes: `warps.Layer`s of a frame that does not blink.
+    closed_eyes: the same of one that does.
+    points: of `face.units.FaceUnits` in the portrait [478, 2], fractions of its side.
+  """
+  side, shares = len(open_eyes[0].grid), []
+  seen = lambda layers, eye: sum((warps.shows(each, eye) & each.shown).sum() for each in layers)
+  for ring in (LEFT_EYE, RIGHT_EYE):
+    corners = cv2.convexHull(np.round(points[ring] * side).astype(np.int32))
+    eye = cv2.fillConvexPoly(np.zeros((side, side), np.uint8), corners, 1) > 0
+    shares.append(1.0 - seen(closed_eyes, eye) / max(seen(open_eyes, eye), 1))
+  return float(np.clip(min(shares), 0.0, 1.0))
 
 
 class Blink(NamedTuple):

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 import ifmdm_jax as ifm
-from ifmdm_jax.evaluation import eyes, suite
+from ifmdm_jax.evaluation import eyes, suite, warps
 from ifmdm_jax.evaluation.types import Absent
+from ifmdm_jax.face.points import LEFT_EYE, RIGHT_EYE
 from tests.evaluation import synthetic
 from tests.face.conftest import PORTRAIT
 from tests.face.test_units import shut
@@ -60,3 +61,33 @@ def test_a_picture_does_not_blink_and_no_face_is_a_reason(scorer, still):
   nobody = score(scorer, np.zeros_like(still))
   assert list(nobody) == list(eyes.METRICS) and 'a face in 0 of 50' in nobody['blinks'].reason
   assert set(eyes.METRICS) <= set(suite.metrics())
+
+
+def test_drawn_lids_are_as_closed_as_the_picture_shows(scorer, still):
+  reader = scorer._reader
+  picture = still[0]
+  points, _ = reader.track([picture])
+  closed = shut(picture, points[0])
+  halfway = (picture.astype(int) + closed) // 2  # eyes that shine through
+  assert eyes.drawn_closure(reader, picture, picture) == 0
+  part = eyes.drawn_closure(reader, picture, halfway.astype(np.uint8))
+  assert 0 <= part < eyes.drawn_closure(reader, picture, closed) > 0.5
+  nobody = np.zeros_like(picture)
+  assert isinstance(eyes.drawn_closure(reader, picture, nobody), Absent)
+
+
+@pytest.mark.parametrize('down, share', [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_lids_that_come_down_cover_so_much_of_an_eye(down, share):
+  centre = (np.arange(256) + 0.5) / 256
+  grid = np.stack(np.meshgrid(centre, centre), -1)
+  eyes_at = np.zeros((478, 2))
+  for ring, x in ((LEFT_EYE, 0.3), (RIGHT_EYE, 0.7)):
+    angle = np.linspace(0, 2 * np.pi, len(ring), endpoint=False)
+    eyes_at[ring] = np.stack([x + 0.1 * np.cos(angle), 0.5 + 0.05 * np.sin(angle)], -1)
+  ever = np.ones((256, 256), bool)
+  # The lid of one eye is skin from far above; the other eye is shut in any case.
+  is_lid = (np.abs(grid[..., 1] - 0.5) < 0.06) & (grid[..., 1] < 0.45 + 0.1 * down)
+  is_lid |= (np.abs(grid[..., 1] - 0.5) < 0.06) & (grid[..., 0] > 0.5)
+  layers = [warps.Layer(grid, ~is_lid), warps.Layer(grid - [0, 0.3], is_lid)]
+  found = eyes.covered([warps.Layer(grid, ever)], layers, eyes_at)
+  assert found == pytest.approx(share, abs=0.04)
