@@ -66,6 +66,11 @@ def test_a_unit_that_landmarks_cannot_show_is_refused_and_says_what_to_use(name,
   assert '\n' not in str(error.value)
 
 
+def test_a_misspelt_unit_is_told_the_nearest_names():
+  with pytest.raises(InputError, match='mouthSmilLeft: the nearest are mouthSmileLeft'):
+    motion_stream.Options(unit={'mouthSmilLeft': 0.3})
+
+
 def test_units_of_nothing_are_no_units():
   assert motion_stream.Options(unit={'jawLeft': 0.0}) == motion_stream.Options()
   one = motion_stream.Options(unit={'jawLeft': 0.5, 'mouthPucker': 1})

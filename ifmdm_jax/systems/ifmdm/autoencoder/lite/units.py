@@ -5,6 +5,7 @@ What a unit does to the landmarks is `face_unit_shapes.npz`, made by
 grows with the head. Left and right in the names are the person's own.
 """
 
+import difflib
 import functools
 
 import jax
@@ -53,8 +54,8 @@ def listed(units):
       if str(name).startswith(start):
         raise InputError(f'expected a unit that landmarks show, {name} is none: {instead}')
     if name not in NAMES:
-      known = ', '.join(NAMES)
-      raise InputError(f'expected a unit of {known}, got {name}: correct the name')
+      near = difflib.get_close_matches(str(name), NAMES, cutoff=0.0)
+      raise InputError(f'expected a face unit, got {name}: the nearest are {", ".join(near)}')
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not -1 <= value <= 1:
       raise InputError(f'unit {name} should be from -1 to 1, got {value!r}')
