@@ -31,9 +31,7 @@ TOLERANT = ('audio', 'diffusion', 'evaluation', 'face', 'importers', 'nn', 'perc
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
   path = item.path.relative_to(pathlib.Path(__file__).parent)
-  tolerant = any(path.is_relative_to(room) for room in TOLERANT)
-  # `optimized`: a network so large that running it, unoptimised, takes longer than compiling it.
-  plain = tolerant and item.get_closest_marker('optimized') is None
+  plain = any(path.is_relative_to(room) for room in TOLERANT)
   jax.config.update('jax_disable_most_optimizations', plain)
 
 
