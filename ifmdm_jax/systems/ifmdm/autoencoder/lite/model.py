@@ -185,9 +185,11 @@ def pictures(params, batch, config):
   drawing, picture, bare, target = animate(params, batch, config)
   targets = batch['target'].shape[1]
   source = to_float(batch['source'])
-  mask = jnp.broadcast_to(
-    2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0, picture.shape
-  )
+  if drawing.mask is None:
+    mask = jnp.full(picture.shape, -1.0)
+  else:
+    mask = 2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0
+    mask = jnp.broadcast_to(mask, picture.shape)
   pick = lambda x: x[::targets]
   rows = jnp.concatenate([source, pick(target), pick(picture), pick(bare), pick(mask)], axis=2)
   rows = jnp.clip(127.5 * (rows + 1.0), 0.0, 255.0).astype(jnp.uint8)

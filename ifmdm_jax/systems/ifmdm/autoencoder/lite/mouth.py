@@ -118,7 +118,9 @@ def paste(picture, inside, landmarks, awake):
     landmarks: of the frames, [B, 468, 2].
     awake: [B, 1, 1, 1], 0 where nothing moved.
   """
-  return jax.vmap(_paste)(picture, inside, landmarks, awake)
+  # Computed once, not once for each pixel that reads it.
+  picture = jax.lax.optimization_barrier(picture)
+  return jax.lax.optimization_barrier(jax.vmap(_paste)(picture, inside, landmarks, awake))
 
 
 def _paste(picture, inside, landmarks, awake):
