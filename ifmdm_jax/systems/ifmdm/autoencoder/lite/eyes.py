@@ -30,13 +30,11 @@ _RINGS = _RINGS, tuple(MIRROR[ring] for ring in _RINGS)
 GOES = 0.2, 0.65, 1.0
 DEEPER = 0.2  # heights of the eye: a closed lid ends so far below the lower edge of the mesh
 # The mesh ends inside the eye: so many of its heights further up or down rings look when it closes,
-FURTHER = 0.0, -0.2, -0.35, 0.45, 0.25
+FURTHER = -0.05, -0.25, -0.4, 0.45, 0.25
 # and so much of its width further out they lie, and look, at its corners.
 WIDER = 0.1, 0.2
-ACROSS = np.array(
-  [-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75], np.float32
-)  # of a ring, corner to corner
-ENDS = np.array([-1.0, 1.0], np.float32)
+ACROSS = np.linspace(-0.75, 0.75, 7, dtype=np.float32)  # shares of that along a ring,
+ENDS = np.array([-1.0, 1.0], np.float32)  # and at the corners
 ROUND = np.array([0.5, 0.8, 1.0, 1.0, 1.0, 0.8, 0.5], np.float32)  # less so near the corners
 LEAST = 0.22  # of its width: height of an eye that the portrait shows narrowed
 FURTHEST = np.array([0.2, 0.1])  # gaze, widths of the eye
@@ -47,8 +45,9 @@ SHARP = 8  # how suddenly a sideways shift ends at the lids
 def close(landmarks, places, gestures):
   """Closes lids.
 
-  Upper lids go down over the eye to the lower ones, with the skin between lid and brow stretching
-  after them. What a closed lid ends in is looked up beyond the mesh's edge, which lies in the eye.
+  Upper lids go down over the eye to the lower ones, and the skin between lid and brow stretches
+  after them. All that surrounds a closed eye is looked up further from it: the mesh ends within
+  the eye, and eyes that are drawn are larger than it takes them for.
 
   Args:
     landmarks: of the frame, [B, 468, 2].
@@ -60,23 +59,23 @@ def close(landmarks, places, gestures):
   """
   for which, (rings, (upper, lower, _, lids)) in enumerate(zip(_RINGS, EYES)):
     blink = jnp.clip(gestures[:, which, None, None], 0.0, 1.0)
-    height = _height(places, upper, lower, lids)
+    height, own_height = (_height(x, upper, lower, lids) for x in (landmarks, places))
     way = landmarks[:, lower] - landmarks[:, upper] + DEEPER * height  # [B, 7, 2]
+    ends = [lids.outer, lids.inner]
+    across, own_across = (blink * (x[:, ends[1:]] - x[:, ends[:1]]) for x in (landmarks, places))
     for ring, share in zip(rings, GOES):
       landmarks = landmarks.at[:, ring].add(share * blink * way)
     landmarks = landmarks.at[:, lower].add(DEEPER * blink * height)
     for ring, share in zip(rings, FURTHER):
-      places = places.at[:, ring].add(share * blink * height)
-    across = places[:, lids.inner] - places[:, lids.outer]
-    for ring, out in (*((ring, ACROSS) for ring in rings), ([lids.outer, lids.inner], ENDS)):
-      out = blink * out[None, :, None] * across[:, None]
-      landmarks = landmarks.at[:, ring].add(WIDER[0] * out)
-      places = places.at[:, ring].add(WIDER[1] * out)
+      places = places.at[:, ring].add(share * blink * own_height)
+    for ring, out in (*((ring, ACROSS) for ring in rings), (ends, ENDS)):
+      landmarks = landmarks.at[:, ring].add(WIDER[0] * out[None, :, None] * across)
+      places = places.at[:, ring].add(WIDER[1] * out[None, :, None] * own_across)
   return landmarks, places
 
 
 def _height(places, upper, lower, lids):
-  """From upper to lower lid in the portrait, not less than that of an open eye: [B, 7, 2]."""
+  """From upper to lower lid, not less than that of an open eye: [B, 7, 2]."""
   way = places[:, lower[3:4]] - places[:, upper[3:4]]
   width = jnp.linalg.norm(places[:, lids.outer] - places[:, lids.inner], axis=-1)[:, None, None]
   length = jnp.linalg.norm(way, axis=-1, keepdims=True)

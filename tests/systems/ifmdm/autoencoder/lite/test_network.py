@@ -303,6 +303,22 @@ def test_a_blink_covers_the_eye_with_its_lid(draw_face):
   np.testing.assert_array_equal(seen(1.0)[eye, other], seen(0.0)[eye, other])
 
 
+@pytest.mark.parametrize('roll', [0.0, 0.5])
+def test_a_blink_leaves_nothing_of_the_eyes(draw_face, roll):
+  start = frontal()
+  c, s = np.cos(roll), np.sin(roll)
+  end = 0.5 + (start - 0.5) @ jnp.array([[c, s], [-s, c]])
+  rings = [np.r_[ring[:9], ring[:8:-1]] for ring in (points.LEFT_EYE, points.RIGHT_EYE)]
+  eyes = np.concatenate([composite.inside(start[0, ring], 128) for ring in rings], -1).any(-1)
+
+  def seen(blink):  # pixels that show an eye
+    grid = draw_face(start, end, jnp.array([[blink, blink, 0.0, 0.0]]))[0]
+    row, column = np.moveaxis((np.asarray(grid)[0, ..., ::-1] * 128).astype(int), -1, 0)
+    return eyes[np.clip(row, 0, 127), np.clip(column, 0, 127)].sum()
+
+  assert seen(0.0) > 30 and seen(0.5) < 0.8 * seen(0.0) and seen(1.0) < 0.05 * seen(0.0)
+
+
 def test_a_code_without_gestures_is_one_with_none(encode, draw):
   portrait = encode(picture(3))
   codes = portrait.code + 1.0
