@@ -10,7 +10,14 @@ from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
 from ifmdm_jax.face import align, points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, geometry, limits, surface
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
+  composite,
+  eyes,
+  geometry,
+  limits,
+  surface,
+  units,
+)
 
 FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
 SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
@@ -174,7 +181,8 @@ class Decoder(nn.Module):
   depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
-  def __call__(self, source, code, moved, gestures):  # h_t - h_s [B, M], [B, 468, 2], [B, 4]
+  def __call__(self, source, code, moved, gestures, shape=None):
+    # h_t - h_s [B, M], [B, 468, 2], [B, 4], [B, 468, 2]
     side = source.thumb.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
     surfaces = jnp.concatenate([source.points, source.depth[..., None]], -1)
@@ -190,6 +198,8 @@ class Decoder(nn.Module):
 
     # Zero difference is the identity, whatever the network says.
     size = jnp.square(code).sum(-1) + jnp.square(eyes.WAKE * gestures).sum(-1)
+    if shape is not None:
+      size = size + jnp.square(units.WAKE * shape).sum((1, 2))
     awake = (1.0 - jnp.exp(-size))[:, None, None, None]
     mask = paint = None
     if self.paint:
@@ -318,21 +328,22 @@ class Autoencoder(nn.Module):
     """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
     return self.source_encoder(image, matte, landmarks)
 
-  def draw(self, source, code, moved, gestures=None):
+  def draw(self, source, code, moved, gestures=None, shape=None):
     """Says how to draw a frame.
 
     Args:
       source: `Source`.
       code: relative, h_t - h_s [B, M].
-      moved: how it moves landmarks, [B, 468, 2].
+      moved: how it moves landmarks, `shape` included, [B, 468, 2].
       gestures: [B, 4], see `eyes`; None: none.
+      shape: what of `moved` is of `units` alone, [B, 468, 2]; None: nothing.
 
     Returns:
       `Drawing`.
     """
     if gestures is None:
       gestures = jnp.zeros((code.shape[0], len(eyes.NAMES)))
-    return self.decoder(source, code, moved, gestures)
+    return self.decoder(source, code, moved, gestures, shape)
 
   def __call__(self, image, matte, landmarks, code, moved):
     return self.draw(self.appearance(image, matte, landmarks), code, moved)
