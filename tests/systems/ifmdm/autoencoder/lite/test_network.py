@@ -92,6 +92,19 @@ def test_zero_difference_draws_the_source_exactly(encode, draw):
   np.testing.assert_array_equal(drawn[0], image)
 
 
+def test_without_paint_the_same_is_warped_and_nothing_painted(tiny, encode, decode):
+  config, params = tiny
+  bare = config.copy_and_resolve_references()
+  bare.sizes.paint = False
+  portrait, code = encode(picture(2)), jnp.full((1, 20), 0.3)
+  inputs = portrait.appearance, code, model.moves(params, code)
+  drawing = jax.jit(lambda *inputs: model.apply(params, bare, 'draw', *inputs))(*inputs)
+  assert drawing.mask is None and drawing.paint is None
+  np.testing.assert_allclose(drawing.grid, decode(*inputs).grid, atol=1e-6)
+  fresh = jax.eval_shape(lambda: model.init(jax.random.key(0), bare))['network']
+  assert set(fresh['decoder']) == {'body_motion'}
+
+
 def test_the_mask_starts_closed_but_between_the_lips(tiny, encode, decode):
   portrait = encode(picture(2))
   code = jnp.full((1, 20), 3.0)
