@@ -13,6 +13,7 @@ as it was recorded. Same seed, same video.
   a pose by the names of its directions          --motion_mean pose_1=0.5,brows_2=-1
   without control, as in the paper's Table 1     --motion_mean none --motion_std none
   blinks, and eyes that stay on the camera       --blinks_per_minute 15 --gaze camera
+  a lasting smile, by names of face units        --unit mouthSmileLeft=0.3,mouthSmileRight=0.3
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
@@ -32,9 +33,10 @@ from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.rates import FPS
 
 # fmt: off
-string, integer, real, boolean, words, enum = (functools.partial(define, **SHARED) for define in (
+string, integer, real, boolean, words, enum, several = (
+  functools.partial(define, **SHARED) for define in (
   flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float, flags.DEFINE_bool,
-  flags.DEFINE_list, flags.DEFINE_enum))
+  flags.DEFINE_list, flags.DEFINE_enum, flags.DEFINE_multi_string))
 IMAGE = string('image', None, 'The portrait.')
 AUDIO = string('audio', None, 'The voice: a sound file, or a video with sound.')
 OUTPUT = string('output', None, 'The video to write, *.mp4; default: beside the voice.')
@@ -49,6 +51,7 @@ HEAD, MOUTH, EXPRESSION, BROWS = (
   for name, what in (('head', 'the head may'), ('mouth', 'the lips'),
                      ('expression', 'lids and brows'), ('brows', 'the brows')))
 BLINKS = real('blinks_per_minute', None, 'From 0 to 60; default: as often as people do.')
+UNIT = several('unit', None, 'Lasting shape by face units, NAME=NUMBER from -1 to 1; repeatable.')
 GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as in the portrait.')
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
@@ -83,6 +86,17 @@ def numbers(name, words):
   return parsed[0] if len(parsed) == 1 else parsed
 
 
+def by_name(name, words):
+  """Reads a flag of names: ['a=1', 'b=0.5'] -> {'a': 1.0, 'b': 0.5}."""
+  try:
+    return {key: float(number) for key, number in (word.split('=') for word in words)}
+  except ValueError as error:
+    raise InputError(
+      f'expected --{name} NAME=NUMBER, with commas between, got {",".join(words)!r}: '
+      'pass e.g. mouthSmileLeft=0.3'
+    ) from error
+
+
 def main(_):
   for required in (IMAGE, AUDIO):
     if required.value is None:
@@ -95,6 +109,8 @@ def main(_):
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:
     options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
+  if UNIT.value:
+    options['unit'] = by_name('unit', ','.join(UNIT.value).split(','))
   result = talk.make(
     IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
     paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value, stream=STREAM.value,

@@ -222,6 +222,16 @@ def test_a_control_is_a_number_one_per_direction_or_none():
     cli.numbers('motion_mean', ['a', '1'])
 
 
+def test_units_are_names_and_numbers():
+  assert cli.by_name('unit', ['jawLeft=0.5', 'mouthPucker=-1']) == {
+    'jawLeft': 0.5,
+    'mouthPucker': -1,
+  }
+  for bad in (['jawLeft'], ['jawLeft=much'], ['a=1=2'], ['']):
+    with pytest.raises(InputError, match='--unit NAME=NUMBER'):
+      cli.by_name('unit', bad)
+
+
 def test_the_output_is_beside_the_voice_and_overwrites_nothing(tmp_path, sampler, voice):
   sound = voice(0.2)
   assert talk.make(PORTRAIT, sound).path == sound.with_suffix('.mp4')

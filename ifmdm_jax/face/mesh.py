@@ -1,5 +1,7 @@
 """Finds the 468 points of a face: MediaPipe's face mesh (Kartynnik et al. 2019).
 
+Lips and lids that move are seen better by the network of 478 points in `landmarker.py`.
+
 One network by two engines: OpenCV, quick on one core, and JAX, a pure function that can be compiled
 with whatever uses it, so that a sampler reads a portrait without leaving the device.
 
@@ -157,28 +159,65 @@ def find(params, pictures, sample):
   Returns:
     [B, 468, 2], fractions of the side.
   """
-  x, y, side = EXPECTED
+  network = lambda patches: MeshNetwork().apply({'params': params}, patches)[0]
+  return find_by(network, SIDE, MIRROR, REFINEMENTS, pictures, sample)
+
+
+def find_by(network, side, mirror, refinements, pictures, sample):
+  """Finds points as `find` does, by any network of such squares.
+
+  Args:
+    network: [B, side, side, 3] in [0, 1] -> points [B, P, 2] in its pixels.
+    side: pixels that the network sees.
+    mirror: [P], for each point its number in a mirrored picture.
+    refinements: squares that the network sees of each picture and of its mirror image.
+    pictures, sample: see `find`.
+
+  Returns:
+    [B, P, 2], fractions of the side of the picture.
+  """
+  x, y, extent = EXPECTED
   pictures = jnp.concatenate([pictures, pictures[:, :, ::-1]])
   batch = pictures.shape[0]
   centre = jnp.broadcast_to(jnp.array([x, y]), (batch, 2))
-  across = jnp.broadcast_to(jnp.array([side, 0.0]), (batch, 2))
-  pixel = (jnp.arange(SIDE, dtype=jnp.float32) + 0.5) / SIDE - 0.5
-  u, v = (c[None, ..., None] for c in jnp.meshgrid(pixel, pixel))  # [1, SIDE, SIDE, 1]
+  across = jnp.broadcast_to(jnp.array([extent, 0.0]), (batch, 2))
+  pixel = (jnp.arange(side, dtype=jnp.float32) + 0.5) / side - 0.5
+  u, v = (c[None, ..., None] for c in jnp.meshgrid(pixel, pixel))  # [1, side, side, 1]
 
   def refine(where, _):
     centre, across = where
     down = jnp.stack([-across[:, 1], across[:, 0]], -1)
     place = lambda u, v: centre[:, None, None] + u * across[:, None, None] + v * down[:, None, None]
-    points, _ = MeshNetwork().apply({'params': params}, sample(pictures, place(u, v)))
-    points = points / SIDE - 0.5
+    points = network(sample(pictures, place(u, v))) / side - 0.5
     points = place(points[:, :, None, :1], points[:, :, None, 1:])[:, :, 0]
     return square_of(points), points
 
-  points = jax.lax.scan(refine, (centre, across), length=REFINEMENTS)[1][-1]
+  points = jax.lax.scan(refine, (centre, across), length=refinements)[1][-1]
   seen, mirrored = jnp.split(points, 2)
-  mirrored = mirrored[:, MIRROR]
+  mirrored = mirrored[:, mirror]
   mirrored = jnp.stack([1.0 - mirrored[..., 0], mirrored[..., 1]], axis=-1)
   return (seen + mirrored) / 2.0
+
+
+def see(network, side, image, centre, across):
+  """Runs a network on one square of a picture.
+
+  Args:
+    network: uint8 RGB [side, side, 3] -> points [P, 2] in its pixels, logit of a face.
+    side: pixels that the network sees.
+    image: uint8 RGB [H, W, 3].
+    centre, across: the square, see `square`.
+
+  Returns:
+    Points float32 [P, 2] in pixels of the picture, and the probability of a face.
+  """
+  x, y = np.asarray(across, np.float64) / side
+  turn = np.array([[x, -y], [y, x]])
+  to_picture = np.column_stack([turn, centre - turn @ np.full(2, side / 2)])
+  patch = crop.warp(image, crop.indexed(to_picture), side, inverse=True, edge=cv2.BORDER_CONSTANT)
+  points, presence = network(patch)
+  points = points @ turn.T + to_picture[:, 2]
+  return points.astype(np.float32), float(1 / (1 + np.exp(-presence)))
 
 
 def _opencv():
@@ -249,14 +288,7 @@ class FaceMesh:
     return where, presence
 
   def _see(self, image, centre, across):
-    """Points in the picture, and presence, as seen in the square at `centre` along `across`."""
-    x, y = np.asarray(across, np.float64) / SIDE
-    turn = np.array([[x, -y], [y, x]])
-    to_picture = np.column_stack([turn, centre - turn @ np.full(2, SIDE / 2)])
-    patch = crop.warp(image, crop.indexed(to_picture), SIDE, inverse=True, edge=cv2.BORDER_CONSTANT)
-    points, presence = self.network(patch)
-    points = points @ turn.T + to_picture[:, 2]
-    return points.astype(np.float32), float(1 / (1 + np.exp(-presence)))
+    return see(self.network, SIDE, image, centre, across)
 
   def track(self, frames: Iterable[np.ndarray], detector=None, threshold=0.5) -> np.ndarray:
     """Follows the largest face of a video from frame to frame.

@@ -90,6 +90,8 @@ def _mirror():
 
 
 MIRROR = _mirror()  # for each point its number in a mirrored picture
+# Around the middle of an iris its points stand right, above, left and below.
+MIRROR_WITH_IRISES = _points(MIRROR, RIGHT_IRIS[[0, 3, 2, 1, 4]], LEFT_IRIS[[0, 3, 2, 1, 4]])
 
 
 def height(landmarks):

@@ -24,18 +24,45 @@ class Layers:
 
   def _arrays(self, kind, number):
     layer = self._net.getLayer(self._net.getLayerId(f'{kind}_{number}' if number else kind))
-    return [np.ascontiguousarray(blob, np.float32) for blob in layer.blobs]
+    return _arrays(layer)
 
   def conv(self, number, kind='conv2d'):
     """Kernel [h, w, in, out] and bias of a convolution."""
-    kernel, bias = self._arrays(kind, number)
-    return dict(kernel=np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias=bias)
+    return _conv(*self._arrays(kind, number))
 
   def depthwise(self, number):
     """Kernel [h, w, C] and bias for `nn.depthwise.Depthwise`."""
-    kernel, bias = self._arrays('depthwise_conv2d', number)
-    return dict(kernel=np.ascontiguousarray(kernel[:, 0].transpose(1, 2, 0)), bias=bias)
+    return _depthwise(*self._arrays('depthwise_conv2d', number))
 
   def prelu(self, number):
     """Slopes [C] for `nn.prelu.PRelu`."""
-    return dict(slope=self._arrays('p_re_lu', number)[0].reshape(-1))
+    return _prelu(*self._arrays('p_re_lu', number))
+
+  def in_order(self):
+    """Yields the parameters of each convolution and PReLU as they follow one another in the file.
+
+    For files whose layers have no numbers. Each is what `conv`, `depthwise` or `prelu` returns.
+    """
+    for name in self._net.getLayerNames():
+      layer = self._net.getLayer(self._net.getLayerId(name))
+      arrays = _arrays(layer)
+      if layer.type == 'PReLU':
+        yield _prelu(*arrays)
+      elif layer.type == 'Convolution':
+        yield _depthwise(*arrays) if arrays[0].shape[1] == 1 else _conv(*arrays)
+
+
+def _arrays(layer):
+  return [np.ascontiguousarray(blob, np.float32) for blob in layer.blobs]
+
+
+def _conv(kernel, bias):
+  return dict(kernel=np.ascontiguousarray(kernel.transpose(2, 3, 1, 0)), bias=bias)
+
+
+def _depthwise(kernel, bias):
+  return dict(kernel=np.ascontiguousarray(kernel[:, 0].transpose(1, 2, 0)), bias=bias)
+
+
+def _prelu(slope):
+  return dict(slope=slope.reshape(-1))

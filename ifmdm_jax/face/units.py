@@ -5,16 +5,14 @@ blendshape model) in OpenCV. Unlike the mesh of 468 points in `mesh.py`, they se
 Left and right in the names of units are the person's own.
 """
 
-import cv2
 import numpy as np
 
-from ifmdm_jax.face import crop, tflite
+from ifmdm_jax.face import landmarker, tflite
 from ifmdm_jax.face.detect import FaceDetector
-from ifmdm_jax.face.mesh import square, square_of
+from ifmdm_jax.face.mesh import see, square, square_of
 from ifmdm_jax.face.points import LEFT_IRIS, LEFT_LIDS, POINTS_WITH_IRISES, RIGHT_IRIS, RIGHT_LIDS
 
-LANDMARKS, UNITS = 'face_landmark_478.tflite', 'face_units.tflite'
-SIDE = 256  # pixels that the first network sees
+UNITS = 'face_units.tflite'
 REFINEMENTS = 2  # squares of a face that was just found
 # fmt: off
 SEEN = np.array([  # points that the second network sees, of MediaPipe's face_blendshapes_graph.cc
@@ -43,7 +41,7 @@ class FaceUnits:
 
   def __init__(self, detector=None):
     """`detector`: a `FaceDetector`; None makes one."""
-    self._points, self._units = tflite.network(LANDMARKS), tflite.network(UNITS)
+    self._points, self._units = landmarker.opencv(), tflite.network(UNITS)
     self._detector = detector or FaceDetector()
 
   def track(self, frames, threshold=0.5):
@@ -88,15 +86,7 @@ class FaceUnits:
     return points if presence >= threshold else None
 
   def _see(self, image, centre, across):
-    """Points in the picture, and presence, as seen in the square at `centre` along `across`."""
-    x, y = np.asarray(across, np.float64) / SIDE
-    turn = np.array([[x, -y], [y, x]])
-    to_picture = np.column_stack([turn, centre - turn @ np.full(2, SIDE / 2)])
-    patch = crop.warp(image, crop.indexed(to_picture), SIDE, inverse=True, edge=cv2.BORDER_CONSTANT)
-    self._points.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
-    found, presence = self._points.forward(['Identity', 'Identity_1'])
-    points = found.reshape(POINTS_WITH_IRISES, 3)[:, :2] @ turn.T + to_picture[:, 2]
-    return points.astype(np.float32), float(1 / (1 + np.exp(-presence.item())))
+    return see(self._points, landmarker.SIDE, image, centre, across)
 
 
 def blink(units):

@@ -34,8 +34,8 @@ class Streamable(Protocol):
   def options(self, **options):
     """Checks what a caller asks for and fills in defaults."""
 
-  def portrait(self, image):
-    """Encodes a picture uint8 [H, H, 3] -> a pytree."""
+  def portrait(self, image, options=None):
+    """Encodes a picture uint8 [H, H, 3], as options say -> a pytree."""
 
   def listener(self, plan, sample_rate) -> Listener:
     """Listens to a voice that begins."""
@@ -108,7 +108,7 @@ class Slots:
       names = ', '.join(self._constants)
       raise InputError(f'expected the {names} of all streams, got another: pass it to Slots')
     who = next(i for i in range(self.count) if i not in self._streams)
-    portrait = self.sampler.portrait(image)
+    portrait = self.sampler.portrait(image, options)
     begun = self.sampler.start(portrait, self.plan, options, seed)
     if self._portraits is None:
       empty = lambda x: np.zeros((self.count, *x.shape[1:]), x.dtype)

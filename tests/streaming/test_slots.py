@@ -46,6 +46,15 @@ def test_a_stream_does_not_depend_on_its_neighbours(sampler, image, voice):
   assert np.abs(together[second].astype(int) - single).mean() < 1
 
 
+def test_a_stream_has_a_shape_of_its_own(sampler, image, voice):
+  slots = Slots(sampler, 2)
+  plain, shaped = slots.join(image), slots.join(image, unit={'jawOpen': 0.5, 'browInnerUp': 1.0})
+  made, _ = run(slots, {plain: voice(0.5), shaped: voice(0.5)})
+  assert np.abs(made[shaped].astype(int) - made[plain]).max() > 4
+  alone = sampler(image, voice(0.5), unit={'browInnerUp': 1, 'jawOpen': 0.5}, plan=slots.plan)
+  assert np.abs(made[shaped].astype(int) - alone).mean() < 1
+
+
 def test_streams_join_and_leave_without_compiling(sampler, image, voice, compilations):
   slots = Slots(sampler, 3)
   run(slots, {slots.join(image): voice(0.5)})
@@ -55,7 +64,7 @@ def test_streams_join_and_leave_without_compiling(sampler, image, voice, compila
     leaves = slots.join(other(image, 2), seed=7, motion_std=0.0)
     list(slots.step())
     slots.leave(leaves)
-    late = slots.join(other(image, 3))
+    late = slots.join(other(image, 3), unit={'jawLeft': 0.5})
     assert late == leaves
     slots.add(late, voice(0.6))
     list(slots.step())

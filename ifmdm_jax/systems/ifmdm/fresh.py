@@ -13,7 +13,7 @@ from ifmdm_jax.training import program
 
 LITE = dict(kind='lite', side=128, sizes=dict(
   motion_dim=20, source_widths=(32, 64, 128, 160), fine=24, coarse=64,
-  decoder_width=64, decoder_inner=96, decoder_fine=48))  # fmt: skip
+  decoder_width=64, decoder_inner=96, decoder_fine=48, paint=False))  # fmt: skip
 TINY = dict(kind='lite', side=32, sizes=dict(
   motion_dim=20, source_widths=(8, 8, 16, 16), fine=8, coarse=8,
   decoder_width=8, decoder_inner=8, decoder_fine=8))  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
 from ifmdm_jax.systems.ifmdm import knobs
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import units
 from ifmdm_jax.systems.ifmdm.motion import eyes, sample
 from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.systems.ifmdm.motion.sample import Solver
@@ -39,6 +40,8 @@ class Options:
       where motion_std is 0.
     gaze: 'free': eyes shift, mostly back; 'camera': they stay as in the portrait, as they do where
       motion_std is 0. Weights whose renderer does not draw lids and irises have neither.
+    unit: lasting shape of the face by face units, {'mouthSmileLeft': 0.3}, each from -1 to 1; see
+      `autoencoder.lite.units`. Speech and expression are added to it.
   """
 
   solver: Solver = sample.DEFAULT
@@ -50,10 +53,12 @@ class Options:
   brows: float = 1.0
   blinks_per_minute: float | None = None
   gaze: str = 'free'
+  unit: collections.abc.Mapping | tuple = ()
 
   def __post_init__(self):
     knobs.check(self.parts)
     knobs.check_eyes(self.blinks_per_minute, self.gaze)
+    object.__setattr__(self, 'unit', units.listed(self.unit))
     if isinstance(self.motion_mean, collections.abc.Mapping):
       object.__setattr__(self, 'motion_mean', knobs.offsets(self.motion_mean))
     try:

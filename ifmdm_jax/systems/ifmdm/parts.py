@@ -48,6 +48,7 @@ class Sizes:
   decoder_width: int
   decoder_inner: int
   decoder_fine: int
+  paint: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Renderer:
     params: its parameters on the device, with what this processor needs to be fast.
     programs: {'portrait', 'read', 'draw', 'draw_mixed'}, compiled.
     draws_eyes: whether `draw` takes codes [n, M + 4] as well, with `motion.eyes.NAMES` at the end.
+    draws_units: whether a portrait can be given face units.
   """
 
   def __init__(self, stage, size, layout, pool):
@@ -30,7 +31,8 @@ class Renderer:
       stage: `Stage`; its module has portrait(params, image, config), motion(params, frames, config)
         and draw(params, portrait, codes, config), and where it draws faster on a CPU with other
         parameters, for_cpu(params). Where it draws more than the code's own directions, it names
-        them in NAMED_DIRECTIONS, in the order in which they follow a code.
+        them in NAMED_DIRECTIONS, in the order in which they follow a code. Where it draws face
+        units, with_units(portrait, {name: number}).
       size: side of the frames, pixels.
       layout: a `streaming.device.Layout`.
       pool: a `streaming.device.Pool`.
@@ -39,6 +41,8 @@ class Renderer:
     module, config = stage.module, stage.config
     faster = getattr(module, 'for_cpu', None) if layout.cpu else None
     self.draws_eyes = getattr(module, 'NAMED_DIRECTIONS', ()) == eyes.NAMES
+    self._with_units = getattr(module, 'with_units', None)
+    self.draws_units = self._with_units is not None
     # On the device once: arrays of the host would travel with every call.
     self.params = jax.device_put(faster(stage.params) if faster else stage.params)
     drawing = dict(compiler_options=layout.compiler_options)
@@ -67,8 +71,8 @@ class Renderer:
     decoder, _ = self.programs['draw'].begin('the decoder', self.params, portrait, codes)
     return [encoder, decoder]
 
-  def portrait(self, image):
-    """Encodes a picture uint8 [H, H, 3] of any side."""
+  def portrait(self, image, unit=()):
+    """Encodes a picture uint8 [H, H, 3] of any side, with face units {name: number} if any."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
       raise InputError(
@@ -79,7 +83,8 @@ class Renderer:
       shrinks = image.shape[0] > self.size
       way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
       image = cv2.resize(image, (self.size, self.size), interpolation=way)
-    return self.programs['portrait'](self.params, image)
+    portrait = self.programs['portrait'](self.params, image)
+    return self._with_units(portrait, dict(unit)) if unit else portrait
 
   def read(self, frames):
     """Reads motion codes float32 [T, M] off frames uint8 [T, R, R, 3], one at a time."""

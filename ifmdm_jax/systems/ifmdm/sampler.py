@@ -15,6 +15,7 @@ import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, session
@@ -41,7 +42,7 @@ class Sampler:
   """`sampler(image, waveform)`; see `ifmdm_jax.load`. A `generator.Generator`.
 
   Options of every call, by name: steps, guidance, stepper, motion_mean, motion_std, and the knobs
-  head, mouth, expression, brows, blinks_per_minute and gaze; see `motion_stream.Options` and
+  head, mouth, expression, brows, blinks_per_minute, gaze and unit; see `motion_stream.Options` and
   `motion.sample.Solver`.
 
   Attributes:
@@ -127,7 +128,7 @@ class Sampler:
     """
     options, plan = self.options(**options), plan or self.streaming
     self._compile(plan, options)  # side by side; each part waits for its own
-    portrait = self.portrait(image)
+    portrait = self.portrait(image, options)
     size = min(self.block, plan.new)
     for codes in self._windows(portrait, blocks, sample_rate, seed, plan, options):
       yield from self.renderer.drawn(portrait, codes, size)  # emitted before more sound is awaited
@@ -187,11 +188,13 @@ class Sampler:
     config = self.stages[1].config
     distill.check(config, options.solver)
     motion_stream.check(options, config.motion_dim)
+    if options.unit and not self.renderer.draws_units:
+      raise InputError('unit shapes a mesh, these weights draw without one: leave it out')
     return options
 
-  def portrait(self, image):
-    """Encodes a picture uint8 [H, H, 3] of any side."""
-    return self.renderer.portrait(image)
+  def portrait(self, image, options=None):
+    """Encodes a picture uint8 [H, H, 3] of any side, with the face units of `Options` if any."""
+    return self.renderer.portrait(image, options.unit if options else ())
 
   def listener(self, plan, sample_rate):
     """Returns a `streaming.windows.Listener` with this sampler's speech encoder."""

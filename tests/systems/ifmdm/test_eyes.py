@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.slots import Slots
 from ifmdm_jax.systems.ifmdm.motion import eyes
 from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
@@ -45,6 +46,11 @@ def test_codes_have_eyes_only_where_they_are_drawn(sampler, seeing, image, voice
   assert without.shape == (50, 20) and with_eyes.shape == (50, 24)
   np.testing.assert_array_equal(with_eyes[:, :20], without)  # lips know nothing of eyes
   assert with_eyes[:, 20].max() > 0.85
+
+
+def test_units_are_refused_where_no_mesh_is_drawn(seeing, image, voice):
+  with pytest.raises(InputError, match='leave it out'):
+    seeing.codes(image, voice(1.0), unit={'jawLeft': 0.5})
 
 
 def test_eyes_are_the_same_in_every_plan_and_however_sound_is_cut(seeing, image, voice):

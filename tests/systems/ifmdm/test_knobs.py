@@ -37,12 +37,44 @@ def test_knobs_multiply():
     dict(blinks_per_minute='often'),
     dict(gaze='away'),
     dict(gaze=None),
+    dict(unit={'mouthSmileLef': 0.3}),
+    dict(unit={'mouthSmileLeft': 1.5}),
+    dict(unit={'mouthSmileLeft': float('nan')}),
+    dict(unit={'mouthSmileLeft': 'much'}),
+    dict(unit='mouthSmileLeft'),
   ],
 )
 def test_a_knob_that_cannot_be_turned_so_is_refused_in_one_line(bad):
   with pytest.raises(InputError) as error:
     motion_stream.Options().changed(**bad)
   assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'name, instead',
+  [
+    ('tongueOut', 'no tongue'),
+    ('cheekPuff', 'towards the viewer'),
+    ('eyeBlinkLeft', '--blinks_per_minute'),
+    ('eyeLookUpRight', '--gaze'),
+    ('mouthClose', '--mouth'),
+  ],
+)
+def test_a_unit_that_landmarks_cannot_show_is_refused_and_says_what_to_use(name, instead):
+  with pytest.raises(InputError, match=instead) as error:
+    motion_stream.Options(unit={name: 0.3})
+  assert '\n' not in str(error.value)
+
+
+def test_a_misspelt_unit_is_told_the_nearest_names():
+  with pytest.raises(InputError, match='mouthSmilLeft: the nearest are mouthSmileLeft'):
+    motion_stream.Options(unit={'mouthSmilLeft': 0.3})
+
+
+def test_units_of_nothing_are_no_units():
+  assert motion_stream.Options(unit={'jawLeft': 0.0}) == motion_stream.Options()
+  one = motion_stream.Options(unit={'jawLeft': 0.5, 'mouthPucker': 1})
+  assert one == motion_stream.Options(unit={'mouthPucker': 1.0, 'jawLeft': 0.5})
 
 
 def test_parts_of_codes_without_names_are_refused():

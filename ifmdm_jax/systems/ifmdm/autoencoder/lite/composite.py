@@ -283,7 +283,9 @@ def warped(portrait, drawing):
 
 
 def painted(bare, drawing):
-  """Blends what the network painted over a picture [B, R, R, 3] where its mask is open."""
+  """Blends what the network painted, if it did, over a picture [B, R, R, 3] by its mask."""
+  if drawing.mask is None:
+    return bare
   side = bare.shape[1]
   mask = upsample(drawing.mask, side)
   return bare + mask * (upsample(drawing.paint, side) - bare)

@@ -185,14 +185,13 @@ def total(v, seen, *, weights, side, frozen):
     'photo': photo(v),
     'bare': bare(v),
     'squared': squared(v, weights.face),
-    'paint': paint(v),
-    'inner': inner(v),
-    'haze': haze(v),
-    'visible_teeth': visible_teeth(v),
     'missing': missing(v),
     'static': static(v),
     'folds': folds(v),
   }
+  if v.drawing.mask is not None:
+    terms |= {'paint': paint(v), 'inner': inner(v), 'haze': haze(v)}
+    terms |= {'visible_teeth': visible_teeth(v)}
   if weights.get('perceptual'):
     terms['perceptual'] = perceptual(v, frozen['perceptual'])
   if weights.get('lpips'):
@@ -200,7 +199,7 @@ def total(v, seen, *, weights, side, frozen):
   if weights.get('lips'):
     terms['lips'] = lips(v, frozen['lips'])
   terms = {name: mean_over(x, seen) if x.ndim else x for name, x in terms.items()}
-  result = sum(weights[name] * terms[name] for name in TERMS if weights.get(name))
+  result = sum(weights[name] * terms[name] for name in TERMS if weights.get(name) and name in terms)
   terms['psnr'] = mean_over(psnr(v.picture, v.target), seen)
   terms['psnr_of_still'] = mean_over(psnr(v.source, v.target), seen)  # of repeating the source
   return result, terms

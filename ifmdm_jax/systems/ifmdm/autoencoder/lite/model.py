@@ -14,7 +14,7 @@ import numpy as np
 
 from ifmdm_jax.face import matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network, units
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
@@ -44,19 +44,25 @@ def init(rng, config):
 
 
 class Portrait(NamedTuple):
-  """A source, encoded once: its pixels, what the decoder needs of them, its own motion code."""
+  """A source, encoded once: pixels, what the decoder needs of them, motion code, lasting shape."""
 
   layers: composite.Layers  # at R x R
   inside: mouth.Interior
   appearance: network.Source
   code: jax.Array  # [1, M]
+  shape: jax.Array  # [1, 468, 3], see `units`
 
 
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
   landmarks = find_landmarks(params, image[None])
   parts = take_apart(params, to_float(image)[None], landmarks, config)
-  return Portrait(*parts, code_of(params, landmarks))
+  return Portrait(*parts, code_of(params, landmarks), jnp.zeros((1, points.POINTS, 3)))
+
+
+def with_units(portrait, by_name):
+  """Gives a `Portrait` a lasting shape by face units {name: number}, see `units`."""
+  return portrait._replace(shape=jnp.asarray(units.shape(by_name)))
 
 
 def take_apart(params, pixels, landmarks, config):
@@ -111,7 +117,7 @@ def draw(params, portrait, codes, config):
     uint8 [B, R, R, 3].
   """
   batch = codes.shape[0]
-  layers, inside, appearance, code = jax.tree.map(
+  layers, inside, appearance, code, shape = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
@@ -119,7 +125,9 @@ def draw(params, portrait, codes, config):
     gestures = jnp.zeros((batch, len(eyes.NAMES)))
   with winograd.in_place_of_convolutions():
     moved = moves(params, difference)
-    drawing = apply(params, config, 'draw', appearance, difference, moved, gestures)
+    shape = units.seen(appearance.points + moved, shape)
+    inputs = appearance, difference, moved + shape, gestures, shape
+    drawing = apply(params, config, 'draw', *inputs)
   picture, _ = render(layers, inside, drawing)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
@@ -185,9 +193,11 @@ def pictures(params, batch, config):
   drawing, picture, bare, target = animate(params, batch, config)
   targets = batch['target'].shape[1]
   source = to_float(batch['source'])
-  mask = jnp.broadcast_to(
-    2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0, picture.shape
-  )
+  if drawing.mask is None:
+    mask = jnp.full(picture.shape, -1.0)
+  else:
+    mask = 2.0 * composite.upsample(drawing.mask, source.shape[1]) - 1.0
+    mask = jnp.broadcast_to(mask, picture.shape)
   pick = lambda x: x[::targets]
   rows = jnp.concatenate([source, pick(target), pick(picture), pick(bare), pick(mask)], axis=2)
   rows = jnp.clip(127.5 * (rows + 1.0), 0.0, 255.0).astype(jnp.uint8)

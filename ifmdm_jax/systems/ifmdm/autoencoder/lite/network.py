@@ -10,7 +10,14 @@ from flax.linen.initializers import normal, variance_scaling
 from jax import Array
 
 from ifmdm_jax.face import align, points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, geometry, limits, surface
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
+  composite,
+  eyes,
+  geometry,
+  limits,
+  surface,
+  units,
+)
 
 FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
 SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
@@ -22,8 +29,8 @@ HEADS = 2 * 2**2, 1 * 4**2, 3 * 4**2
 class Source(NamedTuple):
   """What the decoder needs of a portrait; computed once. Sides for a 128 px copy."""
 
-  fine: Array  # [B, 64, 64, F] features
-  coarse: Array  # [B, 32, 32, G] features
+  fine: Array | None  # [B, 64, 64, F] features to paint by, where there is paint
+  coarse: Array | None  # [B, 32, 32, G] features
   follows: Array  # [B, 32, 32, 1] how far a place goes with the head: 1 hair, 0 what stands still
   thumb: Array  # [B, 64, 64, 3] the picture itself, small
   behind: Array  # [B, 64, 64, 3] what may be behind the person
@@ -40,8 +47,8 @@ class Drawing(NamedTuple):
   face: Array  # [B, 128, 128, 2] and where in the source, of the side,
   lids: Array  # [B, 128, 128, 2] and where upper lids are
   cover: Array  # [B, 128, 128, 2] 1 where the face is, and where its upper lids are
-  mask: Array  # [B, 256, 256, 1] 0 warped pixels, 1 paint
-  paint: Array  # [B, 256, 256, 3]
+  mask: Array | None  # [B, 256, 256, 1] 0 warped pixels, 1 paint; None: all is warped
+  paint: Array | None  # [B, 256, 256, 3]
   awake: Array  # [B, 1, 1, 1] 0 where the code is the portrait's own
   missing: Array  # [B, 36, 2] how far the head alone would have left the outline
   landmarks: Array  # [B, 468, 2] of the frame
@@ -115,6 +122,7 @@ class SourceEncoder(nn.Module):
   widths: tuple[int, ...] = (32, 64, 128, 160)
   fine: int = 24
   coarse: int = 64
+  paint: bool = True
 
   @nn.compact
   def __call__(self, image, matte, landmarks):  # [B, 128, 128, 3], [B, 128, 128, 1], [B, 468, 2]
@@ -123,9 +131,11 @@ class SourceEncoder(nn.Module):
     half, quarter, eighth, x = maps  # 64, 32, 16, 8 px
     x = NormBlock()(act(conv(self.widths[2])(enlarge(act(x)))) + eighth)
     x = NormBlock()(act(conv(self.widths[1])(enlarge(act(x)))) + quarter)
-    coarse = conv(self.coarse)(act(x))
-    y = jnp.concatenate([enlarge(nn.Dense(self.widths[0])(act(x))), half], axis=-1)
-    fine = conv(self.fine)(act(conv(self.widths[0])(y)))
+    coarse = fine = None
+    if self.paint:
+      coarse = conv(self.coarse)(act(x))
+      y = jnp.concatenate([enlarge(nn.Dense(self.widths[0])(act(x))), half], axis=-1)
+      fine = conv(self.fine)(act(conv(self.widths[0])(y)))
     person = composite.halve(matte)
     seen = jnp.concatenate([act(group_norm(x)), composite.halve(person)], axis=-1)
     prior = geometry.above_shoulders(landmarks, x.shape[1])
@@ -156,22 +166,24 @@ class Decoder(nn.Module):
   Layers of motion, none of which folds. The head turns and shifts as a whole, hair and all, neck
   and shoulders follow it as far as the source says, and both are put right at the outline of the
   face; before them the face, a surface with depth whose points are where the code says; then a
-  small network looks at the warped features and paints what the source never showed.
+  small network, if there is paint, looks at the warped features and paints what the source never
+  showed.
   """
 
   width: int = 64
   inner: int = 96
   fine: int = 32
   directions: int = 64
+  paint: bool = True
   closed: float = 4.0  # the mask starts at sigmoid(-closed), nearly all warp,
-  opened: float = 0.0  # and between the lips at sigmoid(opened)
+  opened: float = 0.0  # and at sigmoid(opened) in what the portrait does not show of the mouth
   shade: float = 0.6  # how much darker paint starts between the lips,
   depth: float = 0.85  # and below what the portrait shows of the mouth
 
   @nn.compact
-  def __call__(self, source, code, moved, gestures):  # h_t - h_s [B, M], [B, 468, 2], [B, 4]
-    motion = self._motion(code)
-    side = source.fine.shape[1]  # 64
+  def __call__(self, source, code, moved, gestures, shape=None):
+    # h_t - h_s [B, M], [B, 468, 2], [B, 4], [B, 468, 2]
+    side = source.thumb.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
     surfaces = jnp.concatenate([source.points, source.depth[..., None]], -1)
     landmarks = jax.vmap(limits.within)(surfaces, landmarks)
@@ -184,21 +196,30 @@ class Decoder(nn.Module):
     hanging = composite.identity_grid(2 * side)[None] + hanging
     face = face + mouth * (hanging - face)
 
-    half = composite.halve(front(around, face, lids, cover))
-    _, mask, paint = self._correct(source, half, mouth, motion)
     # Zero difference is the identity, whatever the network says.
     size = jnp.square(code).sum(-1) + jnp.square(eyes.WAKE * gestures).sum(-1)
+    if shape is not None:
+      size = size + jnp.square(units.WAKE * shape).sum((1, 2))
     awake = (1.0 - jnp.exp(-size))[:, None, None, None]
+    mask = paint = None
+    if self.paint:
+      half = composite.halve(front(around, face, lids, cover))
+      mask, paint = self._paint(source, half, mouth, unseen, self._motion(code), awake)
+    return Drawing(around, face, lids, cover, mask, paint, awake, missing, landmarks)
+
+  def _paint(self, source, half, mouth, unseen, motion, awake):
+    """Paints what a grid [B, 64, 64, 2] does not find: mask and paint, [B, 256, 256, 1 and 3]."""
+    _, mask, paint = self._correct(source, half, mouth, motion)
+    side = half.shape[1]
     inside = composite.upsample(mouth, 4 * side)
     unseen = composite.upsample(unseen, 4 * side)
-    prior = (self.opened + self.closed) * inside - self.closed
+    prior = (self.opened + self.closed) * unseen - self.closed
     mask = awake * nn.sigmoid(SLOPE * unshuffle(mask, 4) + prior)
     # Paint starts as the warped picture, blurred, and darker in the mouth: [-1, 1] is lifted to 0.
     blurred = composite.upsample(composite.sample(source.thumb, half), 4 * side)
     dark = self.shade * inside + (self.depth - self.shade) * unseen
     blurred = (blurred + 1.0) * (1.0 - dark) - 1.0
-    paint = blurred + unshuffle(paint, 4)
-    return Drawing(around, face, lids, cover, mask, paint, awake, missing, landmarks)
+    return mask, blurred + unshuffle(paint, 4)
 
   def _motion(self, code):
     """Moves along orthogonal directions (paper, latent navigation): Q (h_t - h_s), and more."""
@@ -273,6 +294,7 @@ def face_of(source, landmarks, gestures, side):
     flow, cover = surface.rasterise(places, closed, surface.behind_lids(depth), side)
     lids = cover[..., 1:]
     face = surface.beyond(flow, cover[..., :1] - lids)
+    cover = jnp.concatenate([surface.without_holes(cover[..., :1]), lids], -1)
     return face, surface.beyond(flow, lids), cover
 
   closed, places = eyes.close(landmarks, source.places, gestures)
@@ -296,30 +318,33 @@ class Autoencoder(nn.Module):
   decoder_width: int = 64
   decoder_inner: int = 96
   decoder_fine: int = 32
+  paint: bool = True
 
   def setup(self):
-    self.source_encoder = SourceEncoder(self.source_widths, self.fine, self.coarse)
-    self.decoder = Decoder(self.decoder_width, self.decoder_inner, self.decoder_fine)
+    self.source_encoder = SourceEncoder(self.source_widths, self.fine, self.coarse, self.paint)
+    sizes = self.decoder_width, self.decoder_inner, self.decoder_fine
+    self.decoder = Decoder(*sizes, paint=self.paint)
 
   def appearance(self, image, matte, landmarks):
     """[B, 128, 128, 3] in [-1, 1], matte [B, 128, 128, 1], landmarks [B, 468, 2] -> Source."""
     return self.source_encoder(image, matte, landmarks)
 
-  def draw(self, source, code, moved, gestures=None):
+  def draw(self, source, code, moved, gestures=None, shape=None):
     """Says how to draw a frame.
 
     Args:
       source: `Source`.
       code: relative, h_t - h_s [B, M].
-      moved: how it moves landmarks, [B, 468, 2].
+      moved: how it moves landmarks, `shape` included, [B, 468, 2].
       gestures: [B, 4], see `eyes`; None: none.
+      shape: what of `moved` is of `units` alone, [B, 468, 2]; None: nothing.
 
     Returns:
       `Drawing`.
     """
     if gestures is None:
       gestures = jnp.zeros((code.shape[0], len(eyes.NAMES)))
-    return self.decoder(source, code, moved, gestures)
+    return self.decoder(source, code, moved, gestures, shape)
 
   def __call__(self, image, matte, landmarks, code, moved):
     return self.draw(self.appearance(image, matte, landmarks), code, moved)
