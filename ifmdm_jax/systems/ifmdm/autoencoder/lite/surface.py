@@ -7,6 +7,7 @@ in the unit of x, smaller is nearer.
 import functools
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -315,6 +316,12 @@ def beyond(flow, cover, rounds=2):
     flow = jnp.where(new, total[..., :2] / jnp.maximum(total[..., 2:], 1.0), flow)
     cover = jnp.maximum(cover, new.astype(cover.dtype))
   return flow
+
+
+def without_holes(cover):
+  """Closes holes of a cover [h, h, 1] of less than three pixels, where a triangle turned over."""
+  widest = lambda x: nn.max_pool(x[None], (3, 3), padding='SAME')[0]
+  return 1.0 - widest(1.0 - widest(cover))
 
 
 REACH, FADE, STEEPEST = 0.05, 0.09, 1.5
