@@ -120,9 +120,8 @@ def paste(picture, inside, landmarks, awake):
     landmarks: of the frames, [B, 468, 2].
     awake: [B, 1, 1, 1], 0 where nothing moved.
   """
-  # Computed once, not once for each pixel that reads it.
   picture = jax.lax.optimization_barrier(picture)
-  return jax.lax.optimization_barrier(jax.vmap(_paste)(picture, inside, landmarks, awake))
+  return jax.vmap(_paste)(picture, inside, landmarks, awake)
 
 
 def _paste(picture, inside, landmarks, awake):
@@ -135,9 +134,16 @@ def _paste(picture, inside, landmarks, awake):
   corner = jnp.stack([x, y]).astype(jnp.float32)
   place = jnp.stack(jnp.broadcast_arrays(columns[None], rows[:, None]), -1)
   place = (place + corner[None, None]) / side
-  colours, share = between_lips(inside, landmarks, place)
   window = jax.lax.dynamic_slice(picture, (y, x, 0), (*shape, 3))
-  window = window + awake * share * (colours - window)
+
+  def draw(part):
+    place, before = part
+    colours, share = between_lips(inside, landmarks, place)
+    return before + awake * share * (colours - before)
+
+  # A loop is computed once; else XLA computes the window anew for each pixel of the picture's end.
+  halves = lambda x: x.reshape(2, shape[0] // 2, *x.shape[1:])
+  window = jax.lax.map(draw, (halves(place), halves(window))).reshape(*shape, 3)
   return jax.lax.dynamic_update_slice(picture, window, (y, x, 0))
 
 
