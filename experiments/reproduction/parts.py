@@ -1,4 +1,4 @@
-"""How `lite` draws one frame, as five pictures: portrait, matte, flow, paint, result.
+"""How `lite` draws one frame, as five pictures: portrait, matte, flow, without mouth, result.
 
 python experiments/reproduction/parts.py --output docs/lite.jpg
 
@@ -31,6 +31,7 @@ def as_tile(picture):
 
 
 def main(_):
+  output = _OUTPUT.value  # before `load`, which brings the flags of another command
   picture = ifm.read_portrait(_IMAGE.value)
   voice, rate = ifm.read_voice(_AUDIO.value)
   sampler = ifm.load()
@@ -49,19 +50,17 @@ def main(_):
   small = model.shrink(jnp.asarray(picture)[None] / 255.0, model.VIEW)
   person = matte.find(stage.params['person'], small)
   flow = drawing.grid - composite.identity_grid(drawing.grid.shape[1])[None]
-  mask = composite.upsample(drawing.mask, SIDE)
-  paint = mask * composite.upsample(drawing.paint, SIDE) + (1 - mask)  # on white
 
   tiles = [
     model.to_float(jnp.asarray(picture)[None]),
     jnp.repeat(2 * person - 1, 3, axis=-1),
     flow_colours(np.asarray(composite.upsample(flow, SIDE)), MOST),
-    paint,
+    composite.warped(portrait.layers, drawing),
     result,
   ]
   gap = np.full((SIDE, EDGE, 3), 255, np.uint8)
   strip = np.concatenate([part for tile in tiles for part in (as_tile(tile), gap)][:-1], axis=1)
-  cv2.imwrite(_OUTPUT.value, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+  cv2.imwrite(output, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import pytest
 
 from ifmdm_jax import errors
 from ifmdm_jax.audio import features, wav2vec2, waveform
+from ifmdm_jax.training import program
 
 
 @functools.cache
@@ -14,7 +15,7 @@ def encoder(name):
     module = wav2vec2.Wav2Vec2(
       layer=1, depth=1, width=32, heads=2, mlp_width=48, channels=(16,) * 7
     )
-    params = jax.jit(module.init)(jax.random.key(0), np.zeros((1, 16_000), np.float32))['params']
+    params = jax.jit(module.init)(program.fresh_key(0), np.zeros((1, 16_000), np.float32))['params']
     return features.Wav2Vec2(module, params)
   return features.load(name)
 

@@ -10,6 +10,7 @@ import pytest
 from ifmdm_jax.audio import features, wav2vec2, wavlm
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import wav2vec2 as importer
+from ifmdm_jax.training import program
 from tests.audio import reference
 
 SIZES = dict(layer=1, depth=2, width=16, heads=2, mlp_width=24, channels=(8,) * 7, groups=2)
@@ -23,7 +24,7 @@ def sound(count, seed=0):
 def tiny(**changes):
   module = wav2vec2.Wav2Vec2(**{**SIZES, **changes})
   whole = module.clone(layer=module.depth)
-  return module, jax.jit(whole.init)(jax.random.key(0), sound(50))['params']
+  return module, jax.jit(whole.init)(program.fresh_key(0), sound(50))['params']
 
 
 @functools.cache

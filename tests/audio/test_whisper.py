@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ifmdm_jax.audio import whisper
+from ifmdm_jax.training import program
 
 
 def tiny(layers=(2,)):
@@ -20,7 +21,7 @@ def test_only_the_blocks_asked_for_are_built():
 
 
 def test_layers_are_concatenated_in_the_order_asked():
-  variables = jax.jit(tiny((3,)).init)(jax.random.key(0), mel())
+  variables = jax.jit(tiny((3,)).init)(program.fresh_key(0), mel())
   both = tiny((3, 1)).apply(variables, mel())
   assert both.shape == (1, 20, 32)
   np.testing.assert_allclose(both[..., :16], tiny((3,)).apply(variables, mel()), atol=1e-6)
@@ -28,7 +29,7 @@ def test_layers_are_concatenated_in_the_order_asked():
 
 
 def test_padding_does_not_change_the_sound_before_it():
-  variables = jax.jit(tiny().init)(jax.random.key(0), mel())
+  variables = jax.jit(tiny().init)(program.fresh_key(0), mel())
   short = np.pad(mel(), ((0, 0), (0, 2), (0, 0)))
   longer = np.pad(mel(), ((0, 0), (0, 30), (0, 0)))
   valid = jnp.array([20])

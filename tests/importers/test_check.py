@@ -22,10 +22,7 @@ FILES = {  # how many arrays the goldens have of each: none may be forgotten
 }
 
 
-LARGE = pytest.param('train_S64', marks=pytest.mark.optimized)
-
-
-@pytest.mark.parametrize('name', [LARGE if name == 'train_S64' else name for name in FILES])
+@pytest.mark.parametrize('name', FILES)
 def test_every_array_agrees_with_the_original(name):
   ((found, rows, _),) = check.run(testing.goldens(), only=name)
   assert found == name and len(rows) == FILES[name]

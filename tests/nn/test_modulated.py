@@ -1,10 +1,12 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ifmdm_jax import testing
-from ifmdm_jax.nn.modulated import ModulatedConv
+from ifmdm_jax.nn.modulated import ModulatedConv, transposed_conv
 
 CASES = {
   'modconv_k3': ModulatedConv(5, 3),
@@ -36,3 +38,25 @@ def test_demodulated_output_does_not_depend_on_the_size_of_the_style():
   y, z = (conv.apply({'params': p}, x, latent) for p in (params, larger))
   np.testing.assert_allclose(y, z, atol=1e-5)
   assert float(jnp.abs(y).max()) > 0.1
+
+
+def test_the_transposed_convolution_and_its_slopes_are_those_of_scattering_the_kernel():
+  draw = np.random.default_rng(0).standard_normal
+  x, kernel, weight = (draw(s, np.float32) for s in ((2, 4, 3, 5), (3, 3, 5, 6), (2, 9, 7, 6)))
+
+  def scattered(x, kernel):
+    out = jnp.zeros(weight.shape)
+    for row, column in np.ndindex(3, 3):
+      out = out.at[:, row : row + 7 : 2, column : column + 5 : 2].add(x @ kernel[row, column])
+    return out
+
+  ways = scattered, transposed_conv
+  values, slopes = zip(*(
+    jax.jit(jax.value_and_grad(lambda *args, way=way: (weight * way(*args)).sum(), (0, 1)))(
+      x, kernel
+    )
+    for way in ways
+  ))  # fmt: skip
+  np.testing.assert_allclose(*(jax.jit(way)(x, kernel) for way in ways), rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(*values, rtol=1e-4)
+  jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4), *slopes)

@@ -47,7 +47,7 @@ def test_a_stream_does_not_depend_on_its_neighbours(sampler, image, voice):
 
 
 def test_a_stream_has_a_shape_of_its_own(sampler, image, voice):
-  slots = Slots(sampler, 2)
+  slots = Slots(sampler, 3)
   plain, shaped = slots.join(image), slots.join(image, unit={'jawOpen': 0.5, 'browInnerUp': 1.0})
   made, _ = run(slots, {plain: voice(0.5), shaped: voice(0.5)})
   assert np.abs(made[shaped].astype(int) - made[plain]).max() > 4
@@ -85,7 +85,7 @@ def test_all_get_the_same_share_whoever_has_most_to_say(sampler, image, voice):
 
 
 def test_frames_of_all_are_interleaved(sampler, image, voice):
-  slots = Slots(sampler, 2, plan=sampler.offline)
+  slots = Slots(sampler, 3)
   both = [slots.join(image, seed=seed) for seed in (0, 1)]
   for who in both:
     slots.add(who, voice(1.0))

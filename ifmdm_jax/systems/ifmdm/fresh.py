@@ -9,6 +9,7 @@ from ifmdm_jax import generator
 from ifmdm_jax.systems.ifmdm import parts
 from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 from ifmdm_jax.systems.ifmdm.sampler import Stage
+from ifmdm_jax.training import program
 
 LITE = dict(kind='lite', side=128, sizes=dict(
   motion_dim=20, source_widths=(32, 64, 128, 160), fine=24, coarse=64,
@@ -60,7 +61,7 @@ def _stage(config, constants=False):
   module = generator.trainable(parts.KINDS[config.kind])[1]
   init = functools.partial(module.init, config=config)
   if constants:
-    return Stage(module, config, jax.jit(init)(jax.random.key(0)))
+    return Stage(module, config, jax.jit(init)(program.fresh_key(0)))
   shapes = jax.eval_shape(init, jax.random.key(0))
   rng = np.random.default_rng(0)
   draw = lambda leaf: 0.02 * rng.standard_normal(leaf.shape).astype(leaf.dtype)

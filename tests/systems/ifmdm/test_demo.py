@@ -10,6 +10,8 @@ seed 0, the plan for files) by the last version before that, lite 0.6 on a CPU w
   means                  of 32 x 32 blocks, float16 [N, 16, 16, 3]
   sampled                what stage 2 of lite 0.7 makes of the first two of them
 
+Pixels and means are of lite 0.8, which draws mouths.
+
 Weights of another version need another file: draw the same frames, and look at them.
 """
 

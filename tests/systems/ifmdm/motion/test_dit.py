@@ -10,6 +10,7 @@ from ifmdm_jax.importers import engine
 from ifmdm_jax.importers.motion import IGNORED, RULES
 from ifmdm_jax.nn import transformer
 from ifmdm_jax.systems.ifmdm.motion import dit
+from ifmdm_jax.training import program
 
 
 def compare(got, want, limit):
@@ -42,14 +43,14 @@ def small(**kw):
   inputs = dict(x_t=(2, 6, 3), y=(2, 12, 5), hint=(2, 1, 3), mean=(2, 1, 3), std=(2, 1, 3))
   inputs = {name: jnp.asarray(draw(shape), jnp.float32) for name, shape in inputs.items()}
   inputs['t'] = jnp.asarray([3, 800])
-  params = jax.jit(module.init)(jax.random.key(0), **inputs)
+  params = jax.jit(module.init)(program.fresh_key(0), **inputs)
   params = jax.tree.map(lambda p: p + 0.2 * jnp.asarray(draw(p.shape), jnp.float32), params)
   return module, params, inputs
 
 
 def test_fresh_network_says_zero():
   module, params, inputs = small()
-  fresh = jax.jit(module.init)(jax.random.key(0), **inputs)
+  fresh = jax.jit(module.init)(program.fresh_key(0), **inputs)
   apply = jax.jit(module.apply)
   np.testing.assert_array_equal(apply(fresh, **inputs), 0)
   assert np.abs(apply(params, **inputs)).max() > 0

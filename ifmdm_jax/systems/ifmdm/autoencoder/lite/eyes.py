@@ -12,18 +12,29 @@ from ifmdm_jax.face.points import LEFT_LIDS, MIRROR, RIGHT_LIDS
 
 NAMES = 'blink_left', 'blink_right', 'gaze_x', 'gaze_y'
 WAKE = 20.0  # a gesture of 1 counts as so much of a code
-# Of the left eye, from the outer to the inner corner without them: the edges of the lids; then the
-# skin above, which follows the upper one by a share.
+# Of the left eye, from the outer to the inner corner without them, from the brow down to the cheek:
+# skin under the brow, skin above the lid's edge, that edge, the lower lid's edge, skin below it.
+UNDER_BROW = np.array([113, 225, 224, 223, 222, 221, 189])
+SKIN = np.array([247, 30, 29, 27, 28, 56, 190])
 UPPER = np.array([246, 161, 160, 159, 158, 157, 173])
 LOWER = np.array([7, 163, 144, 145, 153, 154, 155])
-SKIN = np.array([247, 30, 29, 27, 28, 56, 190])
-SHARE = np.array([0.35, 0.4, 0.45, 0.45, 0.45, 0.4, 0.3], np.float32)
+BELOW_LID = np.array([25, 110, 24, 23, 22, 26, 112])
 EYES = (
   (UPPER, LOWER, SKIN, LEFT_LIDS),
   (MIRROR[UPPER], MIRROR[LOWER], MIRROR[SKIN], RIGHT_LIDS),
 )
-# The mesh ends inside the eye: so many of its heights beyond are the lids' own edges.
-ABOVE, BELOW = 0.08, 0.4
+_RINGS = UNDER_BROW, SKIN, UPPER, LOWER, BELOW_LID
+_RINGS = _RINGS, tuple(MIRROR[ring] for ring in _RINGS)
+# How far rings go down in a blink, shares of the way that the upper lid goes. Skin below the brow
+# is what covers the eye; lashes, about the ring SKIN, end as a line at its edge.
+GOES = 0.2, 0.65, 1.0
+DEEPER = 0.2  # heights of the eye: a closed lid ends so far below the lower edge of the mesh
+# The mesh ends inside the eye: so many of its heights further up or down rings look when it closes,
+FURTHER = -0.05, -0.25, -0.4, 0.45, 0.25
+# and so much of its width further out they lie, and look, at its corners.
+WIDER = 0.1, 0.2
+ACROSS = np.linspace(-0.75, 0.75, 7, dtype=np.float32)  # shares of that along a ring,
+ENDS = np.array([-1.0, 1.0], np.float32)  # and at the corners
 ROUND = np.array([0.5, 0.8, 1.0, 1.0, 1.0, 0.8, 0.5], np.float32)  # less so near the corners
 LEAST = 0.22  # of its width: height of an eye that the portrait shows narrowed
 FURTHEST = np.array([0.2, 0.1])  # gaze, widths of the eye
@@ -34,8 +45,9 @@ SHARP = 8  # how suddenly a sideways shift ends at the lids
 def close(landmarks, places, gestures):
   """Closes lids.
 
-  Upper lids go down over the eye to the lower ones, with the skin between lid and brow stretching
-  after them. What a closed lid ends in is looked up beyond the mesh's edge, which lies in the eye.
+  Upper lids go down over the eye to the lower ones, and the skin between lid and brow stretches
+  after them. All that surrounds a closed eye is looked up further from it: the mesh ends within
+  the eye, and eyes that are drawn are larger than it takes them for.
 
   Args:
     landmarks: of the frame, [B, 468, 2].
@@ -45,19 +57,25 @@ def close(landmarks, places, gestures):
   Returns:
     Landmarks and places of the frame.
   """
-  for which, (upper, lower, skin, lids) in enumerate(EYES):
+  for which, (rings, (upper, lower, _, lids)) in enumerate(zip(_RINGS, EYES)):
     blink = jnp.clip(gestures[:, which, None, None], 0.0, 1.0)
-    way = landmarks[:, lower] - landmarks[:, upper]  # [B, 7, 2]
-    landmarks = landmarks.at[:, skin].add(blink * SHARE[None, :, None] * way)
-    landmarks = landmarks.at[:, upper].add(blink * way)
-    height = _height(places, upper, lower, lids)
-    places = places.at[:, upper].add(-ABOVE * blink * height)
-    places = places.at[:, lower].add(BELOW * blink * height)
+    height, own_height = (_height(x, upper, lower, lids) for x in (landmarks, places))
+    way = landmarks[:, lower] - landmarks[:, upper] + DEEPER * height  # [B, 7, 2]
+    ends = [lids.outer, lids.inner]
+    across, own_across = (blink * (x[:, ends[1:]] - x[:, ends[:1]]) for x in (landmarks, places))
+    for ring, share in zip(rings, GOES):
+      landmarks = landmarks.at[:, ring].add(share * blink * way)
+    landmarks = landmarks.at[:, lower].add(DEEPER * blink * height)
+    for ring, share in zip(rings, FURTHER):
+      places = places.at[:, ring].add(share * blink * own_height)
+    for ring, out in (*((ring, ACROSS) for ring in rings), (ends, ENDS)):
+      landmarks = landmarks.at[:, ring].add(WIDER[0] * out[None, :, None] * across)
+      places = places.at[:, ring].add(WIDER[1] * out[None, :, None] * own_across)
   return landmarks, places
 
 
 def _height(places, upper, lower, lids):
-  """From upper to lower lid in the portrait, not less than that of an open eye: [B, 7, 2]."""
+  """From upper to lower lid, not less than that of an open eye: [B, 7, 2]."""
   way = places[:, lower[3:4]] - places[:, upper[3:4]]
   width = jnp.linalg.norm(places[:, lids.outer] - places[:, lids.inner], axis=-1)[:, None, None]
   length = jnp.linalg.norm(way, axis=-1, keepdims=True)

@@ -35,7 +35,8 @@ ROOM = 1 / 4, 11 / 32  # of the side: height and width of the window
 CHEEKS = np.array([205, 425, 50, 280])  # points of bare skin
 SKIN = np.array([199.3, 137.9, 110.9])  # of the people whose teeth these are, 0 to 255
 WHITE = np.array([200.0, 180.0, 165.0])  # of their eyes
-CAVITY = np.array([[62.0, 27.0, 25.0], [118.0, 58.0, 56.0]])  # the dark, the tongue
+CAVITY = np.array([[84.0, 36.0, 33.0], [150.0, 78.0, 74.0]])  # the dark, the tongue
+BRIGHTEST = 1.15  # light, of that of the prior
 CAST = 0.5  # of the skin's colour that lies on the teeth, too
 BITE = 0.03  # heights of the face from the upper lip's edge to that of the teeth, at rest
 CLOSED, PARTED = 0.006, 0.018  # heights of the face between the lips
@@ -59,8 +60,10 @@ def interior(pixels, points):
 
 def _interior(pixels, points):
   flat = points[:, :2]
-  tint = _tint(pixels, flat)
-  teeth = jnp.concatenate([tint(TEETH[..., :3]), TEETH[..., 3:] / 255.0], -1)
+  light, colourful = _light(pixels, flat)
+  teeth = _tinted(TEETH[..., :3], light, colourful)
+  teeth = jnp.concatenate([teeth, TEETH[..., 3:] / 255.0], -1)
+  cavity = _tinted(CAVITY, light, jnp.sqrt(colourful))  # red in a pale face, grey in a grey one
   right = points[RIGHT_CHEEK] - points[LEFT_CHEEK]
   down = points[CHIN_TIP] - points[FOREHEAD]
   height = jnp.linalg.norm(down)
@@ -69,11 +72,11 @@ def _interior(pixels, points):
   axes = height * jnp.stack([right / jnp.linalg.norm(right), down])
   parted = jnp.linalg.norm(flat[UPPER_MIDDLE] - flat[LOWER_MIDDLE]) / height
   closed = 1.0 - jnp.clip((parted - CLOSED) / (PARTED - CLOSED), 0.0, 1.0)
-  return Interior(points, teeth, tint(CAVITY), points[UPPER_MIDDLE] + BITE * axes[1], axes, closed)
+  return Interior(points, teeth, cavity, points[UPPER_MIDDLE] + BITE * axes[1], axes, closed)
 
 
-def _tint(pixels, points):
-  """Returns what brings colours of the prior, 0 to 255, into the light of a picture, [-1, 1].
+def _light(pixels, points):
+  """Reads the light of a picture off a face: factors of colours [3], and how colourful it is.
 
   The whites of the eyes tell the light whatever the skin; where they are hidden, painted dark or
   blown out, the skin bounds what they say.
@@ -91,22 +94,21 @@ def _tint(pixels, points):
   bright = found[jnp.argsort(found.sum(-1))[-18:-4]].mean(0)  # without the glints
   by_skin = (skin.mean() / SKIN.mean()) ** 0.8
   light = jnp.clip(bright.mean() / WHITE.mean(), by_skin, 1.6 * by_skin)
-  light = jnp.minimum(light, 1.15)
   saturation = lambda c: (c.max() - c.min()) / (c.max() + 1.0)
   colourful = jnp.clip(saturation(skin) / saturation(SKIN), 0.0, 1.1)
+  cast = skin / jnp.maximum(_paler(SKIN, colourful), 1.0)  # of varnish, of a lamp
+  return jnp.minimum(light, BRIGHTEST) * (cast / cast.mean()) ** CAST, colourful
 
-  def paler(colours):
-    mean = colours.mean(-1, keepdims=True)
-    return mean + colourful * (colours - mean)
 
-  cast = skin / jnp.maximum(paler(SKIN), 1.0)  # of varnish, of a lamp
-  cast = (cast / cast.mean()) ** CAST
+def _paler(colours, colourful):
+  mean = colours.mean(-1, keepdims=True)
+  return mean + colourful * (colours - mean)
 
-  def tint(colours):
-    scale = jnp.expand_dims(light * cast, range(colours.ndim - 1))
-    return jnp.clip(scale * paler(colours), 0.0, 255.0) / 127.5 - 1.0
 
-  return tint
+def _tinted(colours, light, colourful):
+  """Brings colours of the prior [..., 3], 0 to 255, into a light: [-1, 1]."""
+  scaled = jnp.expand_dims(light, range(colours.ndim - 1)) * _paler(colours, colourful)
+  return jnp.clip(scaled, 0.0, 255.0) / 127.5 - 1.0
 
 
 def paste(picture, inside, landmarks, awake):
@@ -118,9 +120,8 @@ def paste(picture, inside, landmarks, awake):
     landmarks: of the frames, [B, 468, 2].
     awake: [B, 1, 1, 1], 0 where nothing moved.
   """
-  # Computed once, not once for each pixel that reads it.
   picture = jax.lax.optimization_barrier(picture)
-  return jax.lax.optimization_barrier(jax.vmap(_paste)(picture, inside, landmarks, awake))
+  return jax.vmap(_paste)(picture, inside, landmarks, awake)
 
 
 def _paste(picture, inside, landmarks, awake):
@@ -133,15 +134,23 @@ def _paste(picture, inside, landmarks, awake):
   corner = jnp.stack([x, y]).astype(jnp.float32)
   place = jnp.stack(jnp.broadcast_arrays(columns[None], rows[:, None]), -1)
   place = (place + corner[None, None]) / side
-  colours, share = between_lips(inside, landmarks, place)
   window = jax.lax.dynamic_slice(picture, (y, x, 0), (*shape, 3))
-  window = window + awake * share * (colours - window)
+
+  def draw(part):
+    place, before = part
+    colours, share = between_lips(inside, landmarks, place)
+    return before + awake * share * (colours - before)
+
+  # A loop is computed once; else XLA computes the window anew for each pixel of the picture's end.
+  halves = lambda x: x.reshape(2, shape[0] // 2, *x.shape[1:])
+  window = jax.lax.map(draw, (halves(place), halves(window))).reshape(*shape, 3)
   return jax.lax.dynamic_update_slice(picture, window, (y, x, 0))
 
 
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 ARCH = 0.13  # heights of the face from the middle: there the row of teeth has turned to the side
 PARTING = 0.01, 0.025  # of the face: below, stretched lips look better than teeth
+DARK = 0.012, 0.03  # of the face beneath the upper teeth: before the lower ones are seen
 ramp = lambda x, start, end: jnp.clip((x - start) / (end - start), 0.0, 1.0)
 darker = lambda colours, light: light[..., None] * (colours + 1.0) - 1.0
 
@@ -176,11 +185,13 @@ def between_lips(inside, landmarks, place):
   gap = below + above
   own = jnp.clip((v - upper - room) / SOFT, 0.0, 1.0)
   share = covered * ramp(gap, *PARTING) * jnp.maximum(inside.closed, own)
-  return _colours(inside, skull, jaw, below, above), share[..., None]
+  beneath = below - jnp.maximum(room / height, BITE)
+  return _colours(inside, skull, jaw, below, above, beneath), share[..., None]
 
 
-def _colours(inside, skull, jaw, below, above):
-  """Colours [h, w, 3] by place from the bite and from the jaw's, and by distance from the lips."""
+def _colours(inside, skull, jaw, below, above, beneath):
+  """Colours [h, w, 3] by place from the bite and from the jaw's, and how far [h, w] that is below
+  the upper lip, above the lower one and beneath the upper teeth."""
   gap = below + above
   shadow = jnp.clip((gap - 0.004) / 0.025, 0.2, 1.0)  # little light falls into a small gap
   turned = 1.0 - 0.55 * jnp.square(jnp.clip(jnp.abs(skull[..., 0]) / ARCH, 0.0, 1.0))
@@ -188,13 +199,14 @@ def _colours(inside, skull, jaw, below, above):
 
   colours = darker(inside.cavity[None, :1], 0.55 + 0.45 * ramp(below, 0.0, 0.04))
   u, v = jaw[..., 0], jaw[..., 1]
-  tongue = 1.0 - jnp.square(u / 0.085) - jnp.square((v - 0.055) / 0.05)
-  tongue = jnp.sqrt(jnp.clip(tongue, 0.0, 1.0)) * (0.35 + 0.65 * ramp(above, 0.0, 0.05))
+  tongue = 1.0 - jnp.square(u / 0.085) - jnp.square((v - 0.04) / 0.05)
+  tongue = jnp.sqrt(jnp.clip(tongue, 0.0, 1.0)) * (0.55 + 0.45 * ramp(above, 0.0, 0.03))
   colours = mix(colours, inside.cavity[None, 1:], tongue)
   tooth, share = _teeth(inside.teeth, 1.15 * u, -1.3 * (v - 0.004))
-  light = 0.5 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
+  light = 0.55 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
   light = light * (0.5 + 0.5 * ramp(above, 0.0, 0.015))
-  colours = mix(colours, darker(tooth, light), share * ramp(v, -0.012, -0.002))
+  share = share * ramp(v, -0.012, -0.002) * ramp(beneath, *DARK)
+  colours = mix(colours, darker(tooth, light), share)
   tooth, share = _teeth(inside.teeth, skull[..., 0], skull[..., 1])
   light = 0.9 * shadow * turned * (0.62 + 0.38 * ramp(below, 0.0, 0.015))
   return mix(colours, darker(tooth, light), share)

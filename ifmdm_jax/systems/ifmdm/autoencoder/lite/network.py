@@ -294,6 +294,7 @@ def face_of(source, landmarks, gestures, side):
     flow, cover = surface.rasterise(places, closed, surface.behind_lids(depth), side)
     lids = cover[..., 1:]
     face = surface.beyond(flow, cover[..., :1] - lids)
+    cover = jnp.concatenate([surface.without_holes(cover[..., :1]), lids], -1)
     return face, surface.beyond(flow, lids), cover
 
   closed, places = eyes.close(landmarks, source.places, gestures)

@@ -7,6 +7,7 @@ in the unit of x, smaller is nearer.
 import functools
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,13 +19,14 @@ from ifmdm_jax.face.points import (
   FOREHEAD,
   LEFT_CHEEK,
   LEFT_EYE,
+  MIRROR,
   OVAL,
   POINTS,
   RIGHT_CHEEK,
   RIGHT_EYE,
   RIGID,
 )
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes
 
 with np.load(tflite.WEIGHTS / 'face_surface.npz') as _file:
   MEAN = _file['mean']  # [468, 3], a frontal face, height 1
@@ -62,7 +64,9 @@ def _with_own_eyes():
 
 
 _DRAWN = _with_own_eyes()
-_UPPER_LIDS = [161, 160, 159, 158, 157, 388, 387, 386, 385, 384]
+# Edges of upper lids without the corners, and the skin above them that stretches after them.
+_UPPER_LIDS = np.concatenate([eyes.UPPER[1:-1], eyes.SKIN, eyes.UNDER_BROW[1:-1]])
+_UPPER_LIDS = np.concatenate([_UPPER_LIDS, MIRROR[_UPPER_LIDS]])
 # By number of a triangle from 1: whether it is a lid that comes down over what is behind it.
 _IS_LID = np.concatenate([[False], np.isin(_DRAWN, _UPPER_LIDS).any(1)])
 BEHIND = 0.003  # fractions of the side
@@ -312,6 +316,12 @@ def beyond(flow, cover, rounds=2):
     flow = jnp.where(new, total[..., :2] / jnp.maximum(total[..., 2:], 1.0), flow)
     cover = jnp.maximum(cover, new.astype(cover.dtype))
   return flow
+
+
+def without_holes(cover):
+  """Closes holes of a cover [h, h, 1] of less than three pixels, where a triangle turned over."""
+  widest = lambda x: nn.max_pool(x[None], (3, 3), padding='SAME')[0]
+  return 1.0 - widest(1.0 - widest(cover))
 
 
 REACH, FADE, STEEPEST = 0.05, 0.09, 1.5

@@ -49,7 +49,7 @@ def opened(gap, picture=None, portrait=None):
 def test_an_open_mouth_shows_teeth_above_and_the_dark_below():
   column, _ = opened(0.1)
   assert column[2:4].mean() > 90  # teeth
-  assert column[len(column) // 2].max() < 80  # not the skin, which is 205
+  assert column[len(column) // 2].max() < 110  # not the skin, which is 205
 
 
 def test_nothing_is_drawn_outside_the_lips():

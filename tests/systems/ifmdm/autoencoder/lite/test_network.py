@@ -92,6 +92,19 @@ def test_zero_difference_draws_the_source_exactly(encode, draw):
   np.testing.assert_array_equal(drawn[0], image)
 
 
+def test_without_paint_the_same_is_warped_and_nothing_painted(tiny, encode, decode):
+  config, params = tiny
+  bare = config.copy_and_resolve_references()
+  bare.sizes.paint = False
+  portrait, code = encode(picture(2)), jnp.full((1, 20), 0.3)
+  inputs = portrait.appearance, code, model.moves(params, code)
+  drawing = jax.jit(lambda *inputs: model.apply(params, bare, 'draw', *inputs))(*inputs)
+  assert drawing.mask is None and drawing.paint is None
+  np.testing.assert_allclose(drawing.grid, decode(*inputs).grid, atol=1e-6)
+  fresh = jax.eval_shape(lambda: model.init(jax.random.key(0), bare))['network']
+  assert set(fresh['decoder']) == {'body_motion'}
+
+
 def test_the_mask_starts_closed_but_between_the_lips(tiny, encode, decode):
   portrait = encode(picture(2))
   code = jnp.full((1, 20), 3.0)
@@ -301,6 +314,22 @@ def test_a_blink_covers_the_eye_with_its_lid(draw_face):
   assert (seen(0.0)[eye, column, 1] > lids[0, 1]).all()  # open: the eye
   assert (seen(1.0)[eye, column, 1] < lids[0, 1]).all()  # closed: from above it
   np.testing.assert_array_equal(seen(1.0)[eye, other], seen(0.0)[eye, other])
+
+
+@pytest.mark.parametrize('roll', [0.0, 0.5])
+def test_a_blink_leaves_nothing_of_the_eyes(draw_face, roll):
+  start = frontal()
+  c, s = np.cos(roll), np.sin(roll)
+  end = 0.5 + (start - 0.5) @ jnp.array([[c, s], [-s, c]])
+  rings = [np.r_[ring[:9], ring[:8:-1]] for ring in (points.LEFT_EYE, points.RIGHT_EYE)]
+  eyes = np.concatenate([composite.inside(start[0, ring], 128) for ring in rings], -1).any(-1)
+
+  def seen(blink):  # pixels that show an eye
+    grid = draw_face(start, end, jnp.array([[blink, blink, 0.0, 0.0]]))[0]
+    row, column = np.moveaxis((np.asarray(grid)[0, ..., ::-1] * 128).astype(int), -1, 0)
+    return eyes[np.clip(row, 0, 127), np.clip(column, 0, 127)].sum()
+
+  assert seen(0.0) > 30 and seen(0.5) < 0.8 * seen(0.0) and seen(1.0) < 0.05 * seen(0.0)
 
 
 def test_a_code_without_gestures_is_one_with_none(encode, draw):
