@@ -1,9 +1,10 @@
 """Finds the 478 points of a face: the network of MediaPipe's face landmarker, with irises.
 
 The successor of the network in `mesh.py`, of the same points in the same order, on the same
-squares: it sees lips round, pout and open wide, and lids close, where that one hardly does. In JAX
-it is a pure function, so that motion can be learned from, and a portrait be read by, what it sees
-without leaving the device; `opencv` is the same network, for `units.FaceUnits`.
+squares. Its outlines lie on the lips, round ones too, and its inner lips and lids move by
+themselves (experiments/landmarks). In JAX it is a pure function, so that motion can be learned
+from, and a portrait be read by, what it sees without leaving the device; `opencv` is the same
+network, for `units.FaceUnits`.
 """
 
 import cv2
