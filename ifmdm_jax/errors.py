@@ -11,6 +11,7 @@ extras.install_hook()
 
 # For flags of entry points: two commands may both have --output, and be imported together.
 SHARED = dict(allow_override=True)
+AGAIN = 5.0  # seconds after which a stopped command that still runs is stopped again
 STOPPED = 129, 130, 143  # exit statuses: by a terminal that was closed, by Ctrl-C, by SIGTERM
 
 
@@ -98,4 +99,13 @@ def _unwind_when_stopped():
   for name in ('SIGTERM', 'SIGHUP'):
     number = getattr(signal, name, None)  # Windows has no SIGHUP
     if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
-      signal.signal(number, lambda number, _: sys.exit(128 + number))
+      signal.signal(number, _stop)
+
+
+def _stop(number, _):
+  """Ends the command; and again, should the first time have come where exceptions are swallowed."""
+  status = 128 + number
+  if hasattr(signal, 'setitimer'):  # not on Windows
+    signal.signal(signal.SIGALRM, lambda *_: sys.exit(status))
+    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
+  sys.exit(status)

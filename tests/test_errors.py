@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -78,3 +79,29 @@ def test_a_missing_package_is_said_before_the_work():
   extras.require('numpy')
   with pytest.raises(ModuleNotFoundError, match='no_such_package'):
     extras.require('numpy', 'no_such_package')
+
+
+SWALLOWS = """
+import signal, time
+from ifmdm_jax import errors
+errors.AGAIN = 0.2
+def main(_):
+  print('begun', flush=True)
+  try:
+    time.sleep(60)
+  except BaseException:  # as a finaliser does
+    pass
+  time.sleep(60)
+errors.run(main)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='no timers of signals here')
+def test_a_command_ends_even_if_the_first_stop_is_swallowed():
+  with subprocess.Popen([sys.executable, '-c', SWALLOWS], stdout=subprocess.PIPE) as running:
+    running.stdout.readline()
+    running.send_signal(signal.SIGTERM)
+    try:
+      assert running.wait(timeout=30) == 143
+    finally:
+      running.kill()

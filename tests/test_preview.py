@@ -55,7 +55,7 @@ def test_codes_of_stage_2_are_shown_beside_the_real_ones(cache):
 
 def test_codes_are_sampled_by_the_steps_that_users_of_the_weights_get(cache, monkeypatch):
   config, solvers = motion(cache), []
-  config.model.depth = 1  # compiled for no other test
+  config.model.depth = 3  # compiled for no other test
   loader = importlib.import_module(config.data.module).make_loader
   batch = next(loader(config.data, batch=2, seed=0, split='val'))
 

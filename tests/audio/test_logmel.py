@@ -13,8 +13,7 @@ def noise(seconds=1.0, seed=0):
 @pytest.mark.parametrize(
   'mel', [logmel.Mel(), logmel.Mel(n_mels=26), logmel.Mel(22_050, 1024, 256, 64, 50.0, 8_000.0)]
 )
-def test_equals_librosa(mel, monkeypatch):
-  monkeypatch.setenv('NUMBA_DISABLE_JIT', '1')  # before its first import: compiles for 15 s
+def test_equals_librosa(mel):
   librosa = pytest.importorskip('librosa')
   filters = librosa.filters.mel(
     sr=mel.sample_rate, n_fft=mel.n_fft, n_mels=mel.n_mels, fmin=mel.f_min, fmax=mel.f_max

@@ -57,7 +57,6 @@ def test_a_mirrored_face_has_its_points_under_the_numbers_of_the_other_side(port
   assert apart[468:].max() < 0.05 * eyes  # a third of an iris
 
 
-@pytest.mark.optimized
 def test_a_picture_is_read_under_jit_as_a_film_is_followed(params, portrait, landmarks):
   corner, side = [98, 0], 256
   picture, start = portrait[:side, 98 : 98 + side], landmarks - corner
