@@ -248,13 +248,15 @@ def test_a_generator_that_needs_more_than_a_picture_and_a_voice_is_refused(sampl
 
 
 PROGRAM = """
-import itertools, ifmdm_jax
+import itertools, signal, ifmdm_jax
 from ifmdm_jax import errors, sample
 class Endless:
   needs = {'image', 'voice'}
   def generate(self, clip, **_):
     return itertools.repeat(clip.image[None], ENDS)
 ifmdm_jax.load = lambda checkpoint=None, teacher=False: Endless()
+if hasattr(signal, 'SIGHUP'):
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand on that it is ignored
 errors.run(sample.main)
 """
 
