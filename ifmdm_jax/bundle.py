@@ -30,14 +30,6 @@ from absl import flags
 from ifmdm_jax import errors, files, generator
 from ifmdm_jax.errors import InputError
 
-_DESCRIBE = flags.DEFINE_string('describe', None, 'Bundle to say what is in it.', **errors.SHARED)
-_SYSTEM = flags.DEFINE_string('system', 'ifmdm', 'Whose runs they are.', **errors.SHARED)
-_PARTS = flags.DEFINE_list('parts', [], 'PART=WORKDIR of ifmdm_jax.train, ...', **errors.SHARED)
-_OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.', **errors.SHARED)
-_VERSION = flags.DEFINE_string('version', '', 'Of the weights.', **errors.SHARED)
-_LICENCE = flags.DEFINE_string('licence', '', 'Of the weights, one line.', **errors.SHARED)
-_DATA = flags.DEFINE_string('data', '', 'What they were trained on, one line.', **errors.SHARED)
-
 BUNDLED = pathlib.Path(__file__).parent / 'weights' / 'lite'
 FORMAT = 1
 FIELDS = {'format': int, 'system': str, 'version': str, 'licence': str, 'data': str, 'parts': dict}
@@ -239,24 +231,37 @@ def settings(part, schema, where):
   )
 
 
+def define_flags():
+  """Defines the command's flags, not on import: `load` of a script has to leave its flags alone."""
+  flags.DEFINE_string('describe', None, 'Bundle to say what is in it.')
+  flags.DEFINE_string('system', 'ifmdm', 'Whose runs they are.')
+  flags.DEFINE_list('parts', [], 'PART=WORKDIR of ifmdm_jax.train, ...')
+  flags.DEFINE_string('output', None, 'Folder to write.')
+  flags.DEFINE_string('version', '', 'Of the weights.')
+  flags.DEFINE_string('licence', '', 'Of the weights, one line.')
+  flags.DEFINE_string('data', '', 'What they were trained on, one line.')
+
+
 def main(_):
-  if _DESCRIBE.value:
-    print(describe(_DESCRIBE.value))
+  asked = flags.FLAGS
+  if asked.describe:
+    print(describe(asked.describe))
     return
-  runs = dict(word.partition('=')[::2] for word in _PARTS.value)
-  if not runs or not all(runs.values()) or not _OUTPUT.value:
+  runs = dict(word.partition('=')[::2] for word in asked.parts)
+  if not runs or not all(runs.values()) or not asked.output:
     raise InputError(
       'expected --describe DIR, or --parts PART=WORKDIR,... and --output DIR: --help has an example'
     )
-  chosen = generator.system(_SYSTEM.value)
+  chosen = generator.system(asked.system)
   if chosen.pack is None:
     raise InputError(
-      f'{_SYSTEM.value} makes no bundles of training runs, expected a system that does'
+      f'{asked.system} makes no bundles of training runs, expected a system that does'
     )
-  facts = dict(version=_VERSION.value, licence=_LICENCE.value, data=_DATA.value)
-  save(_OUTPUT.value, dataclasses.replace(chosen.pack(runs), **facts))
-  print(describe(_OUTPUT.value))
+  facts = dict(version=asked.version, licence=asked.licence, data=asked.data)
+  save(asked.output, dataclasses.replace(chosen.pack(runs), **facts))
+  print(describe(asked.output))
 
 
 if __name__ == '__main__':
+  define_flags()
   errors.run(main)

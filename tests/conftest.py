@@ -24,8 +24,8 @@ jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 # most of the time is LLVM's, and code that it has not optimised says the same. Not the rooms that
 # promise bits (a stream as the whole, many devices as one): they promise them of what users run.
 TOLERANT = ('audio', 'diffusion', 'evaluation', 'face', 'importers', 'nn', 'perception', 'pipeline',
-            'systems/ifmdm/autoencoder', 'systems/ifmdm/motion', 'systems/ifmdm/test_fresh.py',
-            'test_export.py')  # fmt: skip
+            'systems/ifmdm/autoencoder', 'systems/ifmdm/motion',
+            'systems/ifmdm/test_fresh.py')  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from absl import flags
 
 import ifmdm_jax as ifm
 from ifmdm_jax import bundle, files, generator, testing
@@ -293,3 +294,7 @@ def test_a_system_of_another_package_is_loaded_by_its_entry_point(tmp_path, monk
   clip = ifm.clip.Clip(image=np.zeros((8, 8, 3), np.uint8), waveform=np.zeros(16_000, np.float32))
   frames = np.concatenate(list(ifm.load(tmp_path / 'weights').generate(clip)))
   assert frames.shape == (25, 8, 8, 3) and (frames == 7).all()
+
+
+def test_loading_weights_leaves_the_flags_of_a_script_alone():
+  assert 'describe' not in flags.FLAGS  # this module imports what `load` imports

@@ -31,7 +31,6 @@ def as_tile(picture):
 
 
 def main(_):
-  output = _OUTPUT.value  # before `load`, which brings the flags of another command
   picture = ifm.read_portrait(_IMAGE.value)
   voice, rate = ifm.read_voice(_AUDIO.value)
   sampler = ifm.load()
@@ -60,7 +59,7 @@ def main(_):
   ]
   gap = np.full((SIDE, EDGE, 3), 255, np.uint8)
   strip = np.concatenate([part for tile in tiles for part in (as_tile(tile), gap)][:-1], axis=1)
-  cv2.imwrite(output, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+  cv2.imwrite(_OUTPUT.value, strip[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == '__main__':

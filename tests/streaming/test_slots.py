@@ -85,7 +85,7 @@ def test_all_get_the_same_share_whoever_has_most_to_say(sampler, image, voice):
 
 
 def test_frames_of_all_are_interleaved(sampler, image, voice):
-  slots = Slots(sampler, 3)
+  slots = Slots(sampler, 2, plan=sampler.offline)
   both = [slots.join(image, seed=seed) for seed in (0, 1)]
   for who in both:
     slots.add(who, voice(1.0))

@@ -27,7 +27,6 @@ def adversarial(cache):
 
 def motion(cache):
   config = config_of('motion', 'tiny', cache)
-  config.model.update(depth=1, width=16)  # of one kind of block, one says all
   config.train.pieces = 1
   return config
 

@@ -2,7 +2,6 @@
 
 import types
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,16 +12,14 @@ from ifmdm_jax.systems.ifmdm.sampler import Sampler, Stage
 
 
 def with_directions(sampler, names):
-  """A sampler whose renderer writes a code over a grey picture, and in its corner the directions of
-  some names. Drawing a face would say no more of eyes, and compile for long."""
+  """A sampler whose renderer writes the directions of some names into the corner of the picture."""
   stage = sampler.stages[0]
   plain = stage.module
 
   def draw(params, portrait, codes, config):
-    frames = jnp.full((len(codes), sampler.size, sampler.size, 3), 128, jnp.uint8)
-    drawn = (100 + 100 * codes[:, :, None]).astype(np.uint8)
-    frames = frames.at[:, 1, :20].set(drawn[:, :20])
-    return frames.at[:, 0, : len(names)].set(drawn[:, 20:])
+    frames = plain.draw(params, portrait, codes[:, :20], config)
+    drawn = (100 + 100 * codes[:, 20:, None]).astype(np.uint8)
+    return frames.at[:, 0, : len(names)].set(drawn)
 
   module = types.SimpleNamespace(
     __name__=f'directions_{len(names)}', NAMED_DIRECTIONS=names, portrait=plain.portrait,

@@ -78,8 +78,7 @@ def take_apart(params, pixels, landmarks, config):
   )
   oval = appearance.places[:, points.OVAL]
   layers = composite.layers(pixels, person, appearance.behind, oval)
-  surfaces = jnp.concatenate([landmarks, appearance.depth[..., None]], -1)
-  return layers, mouth.interior(pixels, surfaces), appearance
+  return layers, mouth.interior(pixels, appearance.solid), appearance
 
 
 def render(layers, inside, drawing):

@@ -34,7 +34,7 @@ ROOM = 1 / 4, 11 / 32  # of the side: height and width of the window
 
 CHEEKS = np.array([205, 425, 50, 280])  # points of bare skin
 SKIN = np.array([199.3, 137.9, 110.9])  # of the people whose teeth these are, 0 to 255
-WHITE = np.array([200.0, 180.0, 165.0])  # of their eyes
+WHITE = np.array([200.0, 180.0, 165.0])  # taken for that of their eyes, by eye
 CAVITY = np.array([[84.0, 36.0, 33.0], [150.0, 78.0, 74.0]])  # the dark, the tongue
 BRIGHTEST = 1.15  # light, of that of the prior
 CAST = 0.5  # of the skin's colour that lies on the teeth, too

@@ -39,6 +39,11 @@ class Source(NamedTuple):
   places: Array  # [B, 468, 2] where the picture shows them
   edge: Array  # [B, 36, 2] the outline of the face
 
+  @property
+  def solid(self):
+    """Its landmarks with their depth: [B, 468, 3]."""
+    return jnp.concatenate([self.points, self.depth[..., None]], -1)
+
 
 class Drawing(NamedTuple):
   """How to draw one frame from the source's pixels."""
@@ -185,8 +190,7 @@ class Decoder(nn.Module):
     # h_t - h_s [B, M], [B, 468, 2], [B, 4], [B, 468, 2]
     side = source.thumb.shape[1]  # 64
     landmarks = geometry.uncrossed(source.points, source.points + moved)
-    surfaces = jnp.concatenate([source.points, source.depth[..., None]], -1)
-    landmarks = jax.vmap(limits.within)(surfaces, landmarks)
+    landmarks = jax.vmap(limits.within)(source.solid, landmarks)
     cells = geometry.BODY[0]
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
     around, missing = follow(source, landmarks, body, 2 * side)
@@ -287,8 +291,7 @@ def face_of(source, landmarks, gestures, side):
     it covers, so that it can be interpolated there; what they cover, [B, side, side, 2].
   """
 
-  def one(start, depth, eyes, places, end, closed):
-    start = jnp.concatenate([start, depth[:, None]], -1)
+  def one(start, eyes, places, end, closed):
     depth = surface.fit(start, end).depth(start)
     places, closed = surface.with_eyes(places, eyes), surface.with_eyes(closed, end)
     flow, cover = surface.rasterise(places, closed, surface.behind_lids(depth), side)
@@ -298,7 +301,7 @@ def face_of(source, landmarks, gestures, side):
     return face, surface.beyond(flow, lids), cover
 
   closed, places = eyes.close(landmarks, source.places, gestures)
-  of = source.points, source.depth, source.places, places, landmarks, closed
+  of = source.solid, source.places, places, landmarks, closed
   face, lids, cover = jax.vmap(one)(*of)
   still = composite.identity_grid(side)[None]
   return still + face, still + lids, cover
