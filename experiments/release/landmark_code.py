@@ -17,6 +17,9 @@ from ifmdm_jax.pipeline import landmark_code, records
 
 _CACHE = flags.DEFINE_string('cache', 'runs/cache', 'Made by ifmdm_jax.prepare.', **errors.SHARED)
 _LICENCE = flags.DEFINE_string('licence', '', 'Pattern that has to be found.', **errors.SHARED)
+_LIKE = flags.DEFINE_string(
+  'like', '', 'Code.npz whose directions those of the new one shall resemble.', **errors.SHARED
+)
 _OUTPUT = flags.DEFINE_string('output', str(landmark_code.BUNDLED), 'File.npz.', **errors.SHARED)
 
 
@@ -38,6 +41,16 @@ def main(_):
   if not taught:
     raise InputError(f'no clip under {_CACHE.value} has a licence like {_LICENCE.value!r}')
   code = landmark_code.fit(taught)
+  if _LIKE.value:
+    before = landmark_code.load(_LIKE.value)
+    code = landmark_code.aligned(code, before, taught)
+    same = [
+      np.corrcoef(a, b)[0, 1]
+      for a, b in zip(
+        *(np.concatenate([c(t) - c(t).mean(0) for t in taught]).T for c in (code, before))
+      )
+    ]
+    print('r with the directions before:', ' '.join(f'{r:.2f}' for r in same))
   code.save(_OUTPUT.value)
   print(f'{_OUTPUT.value}: fitted to {len(taught)} clips, {sum(map(len, taught))} frames')
   for split in ('train', 'val'):

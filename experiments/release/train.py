@@ -68,8 +68,9 @@ def units(runs, licence, workdir):
   if not path.exists():
     clips = codes.read(runs / 'cache', 'train', licence)
     workdir.mkdir(parents=True, exist_ok=True)
-    read = [(clip.codes, clip.features) for clip in clips]
-    np.savez(path, **set_statistics(*map(list, zip(*read)), WINDOW))
+    column = lambda name: [getattr(clip, name) for clip in clips]
+    numbers = set_statistics(column('codes'), column('features'), WINDOW, column('opening'))
+    np.savez(path, **numbers)
   return path
 
 

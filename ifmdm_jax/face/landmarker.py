@@ -2,18 +2,18 @@
 
 The successor of the network in `mesh.py`, of the same points in the same order, on the same
 squares. Its outlines lie on the lips, round ones too, and its inner lips and lids move by
-themselves (experiments/landmarks). In JAX it is a pure function, so that motion can be learned
-from, and a portrait be read by, what it sees without leaving the device; `opencv` is the same
-network, for `units.FaceUnits`.
+themselves (experiments/landmarks). In JAX it is a pure function, so that a portrait is read by it
+without leaving the device; in OpenCV, `FaceLandmarker` reads the films that motion is learned from.
 """
 
 import cv2
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from ifmdm_jax.face import tflite
-from ifmdm_jax.face.mesh import find_by
-from ifmdm_jax.face.points import MIRROR_WITH_IRISES, POINTS_WITH_IRISES
+from ifmdm_jax.face.mesh import FaceMesh, find_by, see, square_of
+from ifmdm_jax.face.points import MIRROR_WITH_IRISES, POINTS, POINTS_WITH_IRISES
 from ifmdm_jax.nn.depthwise import Depthwise
 from ifmdm_jax.nn.prelu import PRelu
 
@@ -100,5 +100,39 @@ def opencv():
     net.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
     points, presence = net.forward(['Identity', 'Identity_1'])
     return points.reshape(POINTS_WITH_IRISES, 3)[:, :2], presence.item()
+
+  return run
+
+
+class FaceLandmarker(FaceMesh):
+  """Finds the 468 points that the mesh has, too, as `find` does: in a square and its mirror image.
+
+  The mesh says whether a face is there, and where the first square is: it loses fewer small faces.
+  Pictures are uint8 RGB of any size, places are in pixels.
+
+  Attributes:
+    squares: that the network sees of each picture, and of its mirror image.
+  """
+
+  def __init__(self, squares=2):
+    super().__init__(refinements=1)
+    self.squares, self._landmarker = squares, _both_sides(opencv())
+
+  def landmarks(self, image, where):
+    """Finds the points of one face; see `FaceMesh.landmarks`."""
+    points, presence = super().landmarks(image, where)
+    for _ in range(self.squares):
+      points, _ = see(self._landmarker, SIDE, image, *square_of(points))
+    return points[:POINTS], presence
+
+
+def _both_sides(network):
+  """Runs a network as `opencv` returns it; points are the mean with those of the mirror image."""
+
+  def run(patch):
+    points, presence = network(patch)
+    mirrored, _ = network(np.ascontiguousarray(patch[:, ::-1]))
+    mirrored = mirrored[MIRROR_WITH_IRISES] * np.float32([-1, 1]) + np.float32([SIDE, 0])
+    return (points + mirrored) / 2, presence
 
   return run

@@ -1,7 +1,7 @@
 """Follows every face of a film: a stream of frames becomes tracks of one face within one shot.
 
-The detector sees every shot's first frame and twice a second after that; in between the mesh
-follows each face from the frame before. Nothing but landmarks is kept, and of those at most two
+The detector sees every shot's first frame and twice a second after that; in between landmarks
+follow each face from the frame before. Nothing but landmarks is kept, and of those at most two
 pieces per face, so that memory does not grow with the film.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ifmdm_jax.face import crop
 from ifmdm_jax.face.detect import FaceDetector
-from ifmdm_jax.face.mesh import FaceMesh
+from ifmdm_jax.face.landmarker import FaceLandmarker
 
 DETECT_EVERY = 12  # frames
 PRESENCE = 0.5  # of the mesh network; below, the face is lost
@@ -136,7 +136,7 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
     shortest, longest: frames; longer takes become pieces that follow each other, none of them
       shorter than `shortest`.
   """
-  detector, mesh, cuts = FaceDetector(), FaceMesh(), Cuts()
+  detector, reader, cuts = FaceDetector(), FaceLandmarker(), Cuts()
   living, people, since = [], 0, 0
   for number, frame in enumerate(frames):
     if cuts(frame):
@@ -144,7 +144,7 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
       living, since = [], 0
     kept = []
     for track in living:
-      points, presence = mesh.landmarks(frame, track.landmarks[-1])
+      points, presence = reader.landmarks(frame, track.landmarks[-1])
       if presence < PRESENCE or _is_twin(points, kept):
         yield track.piece()
         since = 0  # detect at once: it may be somebody who turned fast
@@ -159,7 +159,7 @@ def follow(frames: Iterable[np.ndarray], shortest, longest) -> Iterator[Track]:
         box = np.concatenate([face.box[:2], face.box[:2] + face.box[2:]])
         if any(overlap(box, box_of(track.landmarks[-1])) > 0.2 for track in living):
           continue
-        points, presence = mesh.landmarks(frame, face)
+        points, presence = reader.landmarks(frame, face)
         if presence < PRESENCE or _is_twin(points, living):
           continue
         track = _Open(people, number, frame, points)

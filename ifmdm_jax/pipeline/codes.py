@@ -1,7 +1,7 @@
 """Motion codes of a set, with the speech features of the same frames, for stage 2.
 
 output/motion/                     python -m ifmdm_jax.prepare --output output --codes
-  records/motion_codes/1.1.0/        of every clip with a voice, without pixels
+  records/motion_codes/1.2.0/        of every clip with a voice, without pixels
   index.json                         one entry per record, in their order
   statistics.npz                     means and deviations over the training clips
 """
@@ -13,13 +13,14 @@ import re
 
 import jax
 import numpy as np
+import scipy.ndimage
 
-from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
-VERSION = '1.1.0'  # of the records
+VERSION = '1.2.0'  # of the records
+BLINK = 10  # frames, a long one
 STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
 
 
@@ -107,15 +108,29 @@ def of_frames(autoencoder, batch=64):
 
 
 def of_landmarks():
-  """Returns what reads the codes that are linear in a clip's landmarks, smoothed over time."""
+  """Returns what reads the codes that are linear in a clip's landmarks, smoothed over time.
+
+  Without blinks: they are no business of a voice, and a process of their own draws them.
+  """
   code = landmark_code.load()
+  lids = landmark_code.BLOCK['lids']
+
+  def codes_of(points):
+    codes = code(points)
+    codes[:, lids] = without_blinks(codes[:, lids])
+    return codes
 
   def read_codes(clip, count):
     points = smooth(clip.landmarks / np.float32(clip.frames.side))[:count]
     mirrored = points[:, MIRROR] * np.float32([-1, 1]) + np.float32([1, 0])
-    return code(points), code(mirrored)
+    return codes_of(points), codes_of(mirrored)
 
   return read_codes
+
+
+def without_blinks(lids, longest=BLINK):
+  """Replaces what lasts up to `longest` frames by what surrounds it. [T, K] -> [T, K]."""
+  return scipy.ndimage.median_filter(lids, (2 * longest + 1, 1), mode='nearest')
 
 
 def read(output, split, licence=''):
@@ -131,12 +146,7 @@ def read(output, split, licence=''):
   """
   folder = pathlib.Path(output) / 'motion'
   flags = f'--output {output} --codes, or --autoencoder RUN'
-  entries = records.read_index(folder, flags)
-  if records.version(folder).name < VERSION:
-    raise InputError(
-      f'{folder} holds motion codes of version {records.version(folder).name}, expected {VERSION}: '
-      f'make them anew with python -m ifmdm_jax.prepare {flags}'
-    )
+  entries = records.read_index(folder, flags, VERSION)
   chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
   return records.Records(folder, chosen, _coded)
 

@@ -3,7 +3,7 @@
 output/                              python -m ifmdm_jax.prepare --source FILMS --output output
   videos/KEY/                          what every source gave, see `prep.results`
   report.html, report.json             what became of them, and why
-  records/talking_faces/1.1.0/         frames, sound, landmarks of every clip; split by person
+  records/talking_faces/1.2.0/         frames, sound, landmarks of every clip; split by person
   index.json                           one entry per record, in their order
   motion/                              with --codes or --autoencoder, see `codes`
   features/NAME/                       with --features, see `features`
@@ -30,6 +30,7 @@ from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import unpack
 
 KEPT = 2**28  # bytes of records that stay in memory, per set and split
+VERSION = '1.2.0'  # the oldest of records whose landmarks are read as a portrait's are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +141,9 @@ def clips(folder, split=None, size=None, *, licence='', stills=False, sound=True
     sound: whether voices are decoded, which takes longer than all else that is no frame.
 
   Raises:
-    InputError: there is no set at this place.
+    InputError: there is no set at this place, or one of an older version.
   """
-  entries = read_index(folder, f'--source FILMS --output {folder}')
+  entries = read_index(folder, f'--source FILMS --output {folder}', VERSION)
   chosen = [
     e
     for e in entries
@@ -168,21 +169,27 @@ def _clip(entry, record, size, sound):
   )
 
 
-def read_index(folder, flags):
+def read_index(folder, flags, oldest=''):
   """Returns every `Entry` of a set.
 
   Args:
     folder: holds records/ and index.json.
     flags: of `prepare`, that make it.
+    oldest: version that will do.
 
   Raises:
-    InputError: there is none.
+    InputError: there is none, or one of an older version.
   """
   folder = pathlib.Path(folder)
   if not (folder / 'index.json').exists() or version(folder) is None:
     raise InputError(
       f'{folder} should hold prepared records with an index, found none: make them with '
       f'python -m ifmdm_jax.prepare {flags}'
+    )
+  if version(folder).name < oldest:
+    raise InputError(
+      f'{folder} holds records of version {version(folder).name}, expected {oldest}: make them '
+      f'anew with python -m ifmdm_jax.prepare {flags}'
     )
   return [Entry.of_json(e) for e in json.loads((folder / 'index.json').read_text())]
 

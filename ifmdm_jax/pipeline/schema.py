@@ -35,7 +35,7 @@ class TalkingFaces(_Builder):
   there is none; about: JSON.
   """
 
-  VERSION = tfds.core.Version('1.1.0')
+  VERSION = tfds.core.Version('1.2.0')
   FEATURES = dict(
     video=_BYTES, sound=_BYTES, landmarks=_BYTES, squares=_BYTES, matte=_BYTES, about=_BYTES
   )
@@ -46,7 +46,7 @@ class MotionCodes(_Builder):
   voice, and of other sounds for the same face: float32 bytes. See `pipeline.codes`.
   """
 
-  VERSION = tfds.core.Version('1.1.0')
+  VERSION = tfds.core.Version('1.2.0')
   FEATURES = dict.fromkeys(
     ('codes', 'mirrored', 'opening', 'features', 'altered', 'quiet', 'about'), _BYTES
   )

@@ -4,7 +4,7 @@ import numpy as np
 
 from ifmdm_jax.pipeline.landmark_code import BLOCK
 
-CLOSED = 0.05  # opening, in distances of the eyes, that the mesh sees at lips that may be closed
+CLOSED = 0.025  # opening, in distances of the eyes, that is read off lips that may be closed
 RANGE = 0.0005, 0.9995  # 99.9 % of what people do
 RIDGE = 1e-3  # times the number of frames
 

@@ -41,6 +41,19 @@ def test_the_network_gives_opencv_s_points(params, portrait, landmarks):
     assert presence[i] == pytest.approx(logit, abs=1e-3)
 
 
+def test_a_film_is_followed_by_what_it_shows_and_by_its_mirror_image(portrait, landmarks):
+  reader, width = landmarker.FaceLandmarker(), portrait.shape[1]
+  track = reader.track([portrait, portrait, np.zeros_like(portrait)])
+  seen = follow(portrait, landmarks)
+  image = np.ascontiguousarray(portrait[:, ::-1])
+  other = follow(image, mirrored(landmarks, width, MIRROR))
+  expected = (seen + mirrored(other, width, MIRROR_WITH_IRISES))[:468] / 2
+  eyes = np.linalg.norm(seen[33] - seen[263])
+  assert track.shape == (3, 468, 2) and np.isnan(track[2]).all()
+  assert np.abs(track[0] - expected).mean() < 0.005 * eyes
+  assert np.abs(track[0] - track[1]).max() < 0.01 * eyes  # the first frame is as good as the next
+
+
 def mirrored(points, width, index):
   """Moves points [P, 2] into the mirrored picture, under the numbers that they have there."""
   return points[index] * [-1, 1] + [width, 0]

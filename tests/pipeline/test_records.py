@@ -68,6 +68,15 @@ def test_a_missing_set_is_told_with_the_command_that_makes_it(tmp_path):
     records.clips(tmp_path)
 
 
+def test_a_set_whose_landmarks_an_older_network_read_is_not_mixed_with_others(tmp_path):
+  old = tmp_path / 'records' / 'talking_faces' / '1.1.0'
+  old.mkdir(parents=True)
+  (old / 'dataset_info.json').write_text('{}')
+  (tmp_path / 'index.json').write_text('[]')
+  with pytest.raises(InputError, match=r'version 1\.1\.0, expected 1\.2\.0.*ifmdm_jax.prepare'):
+    records.clips(tmp_path)
+
+
 def test_a_folder_of_plain_arrays_of_an_older_version_is_told_from_a_set(tmp_path):
   (tmp_path / 'index.json').write_text('[]')
   with pytest.raises(InputError, match='expected|should hold prepared records'):

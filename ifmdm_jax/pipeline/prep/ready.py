@@ -1,6 +1,6 @@
 """Clips that are ready (square, one face in every frame), and stills: clips of one frame.
 
-Nothing is cut or filtered; the mesh begins where landmarks.npz says, or where a face is detected.
+Nothing is cut or filtered; landmarks begin where landmarks.npz says, or where a face is detected.
 """
 
 import pathlib
@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.matte import PersonMatte
-from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
@@ -38,7 +38,7 @@ class ReadyClip(Job):
 
   def find(self, frames):
     """Returns landmarks float32 [T, 468, 2] in pixels of frames, NaN where there is no face."""
-    return FaceMesh().track(frames)
+    return FaceLandmarker().track(frames)
 
   def _store(self, frames, find, quality):
     """Writes frames and mattes as they pass by; returns their landmarks and their side."""
@@ -89,7 +89,7 @@ class Still(ReadyClip):
   """Stores a picture as a clip of one frame, without loss: there are few, and all are read often.
 
   `landmarks.npz` beside it (an array [468 or 478, 2] per file name, fractions of the side, of
-  whatever program) tells where the face mesh is to begin.
+  whatever program) tells where to begin.
   """
 
   def run(self):
@@ -111,5 +111,5 @@ class Still(ReadyClip):
         if path.name in file:
           guess = file[path.name][:POINTS].astype(np.float32)
           extent = np.float32(picture.shape[1::-1])
-          return FaceMesh().landmarks(picture, guess * extent)[0][None]
+          return FaceLandmarker().landmarks(picture, guess * extent)[0][None]
     return super().find([picture])

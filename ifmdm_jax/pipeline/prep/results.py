@@ -32,6 +32,7 @@ class Settings:
   correct_sync: bool = True
   matte: bool = False  # find the person in every frame, for training that blurs the background
   limits: filters.Limits = filters.Limits()
+  reader: str = 'landmarker'  # what of `ifmdm_jax.face` reads the landmarks; before, 'mesh'
 
 
 def folder_of(output, source):

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import mouth_opening
 from ifmdm_jax.pipeline import records, write
@@ -57,7 +58,7 @@ def test_ready_clips_keep_every_frame_and_their_whole_voice(folder, ready_set):
   assert talks.num_frames == len(frames) and talks.person == 'somebody'
   small = np.stack([cv2.resize(f, (64, 64), interpolation=cv2.INTER_AREA) for f in frames])
   assert np.abs(talks.frames[:].astype(int) - small).mean() < 3  # WebP
-  found = FaceMesh().track(frames)
+  found = FaceLandmarker().track(frames)
   np.testing.assert_allclose(talks.landmarks, found * (64 / 96), atol=64 / 32768)
   assert abs(len(talks.waveform) - 640 * len(frames)) <= 1024  # AAC's frame
   wanted = read.audio(folder / 'talks.mp4')[: len(talks.waveform)]

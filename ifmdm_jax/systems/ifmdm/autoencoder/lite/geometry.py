@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ifmdm_jax.face import align, points
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes
 
 # Left corner to right corner, along the upper and the lower inner lip.
 UPPER_LIP, LOWER_LIP = points.UPPER_LIP_INNER, points.LOWER_LIP_INNER
@@ -79,11 +79,11 @@ def body_motion(field, source, target, side):
 
 
 def uncrossed(source, landmarks):
-  """Landmarks of a frame whose lips meet where they would pass each other, [B, 468, 2].
+  """Landmarks of a frame whose lips and lids meet where they would pass each other, [B, 468, 2].
 
-  A code moves lips by differences: what presses a mouth that was ajar would push the closed one of
-  another portrait through itself. Lips that cross in the portrait already (by an error of its
-  reading) may stay as far across.
+  A code moves them by differences: what presses a mouth that was ajar would push the closed one of
+  another portrait through itself, and a blink would close narrow eyes twice. What crosses in the
+  portrait already (by an error of its reading) may stay as far across.
 
   Args:
     source, landmarks: of portrait and frame, [B, 468, 2] each.
@@ -92,14 +92,17 @@ def uncrossed(source, landmarks):
   down = -head_axes(landmarks)[:, 1]
   down = down / jnp.linalg.norm(down, axis=-1, keepdims=True)
 
-  def gap(landmarks):  # [B, 9], negative where lips cross
-    apart = landmarks[:, LOWER_PAIRS[0]] - landmarks[:, UPPER_PAIRS[0]]
-    return jnp.einsum('bpj,bj->bp', apart, down)
+  def away(upper, lower):  # how far lower points pass upper ones beyond the source, [B, P, 2]
+    gap = lambda of: jnp.einsum('bpj,bj->bp', of[:, lower] - of[:, upper], down)
+    passed = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(landmarks), 0.0)
+    return passed[..., None] * down[:, None]
 
-  across = jnp.maximum(jnp.minimum(gap(source), 0.0) - gap(landmarks), 0.0)
-  away = 0.5 * across[..., None] * down[:, None]
+  lips = 0.5 * away(UPPER_PAIRS[0], LOWER_PAIRS[0])
+  lids = [(upper, away(upper, lower)) for upper, lower, _, _ in eyes.EYES]
   for upper, lower in zip(UPPER_PAIRS, LOWER_PAIRS):
-    landmarks = landmarks.at[:, upper].add(-away).at[:, lower].add(away)
+    landmarks = landmarks.at[:, upper].add(-lips).at[:, lower].add(lips)
+  for upper, way in lids:
+    landmarks = landmarks.at[:, upper].add(-way)
   return landmarks
 
 

@@ -1,7 +1,7 @@
 """Stage 1 of `lite` as the trainer sees it: init, loss, pictures.
 
-The motion code is linear in the landmarks of a face mesh (`face/mesh.py`); a matte
-(`face/matte.py`) cuts the person out of the background. The weights of both and the code's
+The motion code is linear in landmarks (`face/landmarker.py`; `face/mesh.py` in weights up to 0.8);
+a matte (`face/matte.py`) cuts the person out of the background. The weights of both and the code's
 own are constants among the parameters: nothing here trains them. What is trained is how a portrait
 moves with its landmarks, and what is painted where moving pixels is not enough.
 """
@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ifmdm_jax.face import matte, mesh, points, tflite
+from ifmdm_jax.face import landmarker, matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network, units
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
 NAMED_DIRECTIONS = eyes.NAMES  # that `draw` takes beyond a code's own
-VIEW = 256  # pixels: mesh and matte look at a copy of about their own resolution
+VIEW = 256  # pixels: landmarker and matte look at a copy of about their own resolution
 
 
 def network_of(config):
@@ -29,7 +29,7 @@ def network_of(config):
 
 
 def init(rng, config):
-  """Draws {'network': to be trained}, and loads {'mesh', 'person', 'code'}: constants."""
+  """Draws {'network': to be trained}, and loads {'landmarker', 'person', 'code'}: constants."""
   picture = jnp.zeros((1, config.side, config.side, 3))
   landmarks = jnp.zeros((1, points.POINTS, 2))
   net = network_of(config)
@@ -37,7 +37,7 @@ def init(rng, config):
   with np.load(CODE) as file:
     return {
       'network': net.init(rng, picture, picture[..., :1], landmarks, code, landmarks)['params'],
-      'mesh': mesh.load(),
+      'landmarker': landmarker.load(),
       'person': matte.load(),
       'code': dict(file),
     }
@@ -140,7 +140,9 @@ def apply(params, config, method, *args):
 def find_landmarks(params, pictures):
   """Finds landmarks [B, 468, 2], fractions of the side, in uint8 [B, R, R, 3]."""
   view = shrink(pictures.astype(jnp.float32) / 255.0, VIEW)
-  return mesh.find(params['mesh'], view, composite.sample)
+  if 'mesh' in params:
+    return mesh.find(params['mesh'], view, composite.sample)
+  return landmarker.find(params['landmarker'], view, composite.sample)[:, : points.POINTS]
 
 
 def code_of(params, landmarks):

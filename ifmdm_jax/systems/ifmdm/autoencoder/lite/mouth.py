@@ -38,6 +38,7 @@ WHITE = np.array([200.0, 180.0, 165.0])  # taken for that of their eyes, by eye
 CAVITY = np.array([[84.0, 36.0, 33.0], [150.0, 78.0, 74.0]])  # the dark, the tongue
 BRIGHTEST = 1.15  # light, of that of the prior
 CAST = 0.5  # of the skin's colour that lies on the teeth, too
+WARM = np.array([0.0, 0.25, 0.3])  # shade is red in here: by such shares other colours fade more
 BITE = 0.03  # heights of the face from the upper lip's edge to that of the teeth, at rest
 CLOSED, PARTED = 0.006, 0.018  # heights of the face between the lips
 
@@ -48,6 +49,7 @@ class Interior(NamedTuple):
   surface: jax.Array  # [B, 468, 3], its landmarks with depth
   teeth: jax.Array  # [B, 72, 176, 4], colours in [-1, 1], coverage
   cavity: jax.Array  # [B, 2, 3], colours of the dark and of the tongue
+  warm: jax.Array  # [B, 3], by such shares colours fade more in its shade
   bite: jax.Array  # [B, 3], where the edge of the upper front teeth is
   axes: jax.Array  # [B, 2, 3], a height of the face to the right and down
   closed: jax.Array  # [B], 1 where its lips are closed, 0 where they show what is inside
@@ -64,6 +66,7 @@ def _interior(pixels, points):
   teeth = _tinted(TEETH[..., :3], light, colourful)
   teeth = jnp.concatenate([teeth, TEETH[..., 3:] / 255.0], -1)
   cavity = _tinted(CAVITY, light, jnp.sqrt(colourful))  # red in a pale face, grey in a grey one
+  warm = jnp.minimum(colourful, 1.0) * WARM
   right = points[RIGHT_CHEEK] - points[LEFT_CHEEK]
   down = points[CHIN_TIP] - points[FOREHEAD]
   height = jnp.linalg.norm(down)
@@ -72,7 +75,8 @@ def _interior(pixels, points):
   axes = height * jnp.stack([right / jnp.linalg.norm(right), down])
   parted = jnp.linalg.norm(flat[UPPER_MIDDLE] - flat[LOWER_MIDDLE]) / height
   closed = 1.0 - jnp.clip((parted - CLOSED) / (PARTED - CLOSED), 0.0, 1.0)
-  return Interior(points, teeth, cavity, points[UPPER_MIDDLE] + BITE * axes[1], axes, closed)
+  bite = points[UPPER_MIDDLE] + BITE * axes[1]
+  return Interior(points, teeth, cavity, warm, bite, axes, closed)
 
 
 def _light(pixels, points):
@@ -150,9 +154,9 @@ def _paste(picture, inside, landmarks, awake):
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 ARCH = 0.13  # heights of the face from the middle: there the row of teeth has turned to the side
 PARTING = 0.01, 0.025  # of the face: below, stretched lips look better than teeth
+LOWER = 0.016  # heights of the face that lower teeth, at rest, end below the upper ones
 DARK = 0.012, 0.03  # of the face beneath the upper teeth: before the lower ones are seen
 ramp = lambda x, start, end: jnp.clip((x - start) / (end - start), 0.0, 1.0)
-darker = lambda colours, light: light[..., None] * (colours + 1.0) - 1.0
 
 
 def between_lips(inside, landmarks, place):
@@ -197,15 +201,19 @@ def _colours(inside, skull, jaw, below, above, beneath):
   turned = 1.0 - 0.55 * jnp.square(jnp.clip(jnp.abs(skull[..., 0]) / ARCH, 0.0, 1.0))
   mix = lambda a, b, share: a + share[..., None] * (b - a)
 
+  def darker(colours, light):
+    light = light[..., None]
+    return light * (1.0 - inside.warm[None, None] * (1.0 - light)) * (colours + 1.0) - 1.0
+
   colours = darker(inside.cavity[None, :1], 0.55 + 0.45 * ramp(below, 0.0, 0.04))
   u, v = jaw[..., 0], jaw[..., 1]
   tongue = 1.0 - jnp.square(u / 0.085) - jnp.square((v - 0.04) / 0.05)
   tongue = jnp.sqrt(jnp.clip(tongue, 0.0, 1.0)) * (0.55 + 0.45 * ramp(above, 0.0, 0.03))
   colours = mix(colours, inside.cavity[None, 1:], tongue)
-  tooth, share = _teeth(inside.teeth, 1.15 * u, -1.3 * (v - 0.004))
-  light = 0.55 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
+  tooth, share = _teeth(inside.teeth, 1.15 * u, -1.3 * (v - LOWER))
+  light = 0.48 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
   light = light * (0.5 + 0.5 * ramp(above, 0.0, 0.015))
-  share = share * ramp(v, -0.012, -0.002) * ramp(beneath, *DARK)
+  share = share * ramp(v, LOWER - 0.016, LOWER - 0.006) * ramp(beneath, *DARK)
   colours = mix(colours, darker(tooth, light), share)
   tooth, share = _teeth(inside.teeth, skull[..., 0], skull[..., 1])
   light = 0.9 * shadow * turned * (0.62 + 0.38 * ramp(below, 0.0, 0.015))

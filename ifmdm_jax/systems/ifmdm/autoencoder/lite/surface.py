@@ -46,8 +46,11 @@ def area(corners):
 
 
 def _by_size():
-  corners = MEAN[TRIANGLES][..., :2]
-  extent = (corners.max(1) - corners.min(1)).max(-1)
+  shut = MEAN.copy()  # lids are longest then
+  for upper, lower, _, _ in eyes.EYES:
+    shut[upper] = 2 * shut[lower] - shut[upper]  # and longer in a head that nods
+  corners = np.stack([MEAN, shut])[:, TRIANGLES, :2]
+  extent = (corners.max(2) - corners.min(2)).max((0, -1))
   order = np.argsort(extent)
   return TRIANGLES[order], extent[order]
 

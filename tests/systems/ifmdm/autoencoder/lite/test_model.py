@@ -8,10 +8,10 @@ import pytest
 from ifmdm_jax import read, testing
 from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face.crop import cut
-from ifmdm_jax.face.mesh import FaceMesh
-from ifmdm_jax.face.points import LOWER_LIP_INNER, MIRROR, UPPER_LIP_INNER
+from ifmdm_jax.face.landmarker import FaceLandmarker
+from ifmdm_jax.face.points import LOWER_LIP_INNER, UPPER_LIP_INNER
 from ifmdm_jax.pipeline.sources import pairs
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import geometry, losses, model
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import eyes, geometry, losses, model
 from ifmdm_jax.video import image
 
 FIXTURE = pathlib.Path(__file__).parents[5] / 'data' / 'fixtures' / 'portrait.jpg'
@@ -53,7 +53,7 @@ def test_loss_and_gradient_are_finite(tiny, batch, gradient):
   assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
 
 
-def test_mesh_and_code_are_never_trained(tiny, batch, gradient):
+def test_landmarker_and_code_are_never_trained(tiny, batch, gradient):
   grads = gradient(tiny[1], batch)[1]
   assert {name for name, tree in grads.items() if reaches(tree)} == {'network'}
 
@@ -70,9 +70,7 @@ def test_a_portrait_is_read_as_the_landmark_tracker_reads_it(tiny):
   picture = image.read_image(FIXTURE)
   square = cut(picture, read.find_square(picture))
   ours = model.find_landmarks(params, square[None])[0]
-  mesh = FaceMesh()
-  theirs, mirrored = (mesh.track([p])[0] / len(square) for p in (square, square[:, ::-1]))
-  theirs = (theirs + mirrored[MIRROR] * [-1, 1] + [1, 0]) / 2
+  theirs = FaceLandmarker().track([square])[0] / len(square)
   face = np.linalg.norm(theirs[10] - theirs[152])
   # The sampler looks at a smaller copy; three quarters of a pixel of a face of 256.
   assert np.abs(ours - theirs).mean() < 0.003 * face
@@ -114,14 +112,25 @@ def test_lips_that_would_pass_each_other_meet():
   same(geometry.uncrossed(with_gap(0.0), with_gap(0.05)), with_gap(0.05))
 
 
+def test_lids_that_would_pass_each_other_meet_at_the_lower_one():
+  face = np.random.default_rng(0).uniform(0.3, 0.7, (1, 468, 2)).astype(np.float32)
+  face[:, 10], face[:, 152] = (0.5, 0.2), (0.5, 0.8)  # upright
+  upper, lower = eyes.UPPER, eyes.LOWER
+  face[:, lower, 1] = 0.4
+  open_eye, shut = face.copy(), face.copy()
+  open_eye[:, upper, 1], shut[:, upper, 1] = 0.38, 0.42
+  found = np.asarray(geometry.uncrossed(open_eye, shut))
+  np.testing.assert_allclose(found[:, [*upper, *lower], 1], 0.4, atol=1e-6)
+
+
 def test_mouth_region_lies_on_the_lips(batch):
-  mouth, eyes, face = losses.regions(batch['source_points'], 64)
+  mouth, both_eyes, face = losses.regions(batch['source_points'], 64)
   lips = batch['source_points'][0, 13]
   row, column = int(lips[1] * 64), int(lips[0] * 64)
   assert float(mouth[0, row, column, 0]) > 0.9
   assert float(mouth[0, 2, 2, 0]) < 0.01
   assert float(face.mean()) > float(mouth.mean())
-  assert eyes.shape == face.shape
+  assert both_eyes.shape == face.shape
 
 
 def test_pictures_are_rows_of_five(tiny, batch):

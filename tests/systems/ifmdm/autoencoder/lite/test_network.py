@@ -8,6 +8,7 @@ from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face import points
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
   composite,
+  eyes,
   geometry,
   model,
   network,
@@ -316,18 +317,31 @@ def test_a_blink_covers_the_eye_with_its_lid(draw_face):
   np.testing.assert_array_equal(seen(1.0)[eye, other], seen(0.0)[eye, other])
 
 
+def test_lids_that_landmarks_close_leave_no_hole(draw_face):
+  start = frontal(0.75)
+  upper, lower, skin, _ = eyes.EYES[0]
+  end = start.copy()
+  end[:, upper] = start[:, lower]
+  end[:, skin] -= 0.5 * (start[:, lower] - start[:, upper])  # a lid that nods is seen longer
+  _, _, cover = draw_face(start, end, jnp.zeros((1, 4)))
+  rows = np.round(128 * np.array([end[0, skin[3], 1], end[0, lower[3], 1]]) - 0.5).astype(int)
+  columns = np.round(128 * end[0, lower[[1, -2]], 0] - 0.5).astype(int)
+  assert rows[1] - rows[0] > 8
+  assert np.asarray(cover)[0, rows[0] : rows[1] + 3, columns[0] : columns[1], 0].all()
+
+
 @pytest.mark.parametrize('roll', [0.0, 0.5])
 def test_a_blink_leaves_nothing_of_the_eyes(draw_face, roll):
   start = frontal()
   c, s = np.cos(roll), np.sin(roll)
   end = 0.5 + (start - 0.5) @ jnp.array([[c, s], [-s, c]])
   rings = [np.r_[ring[:9], ring[:8:-1]] for ring in (points.LEFT_EYE, points.RIGHT_EYE)]
-  eyes = np.concatenate([composite.inside(start[0, ring], 128) for ring in rings], -1).any(-1)
+  within = np.concatenate([composite.inside(start[0, ring], 128) for ring in rings], -1).any(-1)
 
   def seen(blink):  # pixels that show an eye
     grid = draw_face(start, end, jnp.array([[blink, blink, 0.0, 0.0]]))[0]
     row, column = np.moveaxis((np.asarray(grid)[0, ..., ::-1] * 128).astype(int), -1, 0)
-    return eyes[np.clip(row, 0, 127), np.clip(column, 0, 127)].sum()
+    return within[np.clip(row, 0, 127), np.clip(column, 0, 127)].sum()
 
   assert seen(0.0) > 30 and seen(0.5) < 0.8 * seen(0.0) and seen(1.0) < 0.05 * seen(0.0)
 
