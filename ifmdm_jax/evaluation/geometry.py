@@ -37,14 +37,6 @@ def to_mm(landmarks, reference):
   return landmarks * (EYES_MM / np.nanmedian(points.eye_distance(reference)))
 
 
-def eye_opening(landmarks):
-  """Measures the gap of the lids over the width of the eye, mean of both eyes, [...]."""
-  distance = lambda a, b: np.linalg.norm(landmarks[..., a, :] - landmarks[..., b, :], axis=-1)
-  return np.mean(
-    [distance(e.upper, e.lower) / distance(e.outer, e.inner) for e in points.LIDS], axis=0
-  )
-
-
 def still(landmarks):
   """Brings each frame onto the clip's mean head: what moves is expression. [T, 468, 2]."""
   rigid = landmarks[:, points.RIGID]

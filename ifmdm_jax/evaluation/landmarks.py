@@ -1,8 +1,7 @@
-"""Paired landmark metrics: where lips, lids and face are against the real ones, frame by frame."""
+"""Paired landmark metrics: where lips and face are against the real ones, frame by frame."""
 
 import numpy as np
 
-from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import align, points
 from ifmdm_jax.face.lag import correlation
@@ -12,7 +11,6 @@ METRICS = {
   'f_lmd': Metric('down', '%', '68 face points after similarity alignment, % of eye distance', 2),
   'opening_r': Metric('up', '', 'Pearson r of the mouth opening with the real one', 2),
   'opening_slope': Metric('truth', '', 'slope of the opening over the real one; 1 is right', 2),
-  'eyelid_r': Metric('up', '', 'Pearson r of the eye opening with the real one', 2),
 }
 FEWEST = 5  # frames with both faces
 
@@ -63,5 +61,4 @@ class Scorer:
       'f_lmd': float(f_lmd(predicted, real).mean()),
       'opening_r': correlation(opening, real_opening),
       'opening_slope': slope(real_opening, opening),
-      'eyelid_r': correlation(geometry.eye_opening(predicted), geometry.eye_opening(real)),
     }

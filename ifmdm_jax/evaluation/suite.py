@@ -7,6 +7,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import (
   cost,
   diversity,
+  eyelids,
   eyes,
   frechet,
   identity,
@@ -53,6 +54,7 @@ FAMILIES = (
   Family(images, REENACT),
   Family(perceptual, REENACT),
   Family(landmarks, REENACT),
+  Family(eyelids, REENACT),
   # What a picture is like as a whole, and next to it how much it moves: a still face is easy.
   Family(frechet),
   Family(movement),

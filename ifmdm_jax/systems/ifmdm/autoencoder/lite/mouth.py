@@ -35,7 +35,7 @@ ROOM = 1 / 4, 11 / 32  # of the side: height and width of the window
 CHEEKS = np.array([205, 425, 50, 280])  # points of bare skin
 SKIN = np.array([199.3, 137.9, 110.9])  # of the people whose teeth these are, 0 to 255
 WHITE = np.array([200.0, 180.0, 165.0])  # taken for that of their eyes, by eye
-CAVITY = np.array([[84.0, 36.0, 33.0], [150.0, 78.0, 74.0]])  # the dark, the tongue
+CAVITY = np.array([[74.0, 29.0, 27.0], [155.0, 78.0, 75.0]])  # the dark, the tongue
 BRIGHTEST = 1.15  # light, of that of the prior
 CAST = 0.5  # of the skin's colour that lies on the teeth, too
 WARM = np.array([0.0, 0.25, 0.3])  # shade is red in here: by such shares other colours fade more
@@ -154,6 +154,7 @@ def _paste(picture, inside, landmarks, awake):
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 ARCH = 0.13  # heights of the face from the middle: there the row of teeth has turned to the side
 PARTING = 0.01, 0.025  # of the face: below, stretched lips look better than teeth
+TONGUE = 0.085, 0.025, 0.05  # half its width, its middle below the jaw's bite, half its height
 LOWER = 0.016  # heights of the face that lower teeth, at rest, end below the upper ones
 DARK = 0.012, 0.03  # of the face beneath the upper teeth: before the lower ones are seen
 ramp = lambda x, start, end: jnp.clip((x - start) / (end - start), 0.0, 1.0)
@@ -207,7 +208,7 @@ def _colours(inside, skull, jaw, below, above, beneath):
 
   colours = darker(inside.cavity[None, :1], 0.55 + 0.45 * ramp(below, 0.0, 0.04))
   u, v = jaw[..., 0], jaw[..., 1]
-  tongue = 1.0 - jnp.square(u / 0.085) - jnp.square((v - 0.04) / 0.05)
+  tongue = 1.0 - jnp.square(u / TONGUE[0]) - jnp.square((v - TONGUE[1]) / TONGUE[2])
   tongue = jnp.sqrt(jnp.clip(tongue, 0.0, 1.0)) * (0.55 + 0.45 * ramp(above, 0.0, 0.03))
   colours = mix(colours, inside.cavity[None, 1:], tongue)
   tooth, share = _teeth(inside.teeth, 1.15 * u, -1.3 * (v - LOWER))
