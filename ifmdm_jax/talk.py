@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 import ifmdm_jax as ifm
 from ifmdm_jax import read
+from ifmdm_jax.audio import sound as sounds
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
@@ -17,7 +18,6 @@ from ifmdm_jax.generator import Compiles, Streams
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
-from ifmdm_jax.video import read as films
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
 
@@ -32,7 +32,7 @@ class Result(NamedTuple):
 
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
-  overwrite=False, stream=False, teacher=False, seed=0, **options,
+  overwrite=False, stream=False, teacher=False, seed=0, track=None, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -47,6 +47,7 @@ def make(
     stream: take the sound block by block, in memory that does not grow.
     teacher: see `ifmdm_jax.load`.
     seed: of the motion.
+    track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
   Returns:
@@ -64,8 +65,8 @@ def make(
     )
   largest = LARGEST_SIDE if paste_back else None
   picture = read.read_picture(image, crop=crop, face=face, largest=largest)
-  voice = None if stream else read.read_voice(audio, SAMPLE_RATE)[0]
-  count = read.voice_length(audio) if stream else len(voice)
+  voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
+  count = read.voice_length(audio, track=track) if stream else len(voice)
 
   generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
   total = round(count / SAMPLE_RATE * FPS)
@@ -77,13 +78,13 @@ def make(
     clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
     blocks = generator.generate(clip, seed=seed, **options)
   elif isinstance(generator, Streams):
-    sound = films.mono_blocks(audio, SAMPLE_RATE)
+    sound = sounds.mono_blocks(audio, SAMPLE_RATE, track)
     blocks = generator.stream(portrait, sound, SAMPLE_RATE, seed, **options)
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = _write(output, blocks, paster, audio, total, tags)
+  written = _write(output, blocks, paster, (audio, track), total, tags)
   return Result(output, written, time.monotonic() - start)
 
 
@@ -121,9 +122,9 @@ def check_output(output, inputs=(), overwrite=False):
   return output
 
 
-def _write(output, blocks, paster, audio, total, tags):
+def _write(output, blocks, paster, voice, total, tags):
   """Streams blocks of frames into the file, beside the sound as recorded; counts them."""
-  rate, sound = films.audio_blocks(audio)
+  rate, sound = sounds.audio_blocks(*voice)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import provenance
@@ -72,8 +73,12 @@ class Writer:
 
     try:
       self.temporary.touch()  # FFmpeg would only fail at a frame
+      # An absolute path: a name with a colon would be taken for a protocol.
       self.container = av.open(
-        str(self.temporary), 'w', format='mp4', container_options={'movflags': '+faststart'}
+        str(self.temporary.absolute()),
+        'w',
+        format='mp4',
+        container_options={'movflags': '+faststart'},
       )
     except OSError as error:
       raise InputError(
@@ -216,10 +221,19 @@ def _blocks(waveform: np.ndarray | Iterator[np.ndarray], size=8192):
   else:
     whole = np.asarray(waveform)
     blocks = (whole[start : start + size] for start in range(0, len(whole), size))
+  gram, channels = mix.Gram(), None
   for block in blocks:
     block = np.asarray(block)
     full_scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
     block = block.reshape(len(block), -1).astype(np.float32) / np.float32(full_scale)
-    if block.shape[1] > 2:
-      block = block.mean(1, keepdims=True)
-    yield np.clip(np.nan_to_num(block), -1, 1)
+    channels = channels or block.shape[1]
+    if block.shape[1] != channels:
+      raise InputError(
+        f'expected blocks of sound [n, {channels}] as before, got {block.shape}: keep the number '
+        'of channels'
+      )
+    block = np.nan_to_num(block)
+    if channels > 2:
+      gram.add(block)
+      block = mix.apply(block, gram)[:, None]
+    yield np.clip(block, -1, 1)
