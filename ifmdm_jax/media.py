@@ -8,8 +8,8 @@ import contextlib
 import dataclasses
 import math
 import os
-import stat
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
 # What FFmpeg may take a file for. Not here: playlists (hls, dash, concat, sdp), devices, pictures,
@@ -89,29 +89,6 @@ class Flaws:
     return ', '.join(parts)
 
 
-def check_file(path, kind):
-  """Returns the absolute path of a file; it can be read twice, which a pipe cannot.
-
-  Raises:
-    InputError: it is none.
-  """
-  what = f'expected a file with {KINDS[kind]}'
-  try:
-    mode = os.stat(path).st_mode
-  except FileNotFoundError as error:
-    raise InputError(f'{what}, {os.fspath(path)} is not a file: check the path') from error
-  except (OSError, ValueError) as error:
-    reason = getattr(error, 'strerror', None) or error
-    raise InputError(f'{what}, {os.fspath(path)!r} cannot be opened ({reason})') from error
-  if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode):
-    raise InputError(
-      f'{what}, {os.fspath(path)} is a pipe, which can be read only once: save it to a file first'
-    )
-  if not stat.S_ISREG(mode):
-    raise InputError(f'{what}, {os.fspath(path)} is not a file: check the path')
-  return os.path.abspath(path)  # a name with a colon would be taken for a protocol
-
-
 @contextlib.contextmanager
 def opened(path, kind, track=None):
   """Opens a file and chooses a track: yields (container, stream).
@@ -127,7 +104,8 @@ def opened(path, kind, track=None):
   """
   import av  # here: networks and their training run without
 
-  file = check_file(path, kind)
+  # Absolute: a name with a colon would be taken for a protocol.
+  file = os.path.abspath(files.check(path, f'a file with {KINDS[kind]}'))
   lists = {'format_whitelist': FORMATS, 'protocol_whitelist': 'file'}
   try:
     container = av.open(file, metadata_errors='ignore', container_options=lists)

@@ -9,15 +9,16 @@ import numpy as np
 from tqdm import tqdm
 
 import ifmdm_jax as ifm
-from ifmdm_jax import read
+from ifmdm_jax import errors, files, read
 from ifmdm_jax.audio import sound as sounds
-from ifmdm_jax.clip import Clip
+from ifmdm_jax.clip import Clip, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
 from ifmdm_jax.generator import Compiles, Streams
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
+from ifmdm_jax.video import image as images
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
 
@@ -32,7 +33,8 @@ class Result(NamedTuple):
 
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
-  overwrite=False, stream=False, teacher=False, seed=0, track=None, **options,
+  overwrite=False, stream=False, teacher=False, seed=0, track=None,
+  max_pixels=images.MAX_PIXELS, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -48,12 +50,17 @@ def make(
     teacher: see `ifmdm_jax.load`.
     seed: of the motion.
     track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
+    max_pixels: of a picture that is read.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
   Returns:
     `Result`.
   """
+  image, audio = (pathlib.Path(each).expanduser() for each in (image, audio))
+  files.check(image, 'a picture')
+  files.check(audio, 'a file with sound')
   output = check_output(output or beside(audio), (image, audio), overwrite)
+  seed = check_seed(seed)
   for name, value in options.items():
     numbers = np.asarray(value)
     if numbers.dtype.kind == 'f' and not np.isfinite(numbers).all():
@@ -64,7 +71,7 @@ def make(
       'leave --checkpoint out for the bundled weights'
     )
   largest = LARGEST_SIDE if paste_back else None
-  picture = read.read_picture(image, crop=crop, face=face, largest=largest)
+  picture = read.read_picture(image, crop=crop, face=face, largest=largest, max_pixels=max_pixels)
   voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
   count = read.voice_length(audio, track=track) if stream else len(voice)
 
@@ -101,18 +108,25 @@ def check_output(output, inputs=(), overwrite=False):
   Raises:
     InputError: it has another suffix, is there already, is an input, or cannot be written.
   """
-  output = pathlib.Path(output)
+  output = pathlib.Path(output).expanduser()
+  with errors.explained('a file to write', output):
+    return _check_output(output, inputs, overwrite)
+
+
+def _check_output(output, inputs, overwrite):
   if output.suffix.lower() != '.mp4':
     raise InputError(f'expected an output named *.mp4, got {output}: add .mp4')
   if output.is_dir():
     raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
+  if output.exists() and not output.is_file():
+    raise InputError(f'expected a file to write, {output} is none: choose another --output')
   if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
     raise InputError(f'expected a new file, {output} is an input: choose another --output')
   if output.exists() and not overwrite:
     raise InputError(
       f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
     )
-  folder = output.absolute().parent
+  folder = files.target(output).absolute().parent
   while not folder.exists():  # missing folders are made later
     folder = folder.parent
   if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -138,6 +152,5 @@ def _write(output, blocks, paster, voice, total, tags):
       return writer.num_frames
   except OSError as error:  # disk full, folder gone
     raise InputError(
-      f'expected to be able to write {output}, but: {error.strerror or error}; '
-      'make room, or choose another --output'
+      f'expected to be able to write {output}, {errors.system(error)}, or choose another --output'
     ) from error

@@ -179,7 +179,7 @@ BAD = {  # what is bad                what is given instead                    w
     'not square':           ({'image': 'wide.png', 'crop': 'none'},      '300 x 200'),
     'no sound':             ({'audio': 'none.wav'},                      'is not a file'),
     'unreadable sound':     ({'audio': 'text.wav'},                      'text.wav'),
-    'picture as sound':     ({'audio': 'noise.png'},                     'neither a sound nor a film'),
+    'picture as sound':     ({'audio': 'noise.png'},                     'neither a sound nor'),
     'empty sound':          ({'audio': 'empty.wav'},                     'no samples'),
     'short sound':          ({'audio': 'short.wav'},                     'one video frame'),
     'infinite samples':     ({'audio': 'inf.wav'},                       r'from 0\.250 s on'),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ifmdm_jax import media
+from ifmdm_jax import files, media
 from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 
@@ -267,7 +267,7 @@ def _libsndfile(path, size=65_536):
   try:
     import soundfile  # here: networks and their training run without
 
-    rate = soundfile.info(media.check_file(path, 'audio')).samplerate
+    rate = soundfile.info(files.check(path)).samplerate
   except (ImportError, RuntimeError, UnicodeError, InputError):  # LibsndfileError: a RuntimeError
     return None
 

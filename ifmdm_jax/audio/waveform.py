@@ -47,16 +47,38 @@ def prepare(waveform, sample_rate):
   return np.ascontiguousarray(mono, dtype=np.float32)
 
 
-def check(waveform, sample_rate):
-  """Checks a waveform and returns it as float32; an InputError says what is wrong with it."""
+def check_rate(sample_rate):
+  """Raises InputError where a sample rate is no number of Hz that sound may have."""
+  number = isinstance(sample_rate, int | float | np.number | fractions.Fraction)
+  if not number or isinstance(sample_rate, bool) or not 100 <= sample_rate <= 1e6:
+    raise errors.InputError(
+      f'expected a sample rate in Hz, got {sample_rate!r:.80}: pass e.g. 16000'
+    )
+
+
+def check_block(waveform):
+  """Returns a piece of sound of any length as an array [l] or [l, C] of numbers.
+
+  Raises:
+    errors.InputError: it is none; channels come last.
+  """
   waveform = np.asarray(waveform)
-  if not (np.isscalar(sample_rate) and np.isreal(sample_rate) and 100 <= sample_rate <= 1e6):
-    raise errors.InputError(f'expected a sample rate in Hz, got {sample_rate!r}: pass e.g. 16000')
   if waveform.ndim not in (1, 2) or (waveform.ndim == 2 and waveform.shape[1] > 64):
     raise errors.InputError(
       f'expected a waveform [samples] or [samples, channels], got shape {waveform.shape}: '
       'put the samples first'
     )
+  if waveform.dtype.kind not in 'fiu':
+    raise errors.InputError(
+      f'expected float or 8, 16, 32-bit PCM samples, got {waveform.dtype}: convert to float32'
+    )
+  return waveform
+
+
+def check(waveform, sample_rate):
+  """Checks a waveform and returns it as float32; an InputError says what is wrong with it."""
+  check_rate(sample_rate)
+  waveform = check_block(waveform)
   seconds = waveform.shape[0] / sample_rate
   if not waveform.size or seconds < MIN_SECONDS:
     raise errors.InputError(

@@ -90,6 +90,12 @@ class Listener:
   """
 
   def __init__(self, encoder, plan, sample_rate):
+    """`sample_rate`: Hz.
+
+    Raises:
+      InputError: of that, it is no rate of sound.
+    """
+    waveforms.check_rate(sample_rate)
     self.encoder, self.plan, self.sample_rate = encoder, plan, sample_rate
     self.done = 0
     self._blocks, self._start = [], 0  # blocks, and the index of their first sample
@@ -97,8 +103,12 @@ class Listener:
     self._gram, self._mixed = mix.Gram(), 0  # of channels so far, and of how many samples
 
   def add(self, block):
-    """A waveform [l] or [l, C] of any length, with the same C every time."""
-    block = np.asarray(block)
+    """A waveform [l] or [l, C] of any length, with the same C every time.
+
+    Raises:
+      InputError: it is something else, such as bytes, one number, or channels before samples.
+    """
+    block = waveforms.check_block(block)
     if self._blocks and block.shape[1:] != self._blocks[0].shape[1:]:
       raise InputError(
         f'expected blocks {("l", *self._blocks[0].shape[1:])} as before, got {block.shape}: '
@@ -109,7 +119,16 @@ class Listener:
       self._total += len(block)
 
   def close(self):
+    """Ends the voice."""
     self._closed = True
+
+  def check_heard(self):
+    """Raises InputError where the voice that has ended is too short for a frame."""
+    if not waveforms.num_frames(self._total, self.sample_rate):
+      raise InputError(
+        f'expected at least {1 / FPS} s of sound (one video frame), got {self._total} samples at '
+        f'{self.sample_rate} Hz: pass blocks [l] or [l, C] of a longer voice'
+      )
 
   def ready(self):
     """Whether `take` has something to give."""
