@@ -47,8 +47,14 @@ def check(path, what='a file', largest=None):
   try:
     found = path.stat()
     regular = stat.S_ISREG(found.st_mode)
+    if stat.S_ISFIFO(found.st_mode):
+      raise InputError(
+        f'expected {what}, {path} is a pipe, not a file: save what comes from it first'
+      )
     if regular:
       os.close(os.open(path, os.O_RDONLY))
+  except InputError:
+    raise
   except (FileNotFoundError, NotADirectoryError):
     regular = False
   except (OSError, ValueError) as error:

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ifmdm_jax.audio import waveform
+from ifmdm_jax import media
+from ifmdm_jax.audio import sound, waveform
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.face.detect import FaceDetector
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import image as images
-from ifmdm_jax.video import read
 
 SILENCE = 1e-4  # peak, -80 dB
 SMALLEST_FACE = 32  # pixels
@@ -136,31 +136,49 @@ def _check_upright(pixels, face, name):
     )
 
 
-def read_voice(path, rate=None):
+def read_voice(path, rate=None, *, track=None):
   """Reads a sound file, or the sound of a video; a silent one is allowed, with a note.
+
+  Notes also say what is missing or damaged, and stands as silence; what comes after it is heard at
+  its time.
 
   Args:
     path: any file that FFmpeg decodes.
     rate: Hz, to have it mono at this rate; None: as it was recorded.
+    track: which of several sound tracks, 1 is the first; None: the one that is marked as default.
 
   Returns:
-    (float32 [L] or [L, C], its rate in Hz).
+    (float32 [L] or [L, 2], its rate in Hz).
 
   Raises:
     InputError: there is no sound, or it cannot be used.
   """
-  voice, rate = (read.audio(path, rate), rate) if rate else waveform.read(path)
+  flaws = media.Flaws()
+  if rate:
+    voice = sound.audio(path, rate, track, flaws)
+  else:
+    voice, rate = sound.read(path, track, flaws)
   voice = waveform.check(voice, rate)
-  if np.abs(voice).max() < SILENCE:
-    note(f'{path} is silent: the lips will rest')
+  _say(path, track, flaws, float(np.abs(voice).max()))
   return voice, rate
 
 
-def voice_length(path):
+def voice_length(path, *, track=None):
   """Counts a voice's samples at 16 kHz, checked like `read_voice` in memory that is bounded."""
-  count, peak = 0, 0.0
-  for block in read.mono_blocks(path, SAMPLE_RATE):
+  count, peak, flaws = 0, 0.0, media.Flaws()
+  for block in sound.mono_blocks(path, SAMPLE_RATE, track, flaws):
     count, peak = count + len(block), max(peak, float(np.abs(block).max(initial=0)))
-  if count < SAMPLE_RATE or peak < SILENCE or peak > 64:  # it has to be said
-    return len(read_voice(path, SAMPLE_RATE)[0])
+  if count < SAMPLE_RATE or peak > 64:  # it has to be said
+    return len(read_voice(path, SAMPLE_RATE, track=track)[0])
+  _say(path, track, flaws, peak)
   return count
+
+
+def _say(path, track, flaws, peak):
+  """Notes what somebody should know about a voice before its video is made."""
+  if flaws.tracks > 1 and track is None:
+    note(f'{path} has {flaws.tracks} sound tracks, taking number {flaws.track}; --track picks one')
+  if flaws.sentence():
+    note(f'{path}: {flaws.sentence()}; silence stands there')
+  if peak < SILENCE:
+    note(f'{path} is silent: the lips will rest')

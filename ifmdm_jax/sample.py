@@ -17,6 +17,7 @@ per second) and is kept as it was recorded. Same seed, same video.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
   compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
 
@@ -57,6 +58,8 @@ GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
+TRACK = integer('track', None, 'Which sound track of the voice\'s file; default: as it says.',
+                lower_bound=1)
 MAX_PIXELS = integer('max_pixels', image.MAX_PIXELS, 'Of a picture that is read.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
 STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory, '
@@ -116,7 +119,8 @@ def main(_):
   result = talk.make(
     IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
     max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
-    stream=STREAM.value, teacher=TEACHER.value, seed=SEED.value, **options,
+    stream=STREAM.value, teacher=TEACHER.value, seed=SEED.value,
+    track=TRACK.value, **options,
   )  # fmt: skip
   print(
     f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 import ifmdm_jax as ifm
 from ifmdm_jax import errors, files, read
+from ifmdm_jax.audio import sound as sounds
 from ifmdm_jax.clip import Clip, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
@@ -18,7 +19,6 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
 from ifmdm_jax.video import image as images
-from ifmdm_jax.video import read as films
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
 
@@ -33,7 +33,8 @@ class Result(NamedTuple):
 
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
-  overwrite=False, stream=False, teacher=False, seed=0, max_pixels=images.MAX_PIXELS, **options,
+  overwrite=False, stream=False, teacher=False, seed=0, track=None,
+  max_pixels=images.MAX_PIXELS, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -48,6 +49,7 @@ def make(
     stream: take the sound block by block, in memory that does not grow.
     teacher: see `ifmdm_jax.load`.
     seed: of the motion.
+    track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
     max_pixels: of a picture that is read.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
@@ -56,7 +58,7 @@ def make(
   """
   image, audio = (pathlib.Path(each).expanduser() for each in (image, audio))
   files.check(image, 'a picture')
-  files.check(audio, 'a file with audio')
+  files.check(audio, 'a file with sound')
   output = check_output(output or beside(audio), (image, audio), overwrite)
   seed = check_seed(seed)
   for name, value in options.items():
@@ -70,8 +72,8 @@ def make(
     )
   largest = LARGEST_SIDE if paste_back else None
   picture = read.read_picture(image, crop=crop, face=face, largest=largest, max_pixels=max_pixels)
-  voice = None if stream else read.read_voice(audio, SAMPLE_RATE)[0]
-  count = read.voice_length(audio) if stream else len(voice)
+  voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
+  count = read.voice_length(audio, track=track) if stream else len(voice)
 
   generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
   total = round(count / SAMPLE_RATE * FPS)
@@ -83,13 +85,13 @@ def make(
     clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
     blocks = generator.generate(clip, seed=seed, **options)
   elif isinstance(generator, Streams):
-    sound = films.mono_blocks(audio, SAMPLE_RATE)
+    sound = sounds.mono_blocks(audio, SAMPLE_RATE, track)
     blocks = generator.stream(portrait, sound, SAMPLE_RATE, seed, **options)
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = _write(output, blocks, paster, audio, total, tags)
+  written = _write(output, blocks, paster, (audio, track), total, tags)
   return Result(output, written, time.monotonic() - start)
 
 
@@ -134,9 +136,9 @@ def _check_output(output, inputs, overwrite):
   return output
 
 
-def _write(output, blocks, paster, audio, total, tags):
+def _write(output, blocks, paster, voice, total, tags):
   """Streams blocks of frames into the file, beside the sound as recorded; counts them."""
-  rate, sound = films.audio_blocks(audio)
+  rate, sound = sounds.audio_blocks(*voice)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (

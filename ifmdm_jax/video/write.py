@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from ifmdm_jax import errors, files
+from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import provenance
@@ -217,10 +218,19 @@ def _blocks(waveform: np.ndarray | Iterator[np.ndarray], size=8192):
   else:
     whole = np.asarray(waveform)
     blocks = (whole[start : start + size] for start in range(0, len(whole), size))
+  gram, channels = mix.Gram(), None
   for block in blocks:
     block = np.asarray(block)
     full_scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
     block = block.reshape(len(block), -1).astype(np.float32) / np.float32(full_scale)
-    if block.shape[1] > 2:
-      block = block.mean(1, keepdims=True)
-    yield np.clip(np.nan_to_num(block), -1, 1)
+    channels = channels or block.shape[1]
+    if block.shape[1] != channels:
+      raise InputError(
+        f'expected blocks of sound [n, {channels}] as before, got {block.shape}: keep the number '
+        'of channels'
+      )
+    block = np.nan_to_num(block)
+    if channels > 2:
+      gram.add(block)
+      block = mix.apply(block, gram)[:, None]
+    yield np.clip(block, -1, 1)

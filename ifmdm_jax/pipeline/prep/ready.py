@@ -28,7 +28,7 @@ class ReadyClip(Job):
   """Stores a whole clip as one track."""
 
   def run(self):
-    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp')
+    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp', self.sound)
     landmarks, side = self._store(self.counted_frames(), self.find, self.settings.quality)
     if landmarks is None:
       return
