@@ -87,6 +87,8 @@ class Frames:
       index = range(*index.indices(len(self)))
     if np.ndim(index) == 0:
       return self._decode(int(index))
+    if not len(index):
+      return np.zeros((0, self.side, self.side, 3), np.uint8)
     return np.stack([self._decode(int(i)) for i in index])
 
   def __array__(self, dtype=None, copy=None):
