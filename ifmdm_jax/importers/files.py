@@ -128,7 +128,7 @@ def _is_npz(path):
   try:
     with zipfile.ZipFile(path) as archive:
       names = archive.namelist()
-  except zipfile.BadZipFile as error:
+  except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
   return bool(names) and all(name.endswith('.npy') for name in names)
 

@@ -19,7 +19,8 @@ NUMBERS = [
 SIZES = [
   ('model.width', 0), ('model.width', -1), ('model.width', 33), ('model.heads', 0),
   ('model.heads', 3), ('model.frames', 0), ('model.frames', -1), ('model.timesteps', 0),
-  ('model.timesteps', -1), ('mesh.fsdp', 0), ('mesh.fsdp', -1), ('mesh.data', 7), ('model.module', ''), ('model.module', 'os'),
+  ('model.timesteps', -1), ('mesh.fsdp', 0), ('mesh.fsdp', -1), ('mesh.data', 7),
+  ('model.module', ''), ('model.module', 'os'),
   ('model.module', 'no.such'), ('model.module', '../x'), ('optim.name', 'x'),
   ('optim.trainable', ('[',)), ('optim.frozen_paths', ('nothing',)),
 ]  # fmt: skip
@@ -47,8 +48,8 @@ def test_sizes_that_do_not_fit_each_other_are_one_line(name, value):
 
 
 @pytest.mark.parametrize(('name', 'value'), [
-  ('model.motion_dim', 19), ('model.audio_width', 11), ('model.motion_dim', 0), ('data.frames', 0), ('data.licence', '['),
-  ('data.cache', 'no/such'),
+  ('model.motion_dim', 19), ('model.audio_width', 11), ('model.motion_dim', 0), ('data.frames', 0),
+  ('data.licence', '['),  ('data.cache', 'no/such'),
 ], ids=str)  # fmt: skip
 def test_a_config_that_does_not_fit_its_data_is_one_line(drawn_set, tmp_path, name, value):
   config = motion_configs.get_config('tiny')
