@@ -147,6 +147,17 @@ def test_times_that_jump_by_hours_are_refused(tmp_path):
     read.read_frames(path)
 
 
+def test_a_film_that_breaks_off_is_one_line(tmp_path):
+  path = film(tmp_path / 'a.mkv', [grey(10 * n) for n in range(20)], codec='ffv1')
+  data = bytearray(path.read_bytes())
+  for place in range(len(data) // 2, len(data), 7):
+    data[place] ^= 0xFF
+  path.write_bytes(data)
+  numbers = []
+  with pytest.raises(InputError, match='cannot be decoded further than|cannot be read'):
+    numbers.extend(frame.mean() for frame in read.frames(path))
+
+
 def test_the_cover_of_a_song_is_no_film(tmp_path):
   with av.open(str(tmp_path / 'a.mp4'), 'w') as container:
     cover = container.add_stream('mjpeg', rate=25)
