@@ -59,9 +59,9 @@ def write(path, generator, plan, platforms=PLATFORMS):
 
 def _check_output(path):
   """Raises InputError before the work where a file cannot be written."""
-  if path.is_dir():
-    raise InputError(f'expected a file to write, {path} is a folder: choose another --output')
   with errors.explained('a file to write', path):
+    if path.is_dir():
+      raise InputError(f'expected a file to write, {path} is a folder: choose another --output')
     path.parent.mkdir(parents=True, exist_ok=True)
     half = files.temporary(path)
     half.touch()
