@@ -298,6 +298,25 @@ def read_metadata(path):
     raise InputError(f'expected arrays in {path}, cannot read it ({error})') from error
 
 
+def read_settings(path):
+  """Reads the settings, {name: value}, beside the arrays of an imported network.
+
+  Raises:
+    InputError: it is not there or damaged, or has none.
+  """
+  try:
+    settings = json.loads(read_metadata(path)['config'])
+  except (KeyError, ValueError, RecursionError) as error:
+    if isinstance(error, InputError):
+      raise
+    raise InputError(
+      f'expected settings in {path}, it has none: import the network anew'
+    ) from error
+  if not isinstance(settings, dict):
+    raise InputError(f'expected settings in {path}, got {settings!r:.100}: import it anew')
+  return settings
+
+
 def write_arrays(path, tree, dtype=None, metadata=None):
   """Writes a nested dict of arrays as one safetensors file whose names are paths.
 

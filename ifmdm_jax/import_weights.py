@@ -125,7 +125,7 @@ def export(kind, source, path):
   """Writes the weights of a workdir, or of an imported network, under the original's names."""
   source = pathlib.Path(source)
   if (source / files.IMPORTED).is_file():
-    config = json.loads(files.read_metadata(source / files.IMPORTED)['config'])
+    config = files.read_settings(source / files.IMPORTED)
     params = files.read_arrays(source / files.IMPORTED)
   else:
     trained, params = checkpoints.load(source)
