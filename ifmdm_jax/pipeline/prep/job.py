@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import numpy as np
 
 from ifmdm_jax import media
@@ -119,6 +120,11 @@ class Job:
     """Closes what an error left open: a folder with open files cannot be moved everywhere."""
     for file in self._files:
       file.close()
+
+
+def write_picture(path, picture):
+  """Writes uint8 RGB [H, W, 3] as a JPEG; OpenCV would not say that there is no room."""
+  path.write_bytes(cv2.imencode('.jpg', picture[..., ::-1])[1].tobytes())
 
 
 def _short(value):
