@@ -9,7 +9,6 @@ output/motion/                     python -m ifmdm_jax.prepare --output output -
 import dataclasses
 import json
 import pathlib
-import re
 
 import jax
 import numpy as np
@@ -147,7 +146,8 @@ def read(output, split, licence=''):
   folder = pathlib.Path(output) / 'motion'
   flags = f'--output {output} --codes, or --autoencoder RUN'
   entries = records.read_index(folder, flags, VERSION)
-  chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
+  fits = records.licence_filter(licence)
+  chosen = [e for e in entries if e.split == split and fits(e.licence)]
   return records.Records(folder, chosen, _coded)
 
 
