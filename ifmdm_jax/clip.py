@@ -19,6 +19,62 @@ NEEDS = {
 }
 
 
+def check_image(image):
+  """Returns a portrait as an array, square uint8 RGB [R, R, 3].
+
+  Raises:
+    InputError: it is something else; floats and 16 bits are not taken for bytes.
+  """
+  image = np.asarray(image)
+  if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1] or not image.size:
+    raise InputError(
+      f'image should be a square uint8 [H, H, 3], got {image.dtype} {image.shape}: cut it with '
+      'ifmdm_jax.read_portrait'
+    )
+  _check_bytes(image, 'image')
+  return image
+
+
+def check_frames(frames):
+  """Checks frames uint8 [T, R, R, 3], an array or a sequence that slices as one, by the first.
+
+  Raises:
+    InputError: there are none, or they are something else.
+  """
+  if isinstance(frames, str | bytes) or not hasattr(frames, '__len__') or not len(frames):
+    what = 'none' if hasattr(frames, '__len__') else type(frames).__name__
+    raise InputError(f'frames should be uint8 [T, R, R, 3], T of 1 or more, got {what}')
+  first = np.asarray(frames[0])
+  if first.ndim != 3 or first.shape[2] != 3 or first.shape[0] != first.shape[1] or not first.size:
+    raise InputError(
+      f'frames should be square uint8 [T, R, R, 3], got frames {first.dtype} {first.shape}: cut '
+      'them as the portrait'
+    )
+  _check_bytes(first, 'frames')
+
+
+def _check_bytes(array, name):
+  if array.dtype != np.uint8:
+    floats = array.dtype.kind == 'f'
+    advice = 'np.uint8(np.clip(255 * x + 0.5, 0, 255))' if floats else 'np.uint8(x // 257)'
+    raise InputError(
+      f'{name} should be uint8 from 0 to 255, got {array.dtype}: convert them, e.g. by '
+      f'{advice if array.dtype.kind in "fu" else "x.astype(np.uint8)"}'
+    )
+
+
+def check_seed(seed):
+  """Returns the seed of a motion as int.
+
+  Raises:
+    InputError: it is no whole number of 64 bits.
+  """
+  whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+  if not whole or not -(2**63) <= seed < 2**64:
+    raise InputError(f'seed should be a whole number of 64 bits, got {seed!r:.80}: pass e.g. 0')
+  return int(seed)
+
+
 @dataclasses.dataclass(frozen=True)
 class Clip:
   """A person who talks; whatever is not known, or not to be shown, is None.

@@ -130,7 +130,7 @@ def write(path, header, body):
   try:
     with files.atomic(path) as half:
       half.write_bytes(head.encode() + b'\n' + body)
-  except OSError:
+  except (OSError, InputError):
     pass
 
 

@@ -1,6 +1,7 @@
 """Bad input ends in one line: what was expected, what came, what to do."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -13,13 +14,79 @@ extras.install_hook()
 SHARED = dict(allow_override=True)
 AGAIN = 5.0  # seconds after which a stopped command that still runs is stopped again
 STOPPED = 129, 130, 143  # exit statuses: by a terminal that was closed, by Ctrl-C, by SIGTERM
+LONGEST = 1000  # letters of a message
+# What the operating system answers -> in words, and what to do.
+NO_ROOM = 'no room is left', 'make room, and use the same command'
+SYSTEM = {
+  errno.ENOENT: ('there is no such file or folder', 'check the path'),
+  errno.ENOTDIR: ('a part of the path is a file, not a folder', 'check the path'),
+  errno.EISDIR: ('it is a folder', 'name a file'),
+  errno.EEXIST: ('it exists already', 'choose another name'),
+  errno.ENOTEMPTY: ('the folder is not empty', 'choose another one'),
+  errno.EACCES: ('permission denied', 'change the permissions, or choose another place'),
+  errno.EPERM: ('permission denied', 'change the permissions, or choose another place'),
+  errno.EROFS: ('this place can only be read', 'choose another one'),
+  errno.ENAMETOOLONG: ('the name is too long', 'choose a shorter one'),
+  errno.ELOOP: ('links lead in a circle', 'check the path'),
+  errno.ENOSPC: NO_ROOM,
+  errno.EDQUOT: NO_ROOM,
+  errno.EFBIG: ('the file is too large for this place', 'choose another one'),
+  errno.EPIPE: ('nobody reads any more what is written', 'let the other program read to the end'),
+  errno.EMFILE: ('too many files are open', 'raise the limit (ulimit -n)'),
+  errno.EBUSY: ('it is in use', 'wait for the other program'),
+  errno.EIO: ('the disk cannot be read or written', 'check the disk'),
+}
+# Not the file's fault, but the machine's: another time it may go well.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO,
+           errno.EROFS, errno.EBUSY, errno.EACCES, errno.EPERM, errno.EAGAIN}  # fmt: skip
 
 
 class InputError(ValueError):
   """Something the user gave cannot be used; the message is one line and says what to do."""
 
   def __init__(self, message):
-    super().__init__(' '.join(str(message).split()))
+    line = ' '.join(str(message).split())
+    if len(line) > LONGEST:
+      line = f'{line[: LONGEST * 2 // 3]} ... {line[-LONGEST // 4 :]}'
+    super().__init__(line)
+
+
+def system(error, path=None):
+  """Says in words what the operating system answered, where, and what to do.
+
+  Args:
+    error: an OSError; a ValueError of a path, which cannot be one; or a MemoryError.
+    path: that it is about, where the error does not say.
+  """
+  if isinstance(error, MemoryError):
+    return 'there is not enough memory: use a smaller input, or close other programs'
+  if isinstance(error, UnicodeError):
+    return 'a name is not UTF-8: rename the file'
+  if not isinstance(error, OSError):
+    return f'{str(path)!r} is no path: check it'
+  said = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+  what, advice = SYSTEM.get(error.errno, (said.splitlines()[0], 'check the path'))
+  path = path if path is not None else error.filename
+  return f'{what}{f" at {path}" if path is not None else ""}: {advice}'
+
+
+@contextlib.contextmanager
+def explained(expected, path=None):
+  """Turns what the operating system says within the block into an InputError.
+
+    with errors.explained('a table', path):
+      text = path.read_text()
+
+  Args:
+    expected: what was wanted, after 'expected'.
+    path: see `system`.
+  """
+  try:
+    yield
+  except InputError:
+    raise
+  except (OSError, UnicodeError) as error:
+    raise InputError(f'expected {expected}, {system(error, path)}') from error
 
 
 def note(text):
@@ -29,8 +96,8 @@ def note(text):
 
 @contextlib.contextmanager
 def fail_cleanly():
-  """Turns an InputError, or an extra that is not installed, into one line on stderr and exit
-  status 2 (ctrl-C: 130).
+  """Turns an InputError, an extra that is not installed, or what the operating system says into
+  one line on stderr and exit status 2 (ctrl-C: 130).
 
   A context manager, and so a decorator for `main` too:
 
@@ -40,16 +107,28 @@ def fail_cleanly():
   try:
     yield
   except InputError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(2)
+    _fail(error)
   except ModuleNotFoundError as error:
     if not (said := extras.missing(error)):
       raise
-    print(f'error: {said}', file=sys.stderr)
-    sys.exit(2)
+    _fail(said)
+  except UnicodeEncodeError as error:
+    if not any('\udc80' <= letter <= '\udcff' for letter in error.object):  # bytes of a file's name
+      raise
+    _fail(InputError(system(error)))
+  except (OSError, MemoryError) as error:
+    if isinstance(error, BrokenPipeError):  # or Python would complain again at its end
+      with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _fail(InputError(system(error)))
   except KeyboardInterrupt:
     print('stopped.', file=sys.stderr)
     sys.exit(130)
+
+
+def _fail(said):
+  print(f'error: {said}', file=sys.stderr)
+  sys.exit(2)
 
 
 def run(main, rest=False, rewrite=None):
@@ -75,14 +154,18 @@ def run(main, rest=False, rewrite=None):
       if len(words) > 1:
         raise flags.Error(f'expected flags only, got {words[1]!r}')
       return words + theirs
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # the latter: --nostream=1
       print(f'error: {" ".join(str(error).split())}: --help lists the flags', file=sys.stderr)
       sys.exit(2)
 
   def quiet(argv):
     logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every read
     _unwind_when_stopped()
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
+      if hasattr(stream, 'reconfigure'):
+        stream.reconfigure(errors='backslashreplace')
     main(argv)
+    sys.stdout.flush()  # here a closed pipe is one line
 
   try:
     app.run(fail_cleanly()(quiet), flags_parser=parse)

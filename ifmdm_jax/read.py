@@ -5,16 +5,21 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ifmdm_jax.audio import waveform
+from ifmdm_jax import media
+from ifmdm_jax.audio import sound, waveform
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.face.crop import crop_square, cut
 from ifmdm_jax.face.detect import FaceDetector
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import image as images
-from ifmdm_jax.video import read
 
 SILENCE = 1e-4  # peak, -80 dB
+SMALLEST_FACE = 32  # pixels
+PRESENT = 0.2  # probability of a face under which what was found is none
+CUT = 0.2  # share of a face beyond the border from which it is said to be cut
+EYES_NOSE_MOUTH = [33, 263, 1, 61, 291]  # points of the mesh that have to be in the picture
+UPRIGHT = 0.02  # score by which a turned face has to be better seen than the one as it is
 
 
 class Picture(NamedTuple):
@@ -28,32 +33,34 @@ class Picture(NamedTuple):
     return cut(self.pixels, self.square, size)
 
 
-def read_portrait(path, *, face=None, crop='auto', size=512):
+def read_portrait(path, *, face=None, crop='auto', size=512, max_pixels=images.MAX_PIXELS):
   """Reads the square around a face.
 
   Args:
-    path: a picture that OpenCV reads, of any size.
+    path: a picture, see `video.image.read_image`.
     face: which one, 1 is the largest; None: the largest.
     crop: 'auto', or 'none': the picture is square and is taken as it is.
     size: side of the result, pixels.
+    max_pixels: of a picture that is read.
 
   Returns:
     uint8 RGB [size, size, 3].
 
   Raises:
-    InputError: there is no picture, no such face in it, or it is too small.
+    InputError: there is no picture or too large a one, no such face in it, or the face is too
+      small, lies on its side or is cut by the border.
   """
-  return read_picture(path, face=face, crop=crop).portrait(size)
+  return read_picture(path, face=face, crop=crop, max_pixels=max_pixels).portrait(size)
 
 
-def read_picture(path, *, face=None, crop='auto', largest=None):
+def read_picture(path, *, face=None, crop='auto', largest=None, max_pixels=images.MAX_PIXELS):
   """Reads a `Picture`; see `read_portrait`.
 
   Args:
-    path, face, crop: as there.
+    path, face, crop, max_pixels: as there.
     largest: side that a larger picture is brought to, pixels.
   """
-  pixels = images.read_image(path)
+  pixels = images.read_image(path, max_pixels)
   scale = (largest or np.inf) / max(pixels.shape[:2])
   if scale < 1:
     pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -76,7 +83,7 @@ def find_square(pixels, face=None, name='the picture'):
     face: which one, 1 is the largest; None: the largest.
     name: of the picture, in messages.
   """
-  boxes = FaceDetector()(pixels)
+  boxes, mesh = FaceDetector(smallest=SMALLEST_FACE)(pixels), FaceMesh()
   if not boxes:
     raise InputError(
       f'expected a clearly visible face, {name} shows none that the detector finds: '
@@ -89,42 +96,89 @@ def find_square(pixels, face=None, name='the picture'):
       f'expected --face 1 to {len(boxes)}, got {face}: {name} shows '
       f'{len(boxes)} face{"s" * (len(boxes) > 1)}, the largest first'
     )
-  points, _ = FaceMesh().landmarks(pixels, boxes[(face or 1) - 1])
-  x0, y0, side = crop_square(points, pixels.shape)
-  if side < 64:
+  box = boxes[(face or 1) - 1]
+  _check_upright(pixels, box, name)
+  points, presence = mesh.landmarks(pixels, box)
+  if presence < PRESENT:
     raise InputError(
-      f'expected a face of 32 pixels or more, {name} has one of {side // 2}: use a larger picture'
+      f'expected a clearly visible face, what looks like one in {name} is none, or is covered: use '
+      'another picture, or --crop none if it is a square portrait'
+    )
+  beyond = ((points < 0) | (points > pixels.shape[1::-1])).any(1)
+  if beyond.mean() > CUT or beyond[EYES_NOSE_MOUTH].any():
+    raise InputError(
+      f'expected a whole face, the one in {name} is cut by the border of the picture: use one '
+      'with all of the face'
+    )
+  x0, y0, side = crop_square(points, pixels.shape)
+  if side < 2 * SMALLEST_FACE:
+    raise InputError(
+      f'expected a face of {SMALLEST_FACE} pixels or more, {name} has one of {side // 2}: use a '
+      'larger picture'
     )
   if side < 256:
     note(f'the face is only {side // 2} pixels high: the result will be soft')
   return x0, y0, side
 
 
-def read_voice(path, rate=None):
+def _check_upright(pixels, face, name):
+  """Raises InputError where a face is seen better when the picture is turned."""
+  side = round(3 * max(face.box[2:]))
+  x, y = np.round(face.box[:2] + face.box[2:] / 2 - side / 2).astype(int).tolist()
+  around, detector = cut(pixels, (x, y, side)), FaceDetector()
+  found = [detector(np.ascontiguousarray(np.rot90(around, turns))) for turns in range(4)]
+  scores = [faces[0].score if faces else 0.0 for faces in found]
+  turns = int(np.argmax(scores))
+  if turns and scores[turns] > scores[0] + UPRIGHT:
+    way = ('by 90 degrees to the left', 'by 180 degrees', 'by 90 degrees to the right')[turns - 1]
+    raise InputError(
+      f'expected an upright face, the one in {name} is turned: turn the picture {way}'
+    )
+
+
+def read_voice(path, rate=None, *, track=None):
   """Reads a sound file, or the sound of a video; a silent one is allowed, with a note.
+
+  Notes also say what is missing or damaged, and stands as silence; what comes after it is heard at
+  its time.
 
   Args:
     path: any file that FFmpeg decodes.
     rate: Hz, to have it mono at this rate; None: as it was recorded.
+    track: which of several sound tracks, 1 is the first; None: the one that is marked as default.
 
   Returns:
-    (float32 [L] or [L, C], its rate in Hz).
+    (float32 [L] or [L, 2], its rate in Hz).
 
   Raises:
     InputError: there is no sound, or it cannot be used.
   """
-  voice, rate = (read.audio(path, rate), rate) if rate else waveform.read(path)
+  flaws = media.Flaws()
+  if rate:
+    voice = sound.audio(path, rate, track, flaws)
+  else:
+    voice, rate = sound.read(path, track, flaws)
   voice = waveform.check(voice, rate)
-  if np.abs(voice).max() < SILENCE:
-    note(f'{path} is silent: the lips will rest')
+  _say(path, track, flaws, float(np.abs(voice).max()))
   return voice, rate
 
 
-def voice_length(path):
+def voice_length(path, *, track=None):
   """Counts a voice's samples at 16 kHz, checked like `read_voice` in memory that is bounded."""
-  count, peak = 0, 0.0
-  for block in read.mono_blocks(path, SAMPLE_RATE):
+  count, peak, flaws = 0, 0.0, media.Flaws()
+  for block in sound.mono_blocks(path, SAMPLE_RATE, track, flaws):
     count, peak = count + len(block), max(peak, float(np.abs(block).max(initial=0)))
-  if count < SAMPLE_RATE or peak < SILENCE or peak > 64:  # it has to be said
-    return len(read_voice(path, SAMPLE_RATE)[0])
+  if count < SAMPLE_RATE or peak > 64:  # it has to be said
+    return len(read_voice(path, SAMPLE_RATE, track=track)[0])
+  _say(path, track, flaws, peak)
   return count
+
+
+def _say(path, track, flaws, peak):
+  """Notes what somebody should know about a voice before its video is made."""
+  if flaws.tracks > 1 and track is None:
+    note(f'{path} has {flaws.tracks} sound tracks, taking number {flaws.track}; --track picks one')
+  if flaws.sentence():
+    note(f'{path}: {flaws.sentence()}; silence stands there')
+  if peak < SILENCE:
+    note(f'{path} is silent: the lips will rest')

@@ -3,10 +3,10 @@
   python -m ifmdm_jax.sample --image portrait.jpg --audio speech.wav
   python -m ifmdm_jax.sample --image portrait.jpg --audio speech.wav --output out/talk.mp4
 
-The picture: any that OpenCV reads, any size, one clearly visible face. It is cut to a square around
-the face; --paste_back puts the moving square back into the whole picture. The sound: any file that
-FFmpeg decodes, a video's too; it decides how long the result is (25 frames per second) and is kept
-as it was recorded. Same seed, same video.
+The picture: JPEG, PNG, WebP, AVIF, HEIC and more, any size, one clearly visible, upright face. It
+is cut to a square around the face; --paste_back puts the moving square back into the whole picture.
+The sound: any file that FFmpeg decodes, a video's too; it decides how long the result is (25 frames
+per second) and is kept as it was recorded. Same seed, same video.
 
   livelier, or calm (the lips still move)        --motion_std 1.3      --motion_std 0
   part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
@@ -17,6 +17,7 @@ as it was recorded. Same seed, same video.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
   compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
 
@@ -31,6 +32,7 @@ from absl import flags
 from ifmdm_jax import compile_cache, errors, talk
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.rates import FPS
+from ifmdm_jax.video import image
 
 # fmt: off
 string, integer, real, boolean, words, enum, several = (
@@ -56,6 +58,9 @@ GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
 FACE = integer('face', None, 'Which face, 1 is the largest.', lower_bound=1)
+TRACK = integer('track', None, 'Which sound track of the voice\'s file; default: as it says.',
+                lower_bound=1)
+MAX_PIXELS = integer('max_pixels', image.MAX_PIXELS, 'Of a picture that is read.', lower_bound=1)
 PASTE_BACK = boolean('paste_back', False, 'Put the moving square back into the picture.')
 STREAM = boolean('stream', False, 'Take the sound as a live one, block by block: bounded memory, '
                  '160 ms of look-ahead with the bundled weights.')
@@ -113,8 +118,9 @@ def main(_):
     options['unit'] = by_name('unit', ','.join(UNIT.value).split(','))
   result = talk.make(
     IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
-    paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value, stream=STREAM.value,
-    teacher=TEACHER.value, seed=SEED.value, **options,
+    max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
+    stream=STREAM.value, teacher=TEACHER.value, seed=SEED.value,
+    track=TRACK.value, **options,
   )  # fmt: skip
   print(
     f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '

@@ -9,15 +9,16 @@ import numpy as np
 from tqdm import tqdm
 
 import ifmdm_jax as ifm
-from ifmdm_jax import read
-from ifmdm_jax.clip import Clip
+from ifmdm_jax import errors, files, read
+from ifmdm_jax.audio import sound as sounds
+from ifmdm_jax.clip import Clip, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
 from ifmdm_jax.generator import Compiles, Streams
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.video import Writer, provenance
-from ifmdm_jax.video import read as films
+from ifmdm_jax.video import image as images
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
 
@@ -32,7 +33,8 @@ class Result(NamedTuple):
 
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
-  overwrite=False, stream=False, teacher=False, seed=0, **options,
+  overwrite=False, stream=False, teacher=False, seed=0, track=None,
+  max_pixels=images.MAX_PIXELS, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -47,12 +49,18 @@ def make(
     stream: take the sound block by block, in memory that does not grow.
     teacher: see `ifmdm_jax.load`.
     seed: of the motion.
+    track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
+    max_pixels: of a picture that is read.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
   Returns:
     `Result`.
   """
+  image, audio = (pathlib.Path(each).expanduser() for each in (image, audio))
+  files.check(image, 'a picture')
+  files.check(audio, 'a file with sound')
   output = check_output(output or beside(audio), (image, audio), overwrite)
+  seed = check_seed(seed)
   for name, value in options.items():
     numbers = np.asarray(value)
     if numbers.dtype.kind == 'f' and not np.isfinite(numbers).all():
@@ -63,9 +71,9 @@ def make(
       'leave --checkpoint out for the bundled weights'
     )
   largest = LARGEST_SIDE if paste_back else None
-  picture = read.read_picture(image, crop=crop, face=face, largest=largest)
-  voice = None if stream else read.read_voice(audio, SAMPLE_RATE)[0]
-  count = read.voice_length(audio) if stream else len(voice)
+  picture = read.read_picture(image, crop=crop, face=face, largest=largest, max_pixels=max_pixels)
+  voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
+  count = read.voice_length(audio, track=track) if stream else len(voice)
 
   generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
   total = round(count / SAMPLE_RATE * FPS)
@@ -77,13 +85,13 @@ def make(
     clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
     blocks = generator.generate(clip, seed=seed, **options)
   elif isinstance(generator, Streams):
-    sound = films.mono_blocks(audio, SAMPLE_RATE)
+    sound = sounds.mono_blocks(audio, SAMPLE_RATE, track)
     blocks = generator.stream(portrait, sound, SAMPLE_RATE, seed, **options)
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = _write(output, blocks, paster, audio, total, tags)
+  written = _write(output, blocks, paster, (audio, track), total, tags)
   return Result(output, written, time.monotonic() - start)
 
 
@@ -100,18 +108,25 @@ def check_output(output, inputs=(), overwrite=False):
   Raises:
     InputError: it has another suffix, is there already, is an input, or cannot be written.
   """
-  output = pathlib.Path(output)
+  output = pathlib.Path(output).expanduser()
+  with errors.explained('a file to write', output):
+    return _check_output(output, inputs, overwrite)
+
+
+def _check_output(output, inputs, overwrite):
   if output.suffix.lower() != '.mp4':
     raise InputError(f'expected an output named *.mp4, got {output}: add .mp4')
   if output.is_dir():
     raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
+  if output.exists() and not output.is_file():
+    raise InputError(f'expected a file to write, {output} is none: choose another --output')
   if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
     raise InputError(f'expected a new file, {output} is an input: choose another --output')
   if output.exists() and not overwrite:
     raise InputError(
       f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
     )
-  folder = output.absolute().parent
+  folder = files.target(output).absolute().parent
   while not folder.exists():  # missing folders are made later
     folder = folder.parent
   if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -121,9 +136,9 @@ def check_output(output, inputs=(), overwrite=False):
   return output
 
 
-def _write(output, blocks, paster, audio, total, tags):
+def _write(output, blocks, paster, voice, total, tags):
   """Streams blocks of frames into the file, beside the sound as recorded; counts them."""
-  rate, sound = films.audio_blocks(audio)
+  rate, sound = sounds.audio_blocks(*voice)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -137,6 +152,5 @@ def _write(output, blocks, paster, audio, total, tags):
       return writer.num_frames
   except OSError as error:  # disk full, folder gone
     raise InputError(
-      f'expected to be able to write {output}, but: {error.strerror or error}; '
-      'make room, or choose another --output'
+      f'expected to be able to write {output}, {errors.system(error)}, or choose another --output'
     ) from error

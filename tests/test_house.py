@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 # What a room may import besides itself and the ground. A room that is not named here is a command
 # or an app: it imports what it wants, and nobody imports it.
-GROUND = {'errors', 'extras', 'files', 'rates', '__version__'}
+GROUND = {'errors', 'extras', 'files', 'media', 'rates', '__version__'}
 NETWORKS = {'nn', 'diffusion'}
 SIGNALS = {'nn', 'face', 'audio', 'video'}
 CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'read', 'bundle', 'generator'}
@@ -21,13 +21,14 @@ MAY_IMPORT = {
   'errors': set(),
   'extras': set(),
   'files': set(),
+  'media': set(),
   'rates': set(),
   'nn': set(),
   'diffusion': set(),
   'compile_cache': set(),
   'face': {'nn'},
   'audio': {'nn'},
-  'video': {'nn'},
+  'video': {'nn', 'audio'},  # films have sound
   'perception': SIGNALS,
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,

@@ -20,6 +20,7 @@ from ifmdm_jax import talk
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.read import read_picture
 from ifmdm_jax.video import image, read
+from tests.audio import recordings
 
 FIXTURES = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures'
 ENVIRONMENT = {**os.environ, 'PYTHONPATH': str(FIXTURES.parents[1])}
@@ -89,6 +90,21 @@ def test_video_is_as_long_as_its_audio(tmp_path, sampler, voice, seconds, rate):
   rate_again, blocks = read.audio_blocks(tmp_path / 'o.mp4')
   assert rate_again == rate  # as recorded, not as networks hear it
   assert sum(map(len, blocks)) >= (seconds - 0.002) * rate
+
+
+def test_a_track_may_be_chosen_and_holes_and_tracks_are_said(tmp_path, sampler, capsys):
+  lost = lambda packet, number: None if 20 <= number < 40 else packet
+  loud, mute = (gain * recordings.tones(1, [0], length=1) for gain in (1, 0))
+  film = recordings.write(tmp_path / 'a.mp4', loud, mute, change=lost, default=1)
+  talk.make(PORTRAIT, film, tmp_path / '10:30.mp4')  # a colon is no protocol
+  said = capsys.readouterr().err
+  assert '2 sound tracks, taking number 2; --track' in said and 'is silent' in said
+  talk.make(PORTRAIT, film, tmp_path / 'o.mp4', track=1)
+  said = capsys.readouterr().err
+  assert 'sound tracks' not in said and 'missing, from 0.4' in said and 'is silent' not in said
+  assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.3
+  with pytest.raises(InputError, match='--track 1 to 2'):
+    talk.make(PORTRAIT, film, tmp_path / 'p.mp4', track=3)
 
 
 def test_paste_back_keeps_the_whole_picture(tmp_path, sampler, voice):
@@ -163,7 +179,7 @@ BAD = {  # what is bad                what is given instead                    w
     'not square':           ({'image': 'wide.png', 'crop': 'none'},      '300 x 200'),
     'no sound':             ({'audio': 'none.wav'},                      'is not a file'),
     'unreadable sound':     ({'audio': 'text.wav'},                      'text.wav'),
-    'picture as sound':     ({'audio': 'noise.png'},                     'has none'),
+    'picture as sound':     ({'audio': 'noise.png'},                     'neither a sound nor'),
     'empty sound':          ({'audio': 'empty.wav'},                     'no samples'),
     'short sound':          ({'audio': 'short.wav'},                     'one video frame'),
     'infinite samples':     ({'audio': 'inf.wav'},                       r'from 0\.250 s on'),

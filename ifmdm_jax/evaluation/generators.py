@@ -19,9 +19,9 @@ import itertools
 import pathlib
 from collections.abc import Callable
 
-import av
 import numpy as np
 
+from ifmdm_jax import media
 from ifmdm_jax.clip import NEEDS
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, fingerprint
@@ -281,8 +281,8 @@ def describe(needs):
 
 def frame_rate(path):
   """Reads the average frames per second that a file states; 25 where it states none."""
-  with av.open(str(path)) as container:
-    return float(container.streams.video[0].average_rate or FPS)
+  with media.opened(path, 'video') as (_, stream):
+    return float(stream.average_rate or FPS)
 
 
 def _length(count, reference):

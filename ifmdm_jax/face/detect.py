@@ -12,6 +12,10 @@ import numpy as np
 from ifmdm_jax.face import tflite
 
 MODEL = 'face_detection_yunet_2023mar_int8bq.onnx'
+SIDES = 640, 320, 160  # pixels of the copies in which faces are looked for
+TILE, OVERLAP = 640, 96  # of larger copies; a face there is smaller than the overlap, or was found
+SEEN = 16  # pixels of a face that the network finds
+SAME = 0.3  # boxes that overlap by so much are one face
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +41,15 @@ class Face:
 class FaceDetector:
   """Lists the faces of a picture, the largest first; YuNet (Wu et al. 2023)."""
 
-  def __init__(self, threshold=0.6):
-    """`threshold`: score of the faces that are listed, at least."""
+  def __init__(self, threshold=0.6, smallest=None):
+    """Loads the network.
+
+    Args:
+      threshold: score of the faces that are listed, at least.
+      smallest: height of a face in pixels down to which one is looked for in larger and larger
+        copies, tile by tile, where there is none in the small ones; None: in those alone.
+    """
+    self.smallest = smallest
     log = getattr(cv2.utils, 'logging', cv2)  # OpenCV 5 and 4
     level = log.getLogLevel()
     log.setLogLevel(2)  # errors only: OpenCV 5 warns about its own new engine
@@ -48,15 +59,36 @@ class FaceDetector:
   def __call__(self, image) -> list[Face]:
     """Finds the faces of uint8 RGB [H, W, 3]."""
     # YuNet was trained on faces of 10 to 300 pixels: larger ones are found in smaller copies.
-    for side in (640, 320, 160):
+    for side in SIDES:
       faces = self._detect(image, side)
+      if faces:
+        return faces
+    longest, side = max(image.shape[:2]), SIDES[0]
+    while self.smallest and side < longest * min(1.0, SEEN / self.smallest):
+      side = min(2 * side, longest)
+      faces = self._detect_in_tiles(image, side / longest)
       if faces:
         return faces
     return []
 
-  def _detect(self, image, side):
+  def _detect_in_tiles(self, image, scale):
+    copy = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    faces = []
+    for y in range(0, max(1, copy.shape[0] - OVERLAP), TILE - OVERLAP):
+      for x in range(0, max(1, copy.shape[1] - OVERLAP), TILE - OVERLAP):
+        for face in self._detect(copy[y : y + TILE, x : x + TILE], TILE, margin=0):
+          box = np.concatenate([face.box[:2] + (x, y), face.box[2:]]) / scale
+          eyes = (face.eyes + (x, y)) / scale
+          faces.append(Face(box.astype(np.float32), eyes.astype(np.float32), face.score))
+    kept = []
+    for face in sorted(faces, key=lambda face: -face.score):  # two tiles may see the same one
+      if all(_overlap(face.box, other.box) < SAME for other in kept):
+        kept.append(face)
+    return sorted(kept, key=lambda face: -face.area)
+
+  def _detect(self, image, side, margin=None):
     scale = min(1.0, side / max(image.shape[:2]))
-    margin = side // 8  # a face cut by the frame is found, too
+    margin = side // 8 if margin is None else margin  # a face cut by the frame is found, too
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     small = cv2.copyMakeBorder(small, *(margin,) * 4, cv2.BORDER_CONSTANT)
     self.net.setInputSize(small.shape[1::-1])
@@ -70,3 +102,9 @@ class FaceDetector:
       eyes = (row[4:8].reshape(2, 2) - margin) / scale
       faces.append(Face(box.astype(np.float32), eyes.astype(np.float32), float(row[14])))
     return sorted(faces, key=lambda face: -face.area)
+
+
+def _overlap(a, b):
+  """Share of the smaller box that lies in the other."""
+  low, high = np.maximum(a[:2], b[:2]), np.minimum(a[:2] + a[2:], b[:2] + b[2:])
+  return np.maximum(high - low, 0).prod() / min(a[2:].prod(), b[2:].prod())

@@ -1,5 +1,9 @@
 """One voice, window by window: the core of offline and of live sampling."""
 
+from collections.abc import Iterable
+
+from ifmdm_jax.errors import InputError
+
 
 def windows(blocks, listener, advance, submit):
   """Yields `advance(window)` for each window of a voice, as soon as its sound is there.
@@ -24,8 +28,14 @@ def windows(blocks, listener, advance, submit):
       job = start()
       yield result
 
+  if isinstance(blocks, str | bytes) or not isinstance(blocks, Iterable):
+    raise InputError(
+      f'expected blocks of sound, an iterable of waveforms [l] or [l, C], got '
+      f'{type(blocks).__name__}: pass e.g. [waveform]'
+    )
   for block in blocks:
     listener.add(block)
     yield from ready()
   listener.close()
+  listener.check_heard()
   yield from ready()

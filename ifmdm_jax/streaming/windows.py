@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ifmdm_jax.audio import mix
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
@@ -89,14 +90,25 @@ class Listener:
   """
 
   def __init__(self, encoder, plan, sample_rate):
+    """`sample_rate`: Hz.
+
+    Raises:
+      InputError: of that, it is no rate of sound.
+    """
+    waveforms.check_rate(sample_rate)
     self.encoder, self.plan, self.sample_rate = encoder, plan, sample_rate
     self.done = 0
     self._blocks, self._start = [], 0  # blocks, and the index of their first sample
     self._total, self._closed = 0, False
+    self._gram, self._mixed = mix.Gram(), 0  # of channels so far, and of how many samples
 
   def add(self, block):
-    """A waveform [l] or [l, C] of any length, with the same C every time."""
-    block = np.asarray(block)
+    """A waveform [l] or [l, C] of any length, with the same C every time.
+
+    Raises:
+      InputError: it is something else, such as bytes, one number, or channels before samples.
+    """
+    block = waveforms.check_block(block)
     if self._blocks and block.shape[1:] != self._blocks[0].shape[1:]:
       raise InputError(
         f'expected blocks {("l", *self._blocks[0].shape[1:])} as before, got {block.shape}: '
@@ -107,7 +119,16 @@ class Listener:
       self._total += len(block)
 
   def close(self):
+    """Ends the voice."""
     self._closed = True
+
+  def check_heard(self):
+    """Raises InputError where the voice that has ended is too short for a frame."""
+    if not waveforms.num_frames(self._total, self.sample_rate):
+      raise InputError(
+        f'expected at least {1 / FPS} s of sound (one video frame), got {self._total} samples at '
+        f'{self.sample_rate} Hz: pass blocks [l] or [l, C] of a longer voice'
+      )
 
   def ready(self):
     """Whether `take` has something to give."""
@@ -126,7 +147,7 @@ class Listener:
     end = first + plan.new + plan.future
     sound = self._between(self._sample(start), self._sample(end))
     level = np.array([self._level(first + frame) for frame in range(plan.new)])
-    features = self.encoder.features(sound, self.sample_rate)
+    features = self.encoder.features(self._mono(sound, end), self.sample_rate)
     which, valid = places(plan, first, len(features))
     count = plan.new
     if self._closed:
@@ -134,6 +155,15 @@ class Listener:
     self.done += count
     self._forget(self._sample(max(0, self.done - plan.past)))
     return Window(features[which], valid.astype(np.float32), count, level)
+
+  def _mono(self, sound, end):
+    """Mixes channels by all that has come up to frame `end`, however it was cut into blocks."""
+    if sound.ndim == 1 or not len(sound):
+      return sound
+    sound, stop = waveforms.check(sound, self.sample_rate), min(self._sample(end), self._total)
+    self._gram.add(waveforms.as_float(self._between(self._mixed, stop)))
+    self._mixed = stop
+    return mix.apply(sound, self._gram)
 
   def _sample(self, frame):
     return round(frame * self.sample_rate / FPS)

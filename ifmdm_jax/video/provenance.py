@@ -4,6 +4,8 @@ The one place to change for stronger statements, e.g. a signed manifest (C2PA): 
 whatever `metadata` returns as container tags, before the file gets its name.
 """
 
+import pathlib
+
 from ifmdm_jax import __version__
 
 NOTICE = 'Synthetic video: the face was animated by a computer from one picture and a sound.'
@@ -13,14 +15,21 @@ def metadata(checkpoint=None, seed=None):
   """Container tags {'comment': for people, 'description': for programs}; MP4 keeps both.
 
   Args:
-    checkpoint: name of the weights, None for frames of unknown origin.
+    checkpoint: name of the weights, or their folder, of whose path nothing but the name is told;
+      None for frames of unknown origin.
     seed: of the motion, with which the video can be made again.
   """
   facts = {
     'synthetic': 'yes',
     'software': f'ifmdm_jax {__version__}',
-    'checkpoint': checkpoint,
+    'checkpoint': None if checkpoint is None else _name(checkpoint),
     'seed': seed,
   }
   facts = '; '.join(f'{name}={value}' for name, value in facts.items() if value is not None)
   return {'comment': f'{NOTICE} {facts}', 'description': facts}
+
+
+def _name(checkpoint):
+  """Names a folder: the path to it may hold the name of a user."""
+  path = pathlib.PureWindowsPath(str(checkpoint))  # which takes both kinds of slash
+  return path.name if path.name not in ('', '..') else pathlib.Path(checkpoint).resolve().name

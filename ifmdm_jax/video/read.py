@@ -1,46 +1,64 @@
-"""Frames on an even 25 fps grid and sound blocks out of any file that FFmpeg opens.
+"""Reads films: frames on an even 25 fps grid, as they are meant to be seen, and their sound.
 
 Both are streams: an hour costs no more memory than a second. Time zero is the start of the
 container, for pictures and sound alike, so a sound that begins later keeps its delay.
 """
 
-import contextlib
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
+from ifmdm_jax import media
+from ifmdm_jax.audio.sound import audio, audio_blocks, mono_blocks
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.media import MissingStream
 from ifmdm_jax.rates import FPS
 
-SUFFIXES = {'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v'}  # of video files, lower case
+__all__ = [
+  'SUFFIXES', 'MissingStream', 'audio', 'audio_blocks', 'frames', 'mono_blocks', 'read_frames',
+]  # fmt: skip
+
+# Of films, lower case: whatever FFmpeg opens that may hold pictures that move.
+SUFFIXES = set(
+  '.mp4 .mov .mkv .webm .avi .m4v .qt .3gp .3g2 .f4v .mj2 .ism .ismv .mk3d .divx .xvid .ts .mts '
+  '.m2ts .m2t .tod .trp .mpg .mpeg .mpe .mpv .m1v .m2v .m2p .mod .vob .wmv .asf .flv .kux .ogv '
+  '.ogm .mxf .gxf .dv .dif .nut .nsv .rm .rmvb .ivr .wtv .ty .viv .ivf .obu .h261 .h263 .h264 .264 '
+  '.h26l .avc .h265 .265 .hevc .h266 .266 .vvc .vc1 .drc .mjpeg .mjpg .y4m .bik .smk .roq .dav '
+  '.gif .amv .insv .lrv'.split()
+)
+MOST_PIXELS = 2**26  # of a frame
+HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions, as FFmpeg counts them
+WIDE = {9, 11, 12}  # primaries of BT.2020 and P3
+BT709, SRGB = 1, 13
 
 
-class MissingStream(InputError):
-  """The file can be read, but holds no pictures, or no sound."""
-
-
-def frames(path, fps=FPS, threads=0) -> Iterator[np.ndarray]:
+def frames(path, fps=FPS, threads=0, flaws=None) -> Iterator[np.ndarray]:
   """Yields uint8 RGB [H, W, 3]: for every 1/fps the frame nearest in time, by true timestamps.
 
   Variable frame rates, dropped frames and 29.97 fps come out right; 25 fps comes out untouched.
-  Rotation stored by phones is applied. The number of frames is round(seconds * fps). Each of the
-  decoder's `threads` (0: one per core) holds a frame or two of its own.
+  Frames are as players show them: turned as phones say, with square pixels, in sRGB if they are
+  HDR, without the combs of interlacing, and all of the first one's size. The number of frames is
+  round(seconds * fps). Each of the decoder's `threads` (0: one per core) holds a frame or two of
+  its own. In `flaws`, a `media.Flaws`, stands where they end.
   """
-  with _open(path, 'video') as (container, stream):
+  with media.opened(path, 'video') as (container, stream):
     stream.codec_context.thread_count = threads
-    origin = _origin(container)
+    origin, show = media.origin(container), _Shown(stream, path)
     number, last, last_time, end = 0, None, 0.0, 0.0
     spacing = float(1 / stream.average_rate) if stream.average_rate else 1 / fps
-    for frame in container.decode(stream):
+    flaws = media.Flaws() if flaws is None else flaws
+    decoded = media.decoded(container, stream, flaws, strict=True)
+    for frame in _progressive(decoded, stream):
       time = last_time + spacing if frame.time is None else frame.time - origin
+      media.check_hole(time - last_time, path, 'video')
       if last is not None:  # all ticks that are nearer to `last`
         while number / fps < (last_time + time) / 2:
           yield last
           number += 1
         if time > last_time:
           spacing = time - last_time
-      last, last_time, end = _to_rgb(frame), time, time + spacing
+      last, last_time, end = show(frame), time, time + spacing
+      flaws.end = end
     if last is None:
       raise InputError(f'expected a video, {path} holds no frames: pass another file')
     # A frame shown for half a tick too short is a rounding of timestamps, not an end.
@@ -50,138 +68,88 @@ def frames(path, fps=FPS, threads=0) -> Iterator[np.ndarray]:
 
 
 def read_frames(path, fps=FPS):
-  """A whole short video, uint8 [T, H, W, 3]."""
+  """Reads a whole short video, uint8 [T, H, W, 3]."""
   return np.stack(list(frames(path, fps)))
 
 
-def _to_rgb(frame):
-  from av.video.reformatter import Colorspace  # see above
+class _Shown:
+  """Decoded frames as they are meant to be seen: uint8 RGB [H, W, 3] of one size."""
 
-  # FFmpeg's guess for untagged video is BT.601; HD video is BT.709 and says so.
-  source = Colorspace.ITU709 if int(frame.colorspace) == 1 else None
-  image = frame.to_ndarray(format='rgb24', src_colorspace=source)
-  return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+  def __init__(self, stream, path):
+    from av.video.reformatter import VideoReformatter  # here: networks run without
 
+    self.convert, self.path = VideoReformatter(), path
+    aspect = stream.sample_aspect_ratio
+    self.aspect = float(aspect) if aspect and 0.1 <= aspect <= 10 else 1.0  # of a pixel
+    self.size = None
 
-def audio_blocks(path) -> tuple[int, Iterator[np.ndarray]]:
-  """Sample rate and float32 blocks [n, C], C = 1 or 2, as recorded (more channels: mixed to 2)."""
-  try:
-    with _open(path, 'audio') as (_, stream):
-      rate, channels = stream.rate, min(2, stream.channels)
-  except InputError:
-    rare = _libsndfile_blocks(path)  # a few formats only libsndfile knows
-    if rare is None:
-      raise
-    return rare
+  def __call__(self, frame):
+    if self.size is None:
+      wide, high = max(self.aspect, 1.0), max(1 / self.aspect, 1.0)
+      self.size = round(frame.width * wide), round(frame.height * high)
+      if self.size[0] * self.size[1] > MOST_PIXELS:
+        raise InputError(
+          f'expected frames of at most {MOST_PIXELS / 1e6:.0f} megapixels, {self.path} has '
+          f'{self.size[0]} x {self.size[1]}: make it smaller'
+        )
+    options = dict(width=self.size[0], height=self.size[1], format='rgb24')
+    if frame.color_trc in HDR:
+      shown = self._tone_mapped(frame, options)
+    else:
+      # FFmpeg's guess for untagged video is BT.601; HD video is BT.709 and says so.
+      colorspace = BT709 if int(frame.colorspace) == BT709 else None
+      shown = self.convert.reformat(frame, src_colorspace=colorspace, **options)
+    image = shown.to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
-  def blocks():
+  def _tone_mapped(self, frame, options):
     import av  # here: networks and their training run without
 
-    with _open(path, 'audio') as (container, stream):
-      origin, started = _origin(container), False
-      layout = 'mono' if channels == 1 else 'stereo'
-      to_float = av.AudioResampler(format='fltp', layout=layout, rate=rate)
-      for frame in container.decode(stream):
-        if not started:
-          delay = round(max(0.0, (frame.time or 0.0) - origin) * rate)
-          if delay:
-            yield np.zeros((delay, channels), np.float32)
-          started = True
-        for piece in to_float.resample(frame):
-          yield piece.to_ndarray().T
-      for piece in to_float.resample(None) if started else ():
-        yield piece.to_ndarray().T
-
-  return rate, _explained(blocks(), path)
-
-
-def _libsndfile_blocks(path, size=65536):
-  try:
-    import soundfile  # here: networks and their training run without
-
-    rate = soundfile.info(str(path)).samplerate
-  except (ImportError, RuntimeError):  # LibsndfileError is a RuntimeError
-    return None
-  blocks = soundfile.blocks(str(path), blocksize=size, dtype='float32', always_2d=True)
-  return rate, (block if block.shape[1] < 3 else block.mean(1, keepdims=True) for block in blocks)
-
-
-def audio(path, sample_rate=16_000):
-  """The sound as mono float32 [L] at `sample_rate`; an hour at 16 kHz is 230 MB.
-
-  Raises:
-    InputError: no file, no sound in it, no samples, or samples that are NaN or infinite.
-  """
-  return np.concatenate(list(mono_blocks(path, sample_rate)))
-
-
-def mono_blocks(path, sample_rate=16_000):
-  """The same block by block, [n] each: memory does not grow with the recording."""
-  import soxr  # here: networks and their training run without
-
-  rate, blocks = audio_blocks(path)
-  resampler, seen = soxr.ResampleStream(rate, sample_rate, 1, dtype='float32'), 0
-  for block in blocks:
-    if not np.isfinite(block).all():
-      bad = seen + int(np.argmin(np.isfinite(block).all(1)))
+    # Older ones took the names of colours for a label.
+    if int(av.__version__.split('.')[0]) < 17:
       raise InputError(
-        f'expected finite samples, {path} has NaN or infinite ones from '
-        f'{bad / rate:.3f} s on: repair the sound'
+        f'expected a film of standard dynamic range, {self.path} is HDR ({HDR[frame.color_trc]}): '
+        'install av 17 or newer, or convert it'
       )
-    seen += len(block)
-    mono = np.ascontiguousarray(block.mean(1))
-    yield mono if rate == sample_rate else resampler.resample_chunk(mono)
-  if not seen:
-    raise InputError(f'expected sound, {path} holds no samples: pass another file')
-  if rate != sample_rate:
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+    try:
+      return self.convert.reformat(frame, dst_color_trc=SRGB, dst_color_primaries=BT709, **options)
+    except av.error.FFmpegError as error:
+      raise InputError(
+        f'expected a film of standard dynamic range, {self.path} is HDR ({HDR[frame.color_trc]}) '
+        f'and cannot be converted ({media.reason(error)}): convert it'
+      ) from error
 
 
-def _origin(container):
+def _progressive(frames, stream):
+  """Yields frames, those that are two half frames at once without their combs."""
   import av  # here: networks and their training run without
 
-  return max(0, container.start_time or 0) / av.time_base  # a codec's lead-in is negative: skip it
+  graph = kind = None
+  for frame in frames:
+    if graph is None and not frame.interlaced_frame:
+      yield frame
+      continue
+    if (frame.width, frame.height, frame.format.name) != kind:
+      if graph is not None:
+        yield from _pulled(graph, None)
+      kind = frame.width, frame.height, frame.format.name
+      graph = av.filter.Graph()
+      buffer = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base
+      )
+      graph.link_nodes(buffer, graph.add('bwdif', 'mode=send_frame:deint=interlaced'),
+                       graph.add('buffersink')).configure()  # fmt: skip
+    yield from _pulled(graph, frame)
+  if graph is not None:
+    yield from _pulled(graph, None)
 
 
-@contextlib.contextmanager
-def _open(path, kind):
-  """(container, its first stream of that kind), or an InputError that names the file."""
+def _pulled(graph, frame):
   import av  # here: networks and their training run without
 
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise InputError(f'expected a file with {kind}, {path} is not a file: check the path')
-  try:
-    container = av.open(str(path), metadata_errors='ignore')
-  except (av.error.FFmpegError, OSError) as error:
-    raise InputError(
-      f'expected a file with {kind}, {path} cannot be read '
-      f'({_reason(error)}): convert it to {_advice(kind)}'
-    ) from error
-  with container:
-    streams = getattr(container.streams, kind)
-    if not streams:
-      raise MissingStream(f'expected a file with {kind}, {path} has none: pass another file')
-    if kind == 'video':
-      streams[0].thread_type = 'AUTO'
-    yield container, streams[0]
-
-
-def _explained(blocks, path):
-  """Damaged sound in the middle of a file: the same one line, not FFmpeg's traceback."""
-  import av  # here: networks and their training run without
-
-  try:
-    yield from blocks
-  except av.error.FFmpegError as error:
-    raise InputError(
-      f'expected a file with audio, {path} is damaged ({_reason(error)}): convert it to WAV'
-    ) from error
-
-
-def _reason(error):
-  return getattr(error, 'strerror', None) or type(error).__name__
-
-
-def _advice(kind):
-  return 'WAV' if kind == 'audio' else 'MP4'
+  graph.push(frame)
+  while True:
+    try:
+      yield graph.pull()
+    except (av.error.BlockingIOError, av.error.EOFError):
+      return

@@ -1,7 +1,6 @@
 """H.264 + AAC that a browser plays, written frame by frame."""
 
 import os
-import pathlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from ifmdm_jax import errors, files
+from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import provenance
@@ -50,7 +51,7 @@ class Writer:
     preset='superfast',
   ):
     """`waveform`: an array [L] or [L, C], or an iterator of blocks [n, C]; others: see `write`."""
-    self.path = pathlib.Path(path)
+    self.path = files.target(path)  # of a link: where it leads
     self.fps, self.sample_rate = fps, int(sample_rate)
     self.metadata = provenance.metadata() if metadata is None else metadata
     self.encoder_options = {'crf': str(crf), 'preset': preset}
@@ -59,7 +60,9 @@ class Writer:
     self.container = self.size = None
 
   def __enter__(self):
-    self.temporary = self.path.with_name(f'.{self.path.stem}.{os.getpid()}.tmp.mp4')
+    with errors.explained('a file to write', self.path):
+      self.temporary = files.temporary(self.path.with_suffix('.mp4'))
+      self.temporary.unlink(missing_ok=True)
     try:
       self._open()
     except BaseException:  # a signal, too: nobody calls __exit__ then
@@ -71,14 +74,13 @@ class Writer:
     import av  # here: networks and their training run without
 
     try:
-      self.temporary.touch()  # FFmpeg would only fail at a frame
-      self.container = av.open(
-        str(self.temporary), 'w', format='mp4', container_options={'movflags': '+faststart'}
-      )
+      self.temporary.touch(exist_ok=False)  # FFmpeg would only fail at a frame
+      place = str(self.temporary.absolute())  # FFmpeg takes the start of `10:30.mp4` for a protocol
+      options = {'movflags': '+faststart'}
+      self.container = av.open(place, 'w', format='mp4', container_options=options)
     except OSError as error:
       raise InputError(
-        f'expected a folder to write into, cannot create a file in '
-        f'{self.path.parent} ({error.strerror}): choose another --output'
+        f'expected a folder to write into, {errors.system(error, self.path.parent)}'
       ) from error
     self.container.metadata.update(self.metadata)
     self.video = self.audio = None
@@ -216,10 +218,19 @@ def _blocks(waveform: np.ndarray | Iterator[np.ndarray], size=8192):
   else:
     whole = np.asarray(waveform)
     blocks = (whole[start : start + size] for start in range(0, len(whole), size))
+  gram, channels = mix.Gram(), None
   for block in blocks:
     block = np.asarray(block)
     full_scale = np.iinfo(block.dtype).max if np.issubdtype(block.dtype, np.integer) else 1
     block = block.reshape(len(block), -1).astype(np.float32) / np.float32(full_scale)
-    if block.shape[1] > 2:
-      block = block.mean(1, keepdims=True)
-    yield np.clip(np.nan_to_num(block), -1, 1)
+    channels = channels or block.shape[1]
+    if block.shape[1] != channels:
+      raise InputError(
+        f'expected blocks of sound [n, {channels}] as before, got {block.shape}: keep the number '
+        'of channels'
+      )
+    block = np.nan_to_num(block)
+    if channels > 2:
+      gram.add(block)
+      block = mix.apply(block, gram)[:, None]
+    yield np.clip(block, -1, 1)

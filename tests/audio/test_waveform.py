@@ -30,9 +30,11 @@ def test_resampling_keeps_the_tone_and_the_duration(sample_rate):
   np.testing.assert_allclose(ours[500:15_500], tone()[500:15_500], atol=2e-3)
 
 
-def test_channels_are_averaged():
-  stereo = np.stack([tone(), -tone()], axis=1)
-  np.testing.assert_allclose(waveform.prepare(stereo, 16_000), 0, atol=1e-7)
+def test_channels_are_averaged_those_in_opposite_phase_too():
+  stereo = np.stack([tone(), tone(hz=300)], axis=1)
+  np.testing.assert_allclose(waveform.prepare(stereo, 16_000), stereo.mean(1), atol=1e-6)
+  opposite = np.stack([tone(), -tone()], axis=1)
+  np.testing.assert_allclose(waveform.prepare(opposite, 16_000), tone(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +106,11 @@ def test_files_without_sound_are_one_clear_line(tmp_path):
   (tmp_path / 'empty.wav').write_bytes(b'')
   soundfile.write(tmp_path / 'none.wav', np.zeros((0,), np.float32), 16_000)
   for name, says in [
-    ('silent.mp4', 'no audio'),
-    ('text.wav', 'cannot be decoded'),
-    ('empty.wav', 'cannot be decoded'),
+    ('silent.mp4', 'has none'),
+    ('text.wav', 'cannot be read'),
+    ('empty.wav', 'cannot be read'),
     ('none.wav', 'no samples'),
-    ('missing.wav', 'does not exist'),
+    ('missing.wav', 'is not a file'),
   ]:
     with pytest.raises(errors.InputError, match=says) as error:
       waveform.read(tmp_path / name)

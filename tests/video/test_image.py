@@ -1,4 +1,8 @@
+import contextlib
 import io
+import struct
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -95,3 +99,140 @@ def test_a_file_that_is_no_usable_picture_says_so(tmp_path):
   ):
     with pytest.raises(InputError, match=said):
       image.read_image(tmp_path / name)
+
+
+def profile(red=(0.7347, 0.2653), green=(0.1596, 0.8404), blue=(0.0366, 0.0001), gamma=1.8):
+  """An ICC profile of three primaries (xy, white D50) and a gamma: ProPhoto's by default."""
+  xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in (red, green, blue)]).T
+  white = np.array([0.9642, 1.0, 0.8249])
+  columns = (xyz * np.linalg.solve(xyz, white)).T
+  number = lambda value: int(round(value * 65536)).to_bytes(4, 'big', signed=True)
+  curve = b'curv' + bytes(4) + (1).to_bytes(4, 'big') + round(gamma * 256).to_bytes(2, 'big')
+  text = b'desc' + bytes(4) + (5).to_bytes(4, 'big') + b'wide\0' + bytes(78)
+  tags = {b'desc': text, b'wtpt': b'XYZ ' + bytes(4) + b''.join(map(number, white)),
+          b'cprt': b'text' + bytes(4) + b'none\0'}  # fmt: skip
+  for letter, column in zip(b'rgb', columns):
+    tags[bytes([letter]) + b'XYZ'] = b'XYZ ' + bytes(4) + b''.join(map(number, column))
+    tags[bytes([letter]) + b'TRC'] = curve
+  table, data, at = b'', b'', 132 + 12 * len(tags)
+  for name, value in tags.items():
+    value += bytes(-len(value) % 4)
+    table += name + (at + len(data)).to_bytes(4, 'big') + len(value).to_bytes(4, 'big')
+    data += value
+  size = at + len(data)
+  head = size.to_bytes(4, 'big') + bytes(4) + bytes.fromhex('02400000') + b'mntrRGB XYZ '
+  head += bytes(12) + b'acsp' + bytes(28) + b''.join(map(number, white)) + bytes(48)
+  return head + len(tags).to_bytes(4, 'big') + table + data
+
+
+@pytest.mark.parametrize('suffix', ['jpeg', 'png', 'webp', 'avif', 'tiff'])
+def test_a_colour_profile_becomes_srgb(tmp_path, suffix):
+  colour = np.array([200, 60, 50])  # of sRGB; and the same in ProPhoto, by hand
+  linear = np.where(colour / 255 > 0.04045, ((colour / 255 + 0.055) / 1.055) ** 2.4, 0)
+  to_xyz = np.array([[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.0971, 0.7141]])
+  to_wide = np.linalg.inv([[0.7977, 0.1352, 0.0313], [0.2880, 0.7119, 0.0001], [0.0, 0.0, 0.8249]])
+  wide = 255 * (to_wide @ to_xyz @ linear) ** (1 / 1.8)
+  picture = np.tile(np.round(wide).astype(np.uint8), (80, 80, 1))
+  path = save(tmp_path / f'a.{suffix}', picture, icc_profile=profile())
+  assert np.abs(image.read_image(path)[40, 40].astype(int) - colour).max() <= 6
+
+
+def test_a_broken_profile_is_said_and_passed_over(tmp_path, capsys):
+  path = save(tmp_path / 'a.png', quarters(), icc_profile=profile()[:150] + bytes(20))
+  np.testing.assert_array_equal(image.read_image(path), quarters())
+  assert 'colour profile' in capsys.readouterr().err
+
+
+def test_16_bit_tiff_has_alpha_and_orientation(tmp_path):
+  picture = np.dstack([quarters().astype(np.uint16) * 257, np.full((100, 200), 65535, np.uint16)])
+  picture[:30, :30, 3] = 0
+  assert cv2.imwrite(str(tmp_path / 'a.tiff'), picture[..., [2, 1, 0, 3]])
+  read = image.read_image(tmp_path / 'a.tiff')
+  assert (read[:30, :30] == 255).all()
+  np.testing.assert_allclose(read[31:, 31:], quarters()[31:, 31:], atol=1)
+
+
+def test_grey_cmyk_and_palettes_are_read(tmp_path):
+  for mode in ('L', 'CMYK', 'P', 'LA', '1'):
+    path = tmp_path / f'{mode}.tiff'
+    Image.fromarray(quarters()).convert(mode.removesuffix('A')).convert(mode).save(path)
+    assert image.read_image(path).shape == (100, 200, 3), mode
+
+
+def png_header(width, height):
+  """A PNG that only says how large it is, and holds a few bytes of zeros."""
+  chunk = lambda kind, data: (
+    len(data).to_bytes(4, 'big') + kind + data + zlib.crc32(kind + data).to_bytes(4, 'big')
+  )
+  head = width.to_bytes(4, 'big') + height.to_bytes(4, 'big') + bytes([8, 0, 0, 0, 0])
+  body = zlib.compress(bytes(100_000))
+  return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) + chunk(b'IDAT', body) + chunk(b'IEND', b'')
+
+
+def gif_header(width, height):
+  size = width.to_bytes(2, 'little') + height.to_bytes(2, 'little')
+  return b'GIF89a' + size + bytes([0, 0, 0]) + b',' + bytes(4) + size + bytes([0, 2, 2, 0x4C, 1, 0])
+
+
+def tiff_header(width, height):
+  tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 16), (277, 3, 1, 3)]
+  rows = b''.join(struct.pack('<HHII', *tag) for tag in tags)
+  return b'II*\0' + struct.pack('<IH', 8, len(tags)) + rows + bytes(4)
+
+
+@pytest.mark.parametrize('make', [png_header, gif_header, tiff_header])
+def test_a_bomb_is_refused_by_its_header(tmp_path, make):
+  path = tmp_path / 'bomb.png'
+  path.write_bytes(make(30_000, 30_000))
+  tracemalloc.start()
+  with pytest.raises(InputError, match='134217728 pixels at most.*--max_pixels'):
+    image.read_image(path)
+  assert tracemalloc.get_traced_memory()[1] < 2**24
+  tracemalloc.stop()
+  with pytest.raises(InputError, match='30000000 pixels at most'):
+    image.read_image(path, max_pixels=30_000_000)
+
+
+def test_a_file_of_many_gigabytes_is_not_read(tmp_path):
+  path = tmp_path / 'large.jpg'
+  with open(path, 'wb') as file:
+    file.truncate(40 * 2**30)
+  with pytest.raises(InputError, match='1,074 MB at most'):
+    image.read_image(path)
+
+
+def test_what_would_start_another_program_is_no_picture(tmp_path):
+  """Pillow hands EPS to Ghostscript, which runs what it says."""
+  path, harm = tmp_path / 'a.jpg', tmp_path / 'harm'
+  path.write_text(
+    f'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n({harm}) (w) file closefile\n%%EOF\n'
+  )
+  with pytest.raises(InputError, match='cannot be read'):
+    image.read_image(path)
+  assert not harm.exists()
+
+
+def test_a_picture_that_is_cut_short_says_so(tmp_path):
+  whole = save(tmp_path / 'a.jpeg', quarters(400, 600)).read_bytes()
+  (tmp_path / 'a.jpeg').write_bytes(whole[: len(whole) // 2])
+  with pytest.raises(InputError, match='cut short'):
+    image.read_image(tmp_path / 'a.jpeg')
+
+
+@pytest.mark.parametrize('brand', [b'heic', b'mif1'])
+def test_heic_that_cannot_be_read_is_named(tmp_path, brand):
+  (tmp_path / 'a.jpg').write_bytes(b'\0\0\0\x18ftyp' + brand + bytes(40))
+  with pytest.raises(InputError, match='is HEIC'):
+    image.read_image(tmp_path / 'a.jpg')
+
+
+def test_nothing_but_the_line_is_printed(tmp_path, capfd):
+  rng = np.random.default_rng(0)
+  for suffix in ('jpeg', 'png', 'tiff', 'webp', 'gif'):
+    data = bytearray(save(tmp_path / f'a.{suffix}', quarters()).read_bytes())
+    for at in rng.integers(20, len(data), 20):
+      data[at] ^= 0x55
+    (tmp_path / f'a.{suffix}').write_bytes(data)
+    with contextlib.suppress(InputError):
+      image.read_image(tmp_path / f'a.{suffix}')
+  assert capfd.readouterr() == ('', '')

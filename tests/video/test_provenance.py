@@ -1,5 +1,6 @@
 import av
 import numpy as np
+import pytest
 
 from ifmdm_jax.video import provenance, write
 
@@ -11,6 +12,14 @@ def test_the_file_says_that_it_is_synthetic_and_how_it_was_made(tmp_path):
     assert container.metadata['comment'].startswith('Synthetic video')
     for fact in ('synthetic=yes', 'software=ifmdm_jax', 'checkpoint=lite', 'seed=7'):
       assert fact in container.metadata['description']
+
+
+@pytest.mark.parametrize(
+  'given', ['/home/ada/runs/motion', 'C:\\Users\\ada\\motion', 'runs/motion/']
+)
+def test_of_the_weights_the_name_is_told_and_not_where_they_lie(given):
+  tags = provenance.metadata(checkpoint=given)
+  assert all('checkpoint=motion' in tag and 'ada' not in tag for tag in tags.values())
 
 
 def test_a_plain_write_is_marked_as_well(tmp_path):

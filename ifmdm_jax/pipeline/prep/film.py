@@ -68,7 +68,7 @@ class Film(Job):
   """Finds, measures, filters and cuts out the tracks of one film."""
 
   def run(self):
-    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp')
+    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp', self.sound)
     candidates = self.find()
     for track in candidates:
       self._listen(track, sound)

@@ -5,6 +5,7 @@ import os
 import av
 import numpy as np
 
+from ifmdm_jax import media
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.rates import FPS
@@ -16,7 +17,7 @@ class Job:
 
   Attributes:
     kept, dropped: what result.json says of each track.
-    damage: why the file ends early; '': it does not.
+    damage: what of the file is damaged or missing; '': nothing.
     seconds: of the file.
     offset: frames by which the voice of the whole file is late; None: not known.
   """
@@ -25,8 +26,14 @@ class Job:
     self.source, self.folder, self.settings = source, folder, settings
     self.estimate_lag = estimate_lag
     self.kept, self.dropped = [], []
-    self.damage, self.seconds, self.offset = '', 0.0, None
+    self.seconds, self.offset = 0.0, None
+    self.sound, self.pictures = media.Flaws(), media.Flaws()
     self._files = []
+
+  @property
+  def damage(self):
+    said = self.pictures.sentence('pictures'), self.sound.sentence()
+    return ', '.join(part for part in said if part)
 
   def run(self):
     """Fills the folder, `kept` and `dropped`; an InputError makes `give_up` the end."""
@@ -84,10 +91,11 @@ class Job:
 
   def frames(self, until=None):
     """Yields the frames at 25 fps; a file damaged on the way ends there."""
-    count = 0
+    count, self.pictures = 0, media.Flaws()
     try:
       # One thread: there is a process per core, and threads hold frames of 4K each.
-      for count, frame in enumerate(read.frames(self.source.path, threads=1), 1):
+      frames = read.frames(self.source.path, threads=1, flaws=self.pictures)
+      for count, frame in enumerate(frames, 1):
         yield frame
         if until is not None and count >= until:
           return
@@ -96,7 +104,7 @@ class Job:
         raise InputError(
           f'expected a video, {self.source.name} cannot be decoded ({error.strerror})'
         ) from error
-      self.damage = f'{error.strerror} after {count / FPS:.2f} s'
+      self.pictures.end, self.pictures.broken = count / FPS, error.strerror
 
   def counted_frames(self):
     """The same, all of them, adding up `seconds`."""

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 import pathlib
 import re
 import zlib
@@ -88,6 +89,7 @@ def find(root, layout='folder', ready=False):
 
   def source(path, kind):
     name = path.relative_to(root).as_posix()
+    name = os.fsencode(name).decode('utf-8', 'backslashreplace')  # a report is UTF-8
     row = manifest.get(name, {})
     person = row.get('identity') or (path.name if kind == 'still' else person_of(name, layout))
     return Source(

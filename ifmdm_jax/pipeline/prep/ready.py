@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import soundfile
 
-from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.matte import PersonMatte
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.face.points import POINTS
@@ -20,6 +19,7 @@ from ifmdm_jax.pipeline.prep import squares
 from ifmdm_jax.pipeline.prep.job import Job
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
 from ifmdm_jax.rates import SAMPLE_RATE
+from ifmdm_jax.video import image
 
 THUMBNAIL = 128  # pixels
 
@@ -28,7 +28,7 @@ class ReadyClip(Job):
   """Stores a whole clip as one track."""
 
   def run(self):
-    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp')
+    sound = sounds.extract(self.source.path, self.folder / 'sound.tmp', self.sound)
     landmarks, side = self._store(self.counted_frames(), self.find, self.settings.quality)
     if landmarks is None:
       return
@@ -93,10 +93,7 @@ class Still(ReadyClip):
   """
 
   def run(self):
-    picture = cv2.imread(self.source.path)
-    if picture is None:
-      raise InputError(f'expected a picture, {self.source.name} cannot be read')
-    picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    picture = image.read_image(self.source.path)
     landmarks, side = self._store([picture], self.find, codec.LOSSLESS)
     if landmarks is not None:
       self._finish(landmarks, side, False)

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax.clip import check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Plan
 from ifmdm_jax.systems.ifmdm import knobs
@@ -22,6 +23,7 @@ from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 
 SILENCE = -100.0  # dB
+FARTHEST = 100.0  # of motion_mean and motion_std: typical deviations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +68,11 @@ class Options:
       std = float(1.0 if self.motion_std is None else self.motion_std)
     except (TypeError, ValueError):
       mean, std = np.array(np.nan), np.nan
-    if mean.ndim > 1 or not np.isfinite(mean).all() or not np.isfinite(std) or std < 0:
+    far = not (np.abs(mean) <= FARTHEST).all() or not std <= FARTHEST  # NaN as well
+    if mean.ndim > 1 or far or std < 0:
       raise InputError(
-        f'motion_mean and motion_std should be finite and motion_std not negative, '
-        f'got {self.motion_mean} and {self.motion_std}'
+        f'motion_mean and motion_std should be finite, {FARTHEST:g} at most, and motion_std not '
+        f'negative, got {self.motion_mean} and {self.motion_std}'
       )
     if self.motion_mean is not None:  # a value: hashable
       object.__setattr__(self, 'motion_mean', tuple(mean.tolist()) if mean.ndim else float(mean))
@@ -137,7 +140,7 @@ def controls(code, typical, options, seed=0):
   code = np.asarray(code, np.float32)
   pose, gain = code + offset, knobs.gains(code.shape[-1], options.parts)
   spread = np.float32(1.0 if std is None else std) * typical
-  seed = np.array([seed % 2**32], np.uint32)
+  seed = np.array([check_seed(seed) % 2**32], np.uint32)
   return Controls(
     seed, pose[:, None], spread[None, None], given(options), code[:, None], gain[None, None]
   )

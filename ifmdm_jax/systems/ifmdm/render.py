@@ -6,7 +6,7 @@ import cv2
 import jax
 import numpy as np
 
-from ifmdm_jax.errors import InputError
+from ifmdm_jax.clip import check_frames, check_image
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.systems.ifmdm.motion import eyes
 
@@ -73,12 +73,7 @@ class Renderer:
 
   def portrait(self, image, unit=()):
     """Encodes a picture uint8 [H, H, 3] of any side, with face units {name: number} if any."""
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] != image.shape[1]:
-      raise InputError(
-        f'image should be a square uint8 [H, H, 3], got {image.shape}: cut it with '
-        f'ifmdm_jax.read_portrait'
-      )
+    image = check_image(image)
     if image.shape[0] != self.size:
       shrinks = image.shape[0] > self.size
       way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
@@ -88,6 +83,7 @@ class Renderer:
 
   def read(self, frames):
     """Reads motion codes float32 [T, M] off frames uint8 [T, R, R, 3], one at a time."""
+    check_frames(frames)
     read = self.programs['read']
     return np.concatenate([np.asarray(read(self.params, frame[None])) for frame in frames])
 

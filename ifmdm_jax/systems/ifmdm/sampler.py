@@ -15,6 +15,7 @@ import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
+from ifmdm_jax.clip import check_image, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
@@ -127,6 +128,9 @@ class Sampler:
       options: see `Sampler`.
     """
     options, plan = self.options(**options), plan or self.streaming
+    check_image(image)  # before the work
+    check_seed(seed)
+    waveforms.check_rate(sample_rate)
     self._compile(plan, options)  # side by side; each part waits for its own
     portrait = self.portrait(image, options)
     size = min(self.block, plan.new)

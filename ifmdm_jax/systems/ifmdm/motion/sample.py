@@ -18,6 +18,7 @@ from ifmdm_jax.systems.ifmdm.motion import model
 from ifmdm_jax.systems.ifmdm.motion import normalizer as normalizers
 from ifmdm_jax.systems.ifmdm.motion.dit import FEATURES_PER_FRAME
 
+STRICTEST = 100.0  # guidance
 FADE = 4.0  # frames in which a jump after known frames fades to 1 / e
 
 
@@ -39,8 +40,12 @@ class Solver:
 
   def __post_init__(self):
     object.__setattr__(self, 'steps', schedule.spacing(self.steps))
-    if not np.isfinite(self.guidance):
-      raise InputError(f'expected a finite guidance, got {self.guidance}: pass 1 or more')
+    number = isinstance(self.guidance, int | float | np.number)
+    if not number or isinstance(self.guidance, bool) or not 0 <= self.guidance <= STRICTEST:
+      raise InputError(
+        f'expected a finite guidance from 0 to {STRICTEST:g}, got {self.guidance!r:.80}: pass 1 '
+        'or more'
+      )
     object.__setattr__(self, 'guidance', float(self.guidance))
     if isinstance(self.stepper, str) and self.stepper not in steppers.STEPPERS:
       known = ', '.join(sorted(steppers.STEPPERS))
