@@ -82,10 +82,14 @@ class Flaws:
       parts.append(f'{self.damaged} packet{"s" * (self.damaged > 1)} of {kind} cannot be decoded')
     if self.missing:
       parts.append(f'{self.missing:.2f} s of {kind} are missing, from {self.first:.2f} s on')
-    if self.broken:
-      parts.append(f'the file cannot be read further than {self.end:.2f} s ({self.broken})')
-    elif self.promised is not None and self.end < self.promised - 1:
-      parts.append(f'{kind} ends at {self.end:.2f} s of {self.promised:.2f}: was the file cut?')
+    if self.broken and self.end:
+      parts.append(f'{kind} cannot be read further than {self.end:.2f} s ({self.broken})')
+    elif self.broken:
+      parts.append(f'{kind} cannot be read ({self.broken})')
+    elif self.promised is not None and 0 < self.end < self.promised - 1:
+      parts.append(
+        f'of {kind} {self.end:.2f} s are there, the file promises {self.promised:.2f}: was it cut?'
+      )
     return ', '.join(parts)
 
 
@@ -163,6 +167,8 @@ def decoded(container, stream, flaws, strict=False):
   if container.format.name in SAY_THEIR_LENGTH and container.duration:
     length = stream.duration * stream.time_base if stream.duration else None
     flaws.promised = float(length or container.duration / av.time_base)
+    if 'matroska' in container.format.name:  # counts from zero, not from where it starts
+      flaws.promised -= origin(container)
   for packet in _packets(container, stream, flaws, strict):
     try:
       yield from packet.decode() if packet is not None else stream.codec_context.decode(None)

@@ -42,6 +42,7 @@ class Job:
   def give_up(self, reason, value, detail):
     """Keeps nothing of this source."""
     self.close()
+    self.sound = self.pictures = media.Flaws()  # the reason says it
     for path in self.folder.glob('[0-9][0-9][0-9].*'):
       path.unlink()
     self.kept, self.offset = [], None

@@ -91,6 +91,7 @@ def _page(output, results, body):
     + (f'<table>{reasons}</table>' if reasons else '<p>None was.</p>'),
     '<h2>What was measured</h2><p class=note>Kept in blue, dropped in orange; the line is the '
     'limit. Move the limits with --limit.</p>' + _histograms(body),
+    _damaged(body['sources']),
     f'<h2>Kept</h2><p class=note>{min(PICTURES, len(kept))} of {len(kept)}</p>',
     ''.join(_figure(folders, e, _caption(e)) for e in _spread(kept, PICTURES)),
   ]
@@ -101,6 +102,16 @@ def _page(output, results, body):
     parts.append(f'<p class=note>{len(some)} of {len(entries)}</p>')
     parts.append(''.join(_figure(folders, e, _why(e)) for e in some))
   return '\n'.join(parts) + '\n'
+
+
+def _damaged(sources):
+  """Lists films of which a part is missing; what is whole of them was used."""
+  rows = ''.join(
+    f'<tr><td>{html.escape(source["source"])}</td><td>{html.escape(source["damage"])}</td></tr>'
+    for source in sources
+    if source['damage']
+  )
+  return f'<h2>Damaged films</h2><table>{rows}</table>' if rows else ''
 
 
 def _clock(hours):
