@@ -31,6 +31,7 @@ TOLERANT = ('audio', 'diffusion', 'evaluation', 'face', 'importers', 'nn', 'perc
             'systems/ifmdm/autoencoder', 'systems/ifmdm/motion',
             'systems/ifmdm/test_fresh.py', 'test_export.py', 'test_import_weights.py',
             'training/test_gradient.py', 'training/test_optim.py')  # fmt: skip
+BUT_NOT = ('face/test_raster.py',)  # compares weights near 0 to the fifth digit
 
 
 options_of_jax = compiler.get_compile_options
@@ -49,7 +50,8 @@ compiler.get_compile_options = options
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
   path = item.path.relative_to(pathlib.Path(__file__).parent)
-  plain = any(path.is_relative_to(room) for room in TOLERANT)
+  within = lambda rooms: any(path.is_relative_to(room) for room in rooms)
+  plain = within(TOLERANT) and not within(BUT_NOT)
   jax.config.update('jax_disable_most_optimizations', plain)
 
 
