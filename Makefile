@@ -6,11 +6,13 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test wheel lint setup clean
+.PHONY: help demo test fuzz kill wheel lint setup clean
 
 help:
 	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
 	@echo 'make test    lint, then all tests'
+	@echo 'make fuzz    2,000 damaged inputs: each ends in one line, or in a sane result'
+	@echo 'make kill    kills commands at random moments; what goes on equals what was never killed'
 	@echo 'make wheel   build the wheel and run every command from it, in an environment of its own'
 	@echo 'make lint    ruff alone'
 	@echo 'make setup   $(VENV) with requirements.txt and this package'
@@ -22,6 +24,12 @@ demo: setup
 
 test: lint
 	$(RUN) -m pytest -q -n 2 --dist worksteal --durations=20
+
+fuzz: setup
+	$(RUN) -m tests.fuzz.run --cases 2000
+
+kill: setup
+	$(RUN) -m tests.fuzz.kill --moments 100
 
 wheel: setup
 	$(RUN) tests/wheel.py

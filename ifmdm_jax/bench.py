@@ -31,14 +31,21 @@ from ifmdm_jax import bundle, compile_cache, errors, generator
 from ifmdm_jax.benchmark import ends, measure, report
 from ifmdm_jax.errors import InputError
 
+DTYPES = ['float32', 'bfloat16', 'float16']
 _SIZES = flags.DEFINE_list(
   'sizes', [bundle.BUNDLED.name], 'What to measure, see above.', **errors.SHARED
 )
 _BATCHES = flags.DEFINE_list('batches', ['1', '8'], 'Frames drawn by one call.', **errors.SHARED)
 _REPEATS = flags.DEFINE_integer('repeats', 20, 'Of each part.', lower_bound=1, **errors.SHARED)
-_SECONDS = flags.DEFINE_float('seconds', 8.0, 'Of video, end to end.', **errors.SHARED)
-_STREAMS = flags.DEFINE_integer('streams', 64, 'Most live voices to try.', **errors.SHARED)
-_DTYPE = flags.DEFINE_string('dtype', 'float32', 'In which random weights draw.', **errors.SHARED)
+_SECONDS = flags.DEFINE_float(
+  'seconds', 8.0, 'Of video, end to end.', lower_bound=0.1, upper_bound=3600.0, **errors.SHARED
+)
+_STREAMS = flags.DEFINE_integer(
+  'streams', 64, 'Most live voices to try.', lower_bound=1, upper_bound=4096, **errors.SHARED
+)
+_DTYPE = flags.DEFINE_enum(
+  'dtype', 'float32', DTYPES, 'In which random weights draw.', **errors.SHARED
+)
 _PARTS = flags.DEFINE_list('parts', list(report.Plan.parts), 'What to measure.', **errors.SHARED)
 _JSON = flags.DEFINE_string('json', None, 'File for the same numbers.', **errors.SHARED)
 _COMPILE_CACHE = flags.DEFINE_string(
@@ -71,6 +78,12 @@ def maker(size, dtype='float32'):
 def main(_):
   if not all(word.isdigit() and int(word) > 0 for word in _BATCHES.value):
     raise InputError(f'expected --batches like 1,8, got {",".join(_BATCHES.value)}')
+  unknown = sorted(set(_PARTS.value) - set(report.Plan.parts))
+  if unknown or not _PARTS.value or not _SECONDS.value > 0:  # NaN passes absl's bounds
+    raise InputError(
+      f'expected --parts of {", ".join(report.Plan.parts)} and --seconds above 0, got '
+      f'{",".join(_PARTS.value)} and {_SECONDS.value}'
+    )
   compile_cache.keep(_COMPILE_CACHE.value)
   if _FIRST_FRAME.value:
     return ends.draw_first_frame(maker(_SIZES.value[0], _DTYPE.value)())

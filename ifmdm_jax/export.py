@@ -57,9 +57,21 @@ def write(path, generator, plan, platforms=PLATFORMS):
   return pathlib.Path(path).stat().st_size
 
 
+def _check_output(path):
+  """Raises InputError before the work where a file cannot be written."""
+  with errors.explained('a file to write', path):
+    if path.is_dir():
+      raise InputError(f'expected a file to write, {path} is a folder: choose another --output')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = files.temporary(path)
+    half.touch()
+    half.unlink()
+
+
 def main(_):
   if not _OUTPUT.value:
     raise InputError('expected --output, the file to write: --help shows an example')
+  _check_output(pathlib.Path(_OUTPUT.value))
   generator = bundle.load(_CHECKPOINT.value)
   size = write(_OUTPUT.value, generator, getattr(generator, _PLAN.value))
   print(f'{_OUTPUT.value}: {size / 1e6:.1f} MB, {_PLAN.value} windows, for {", ".join(PLATFORMS)}')

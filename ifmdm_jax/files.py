@@ -177,9 +177,9 @@ def read_json(path, what='JSON', largest=LARGEST_TEXT):
 
 
 def write_text(path, text):
-  """Writes a whole text file, UTF-8, in place of what was there."""
+  """Writes a whole text file, UTF-8, in place of what was there; names that are not are escaped."""
   with atomic(path) as half:
-    half.write_text(text, encoding='utf-8')
+    half.write_text(text, encoding='utf-8', errors='backslashreplace')
 
 
 def add_rows(path, rows):
@@ -209,12 +209,7 @@ def read_npz(path):
   path = check(path, 'arrays in a file')
   try:
     with zipfile.ZipFile(path) as archive:
-      total = sum(info.file_size for info in archive.infolist())
-      if total > max(SMALL, PACKED * path.stat().st_size):
-        raise InputError(
-          f'expected arrays in {path}, its {path.stat().st_size} bytes unpack to {total}: '
-          'these are no weights'
-        )
+      check_unpacked(archive, path)
       return {info.filename.removesuffix('.npy'): _member(archive, info)
               for info in archive.infolist()}  # fmt: skip
   except InputError:
@@ -223,6 +218,16 @@ def read_npz(path):
     raise InputError(
       f'expected arrays in {path}, cannot read it ({type(error).__name__}): download it again'
     ) from error
+
+
+def check_unpacked(archive, path):
+  """Raises InputError where a zip file unpacks to far more than weights do."""
+  size = pathlib.Path(path).stat().st_size
+  total = sum(info.file_size for info in archive.infolist())
+  if total > max(SMALL, PACKED * size):
+    raise InputError(
+      f'expected arrays in {path}, its {size} bytes unpack to {total}: these are no weights'
+    )
 
 
 def _member(archive, info):
@@ -291,6 +296,25 @@ def read_metadata(path):
       return file.metadata() or {}
   except (OSError, ValueError, safetensors.SafetensorError) as error:
     raise InputError(f'expected arrays in {path}, cannot read it ({error})') from error
+
+
+def read_settings(path):
+  """Reads the settings, {name: value}, beside the arrays of an imported network.
+
+  Raises:
+    InputError: it is not there or damaged, or has none.
+  """
+  try:
+    settings = json.loads(read_metadata(path)['config'])
+  except (KeyError, ValueError, RecursionError) as error:
+    if isinstance(error, InputError):
+      raise
+    raise InputError(
+      f'expected settings in {path}, it has none: import the network anew'
+    ) from error
+  if not isinstance(settings, dict):
+    raise InputError(f'expected settings in {path}, got {settings!r:.100}: import it anew')
+  return settings
 
 
 def write_arrays(path, tree, dtype=None, metadata=None):

@@ -125,7 +125,7 @@ def export(kind, source, path):
   """Writes the weights of a workdir, or of an imported network, under the original's names."""
   source = pathlib.Path(source)
   if (source / files.IMPORTED).is_file():
-    config = json.loads(files.read_metadata(source / files.IMPORTED)['config'])
+    config = files.read_settings(source / files.IMPORTED)
     params = files.read_arrays(source / files.IMPORTED)
   else:
     trained, params = checkpoints.load(source)
@@ -157,10 +157,11 @@ def _save_checkpoint(folder, kind, converted, source, parts):
   if kind == 'motion':
     config['sampler'] = dict(steps=25, guidance=2.0)
     config['data'] = {}
+    beside = lambda path: pathlib.Path(os.path.relpath(path, folder)).as_posix()
     if parts.get('autoencoder'):
-      config['data']['autoencoder'] = os.path.abspath(parts['autoencoder'])
+      config['data']['autoencoder'] = beside(parts['autoencoder'])
     if parts.get('audio'):
-      config['model']['audio'] = os.path.abspath(parts['audio'])
+      config['model']['audio'] = beside(parts['audio'])
   params = {kinds.KINDS[name].part or '': part.params for name, part in converted.items()}
   params = params.get('', params)
   state = TrainState(jnp.zeros((), jnp.int32), params, {}, None)

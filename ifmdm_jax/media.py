@@ -46,6 +46,17 @@ class Undecodable(InputError):
   """FFmpeg does not know what it is."""
 
 
+class Damaged(InputError):
+  """A film cannot be decoded further; `reason` says why."""
+
+  def __init__(self, path, reason, time):
+    super().__init__(
+      f'expected a whole film, {path} cannot be decoded further than {time:.2f} s ({reason}): '
+      'convert it to MP4'
+    )
+    self.reason = reason
+
+
 @dataclasses.dataclass
 class Flaws:
   """What was wrong with a track, noted while it is read.
@@ -160,6 +171,9 @@ def decoded(container, stream, flaws, strict=False):
     container, stream: of `opened`.
     flaws: `Flaws`, where it is noted.
     strict: raise av.error.FFmpegError instead.
+
+  Raises:
+    av.error.FFmpegError: see `strict`.
   """
   av = _av()
   same = tracks(container, stream.type)

@@ -127,7 +127,7 @@ WRONG = {  # what is wrong                                                  what
   'an absolute file': (changed('parts/motion/file', '/etc/passwd'), 'same folder'),
   'a file of a folder': (changed('parts/motion/file', 'sub/motion.safetensors'), 'same folder'),
   'a pickle': (changed('parts/motion/file', 'motion.pkl'), 'same folder'),
-  'a file that is not there': (changed('parts/motion/file', 'none.safetensors'), 'cannot read'),
+  'a file that is not there': (changed('parts/motion/file', 'none.safetensors'), 'is not a file'),
   'a missing setting': (changed('parts/motion/settings/width', None), 'no width'),
   'a setting of another type': (changed('parts/motion/settings/width', '160'), 'to be int'),
   'an endless setting': (changed('parts/motion/settings/guidance', float('inf')), 'to be float'),
@@ -298,3 +298,19 @@ def test_a_system_of_another_package_is_loaded_by_its_entry_point(tmp_path, monk
 
 def test_loading_weights_leaves_the_flags_of_a_script_alone():
   assert 'describe' not in flags.FLAGS  # this module imports what `load` imports
+
+
+@pytest.mark.parametrize(
+  'change', [dict(width=0), dict(frames=10**9), dict(depth=-1), dict(heads=2**20)]
+)
+def test_sizes_that_no_network_has_are_refused(config, folder, change):
+  config['parts']['student']['settings'].update(change)
+  with pytest.raises(InputError, match='of part student'):
+    ifm.load(folder(config))
+
+
+def test_weights_that_do_not_fit_their_settings_are_one_line(config, folder):
+  config['parts']['student']['settings']['width'] = 128
+  with pytest.raises(InputError, match='fit each other') as caught:
+    ifm.load(folder(config)).compile_ahead()
+  assert '\n' not in str(caught.value)

@@ -10,6 +10,7 @@ PROGRAM = """
 from absl import flags
 from ifmdm_jax import errors
 flags.DEFINE_integer('number', 1, 'A number.')
+flags.DEFINE_bool('stream', True, 'Or not.')
 def main(_):
   raise errors.InputError('expected this,\\n  got that')
 errors.run(main)
@@ -45,6 +46,7 @@ def test_fail_cleanly_does_not_hide_our_own_mistakes():
     ([], 'error: expected this, got that'),
     (['--bogus'], "error: Unknown command line flag 'bogus': --help lists the flags"),
     (['--number=x'], 'error: flag --number=x: invalid literal'),
+    (['--nostream=1'], 'error: '),
     (['word'], "error: expected flags only, got 'word'"),
   ],
 )

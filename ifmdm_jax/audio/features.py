@@ -8,7 +8,6 @@ The time line is the recording's own: feature k is centred on k / 50 s, so that 
 """
 
 import functools
-import json
 import os
 import pathlib
 from typing import Protocol
@@ -78,13 +77,19 @@ def load(name, **options):
 def imported(folder, layer=None):
   """Loads the encoder in a folder of `ifmdm_jax.import_weights`."""
   path = pathlib.Path(folder) / files.IMPORTED
-  config = json.loads(files.read_metadata(path)['config']) if path.is_file() else {}
+  config = files.read_settings(path) if path.is_file() else {}
   if config.get('module') != wav2vec2.__name__:
     raise errors.InputError(
       f'{folder} holds {config.get("module", f"no {files.IMPORTED}")}, expected a speech encoder: '
       'import one with --kind wav2vec2, hubert or wavlm'
     )
-  params, module = files.read_arrays(path), wav2vec2.build(config)
+  params = files.read_arrays(path)
+  try:
+    module = wav2vec2.build(config)
+  except (KeyError, TypeError, ValueError) as error:
+    raise errors.InputError(
+      f'expected the settings of a speech encoder in {path}, they are not ({error}): import it anew'
+    ) from error
   if layer is not None:
     module = module.clone(layer=layer)
   return Wav2Vec2(module, params)

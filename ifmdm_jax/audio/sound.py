@@ -18,6 +18,7 @@ SLACK = 0.02  # seconds by which times may be wrong: some containers round them
 JUMP = 1.0  # seconds back, from which times have started again
 MOST_CHANNELS = 64
 RATES = 100, 1_000_000  # Hz
+MOST_SAMPLES = 2**29  # that are held at once: 2 GiB, 9 hours at 16 kHz
 
 
 def read(path, track=None, flaws=None):
@@ -35,7 +36,7 @@ def read(path, track=None, flaws=None):
     InputError: there is no such file, no sound or no sample in it, or nothing decodes it.
   """
   rate, blocks = audio_blocks(path, track, flaws)
-  waveform = np.concatenate(list(blocks))
+  waveform = _joined(blocks, path)
   return (waveform[:, 0] if waveform.shape[1] == 1 else waveform), rate
 
 
@@ -45,7 +46,7 @@ def audio(path, sample_rate=16_000, track=None, flaws=None):
   Raises:
     InputError: as `read`, or there are samples that are NaN or infinite.
   """
-  return np.concatenate(list(mono_blocks(path, sample_rate, track, flaws)))
+  return _joined(mono_blocks(path, sample_rate, track, flaws), path)
 
 
 def audio_blocks(path, track=None, flaws=None) -> tuple[int, Iterator[np.ndarray]]:
@@ -86,6 +87,19 @@ def mono_blocks(path, sample_rate=16_000, track=None, flaws=None):
     yield mono if rate == sample_rate else resampler.resample_chunk(mono)
   if rate != sample_rate:
     yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _joined(blocks, path):
+  held, count = [], 0
+  for block in blocks:
+    held.append(block)
+    count += block.size
+    if count > MOST_SAMPLES:
+      raise InputError(
+        f'expected a sound that fits into 2 GiB, {path} is longer: cut it, read it as one channel '
+        'of 16000 Hz, or stream it (--stream)'
+      )
+  return np.concatenate(held)
 
 
 class _Mixer:

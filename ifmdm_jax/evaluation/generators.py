@@ -290,7 +290,9 @@ def _length(count, reference):
 
 
 def _needs(path):
-  words = frozenset(itertools.chain.from_iterable(map(str.split, path.read_text().splitlines())))
+  words = frozenset(
+    itertools.chain.from_iterable(map(str.split, path.read_text(errors='replace').splitlines()))
+  )
   unknown = sorted(word for word in words if word.split(':')[0] not in NEEDS)
   if unknown or not words:
     raise InputError(

@@ -14,13 +14,13 @@ all of them the spread over samples. `voices`, see `Voices`, says what else is l
 import dataclasses
 import hashlib
 import itertools
-import json
 import pathlib
 import re
 
 import cv2
 import numpy as np
 
+from ifmdm_jax import errors, files
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
@@ -30,6 +30,7 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
 
+LARGEST = 4096  # pixels of a side
 # ISO 639-1
 LANGUAGES = {
   'en': 'English', 'de': 'German', 'fr': 'French', 'es': 'Spanish', 'it': 'Italian',
@@ -90,20 +91,16 @@ def read(path):
     InputError: no such file, not JSON, or a field that is missing, unknown or of the wrong kind.
   """
   path = pathlib.Path(path)
-  try:
-    content = json.loads(path.read_text())
-  except OSError as error:
-    raise InputError(
-      f'expected a protocol file, {path} cannot be read ({error.strerror}): '
-      'see data/protocols for examples'
-    ) from error
-  except ValueError as error:
-    raise InputError(f'expected JSON, {path} is not ({error}): repair it') from error
+  content = files.read_json(path, 'a protocol file, as those in data/protocols')
   known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list,
            'voices': dict}  # fmt: skip
   content = _checked(content, known, ('root', 'clips'), path)
-  root = (path.parent / content['root']).resolve()
-  if not root.is_dir():
+  if '\0' in content['root']:
+    raise InputError(f'expected a folder of clips as "root" in {path}, got {content["root"]!r}')
+  with errors.explained('a folder of clips'):
+    root = (path.parent / content['root']).resolve()
+    found = root.is_dir()
+  if not found:
     raise InputError(
       f'expected a folder of clips at {root}, there is none: change "root" in {path}, it is '
       'absolute or relative to that file'
@@ -113,9 +110,13 @@ def read(path):
     content.get('crop', 'none'),
     content.get('seeds', [0]),
   )
-  if size < 64 or crop not in ('none', 'face') or not seeds or not content['clips']:
+  if not 64 <= size <= LARGEST or crop not in ('none', 'face') or not content['clips']:
     raise InputError(
-      f'expected size of 64 or more, crop "none" or "face", one seed and one clip or more in {path}'
+      f'expected size from 64 to {LARGEST}, crop "none" or "face", and one clip or more in {path}'
+    )
+  if not seeds or not all(type(seed) is int and abs(seed) < 2**63 for seed in seeds):
+    raise InputError(
+      f'expected whole numbers, one or more, as "seeds" in {path}, got {seeds!r:.100}'
     )
   clips = tuple(_entry(clip, f'clip {i} of {path}') for i, clip in enumerate(content['clips'], 1))
   doubled = [a.name for a, b in itertools.combinations(clips, 2) if a.name == b.name]
@@ -134,12 +135,15 @@ def _voices(content, where):
       f'expected 2 <= piece <= seconds and silence of 2 or more, an hour at most, in {where}: '
       'change them'
     )
-  for code, files in voices.languages.items():
-    if code not in LANGUAGES or not files or not all(isinstance(each, str) for each in files):
+  for code, sounds in voices.languages.items():
+    text = isinstance(sounds, list) and sounds and all(isinstance(each, str) for each in sounds)
+    if code not in LANGUAGES or not text:
       raise InputError(
         f'expected lists of sound files under {", ".join(LANGUAGES)} as languages of {where}, '
-        f'got {code!r}: {files!r}'
+        f'got {code!r}: {sounds!r:.200}'
       )
+    for each in sounds:
+      _check_inside(each, where)
   if voices.languages and 'en' not in voices.languages:
     raise InputError(f'expected "en", which the others are held against, in languages of {where}')
   return voices
@@ -151,12 +155,24 @@ def _entry(content, where):
     video=str, person=str, name=str, start=number, seconds=number, sha256=str, text=str, shots=str
   )
   fields = _checked(content, known, ('video', 'person'), where)
+  for key in ('video', 'shots'):
+    if fields.get(key) is not None:
+      _check_inside(fields[key], where)
   fields.setdefault('name', re.sub(r'[^\w-]', '_', pathlib.PurePath(fields['video']).stem))
   if not re.fullmatch(r'[\w-]+', fields['name']):
     raise InputError(
       f'expected a "name" of letters, digits, - and _, {where} has {fields["name"]!r}: change it'
     )
   return Entry(**fields)
+
+
+def _check_inside(pattern, where):
+  """Raises InputError unless a pattern of files stays below the root."""
+  parts = pathlib.PurePosixPath(pattern.replace('\\', '/')).parts
+  if not parts or pathlib.PurePath(pattern).is_absolute() or '..' in parts or parts[0] == '/':
+    raise InputError(f'expected files below the root in {where}, got {pattern!r}: change "root"')
+  if '\0' in pattern:
+    raise InputError(f'{pattern!r} of {where} is no name of a file: change it')
 
 
 def _checked(content, known, required, where):
@@ -168,7 +184,7 @@ def _checked(content, known, required, where):
   for key, value in content.items():
     if key not in known:
       raise InputError(f'{where} has an unknown "{key}", expected {", ".join(known)}: remove it')
-    if not isinstance(value, known[key]):
+    if not isinstance(value, known[key]) or isinstance(value, bool) != (known[key] is bool):
       raise InputError(f'"{key}" of {where} is {value!r}, of the wrong kind: repair it')
   return dict(content)
 

@@ -1,14 +1,12 @@
 """Files of weights -> nested dicts of numpy arrays: safetensors, npz, PyTorch, Hugging Face."""
 
-import json
 import pathlib
-import pickle
 import zipfile
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.files import atomic
 from ifmdm_jax.importers import torch_file
@@ -38,16 +36,15 @@ def read(path):
     if not found:
       raise InputError(f'{path} holds none of {", ".join(IN_A_FOLDER)}: check the folder')
     return read(found[0])
-  if not path.is_file():
-    raise InputError(f'expected a file of weights at {path}, there is none: check the path')
+  files.check(path, 'a file of weights')
   if path.name.endswith('.index.json'):
     return _shards(path)
   with open(path, 'rb') as file:
     head = file.read(9)
   if head[:2] == b'PK':
-    return _npz(path) if _is_npz(path) else torch_file.read(path)
+    return files.read_npz(path) if _is_npz(path) else torch_file.read(path)
   if head[8:] == b'{' or path.suffix == '.safetensors':
-    return _safetensors(path)
+    return files.read_safetensors(path)
   if head[:1] == b'\x80':
     return torch_file.read(path)
   raise InputError(
@@ -131,30 +128,19 @@ def _is_npz(path):
   try:
     with zipfile.ZipFile(path) as archive:
       names = archive.namelist()
-  except zipfile.BadZipFile as error:
+  except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
   return bool(names) and all(name.endswith('.npy') for name in names)
 
 
-def _npz(path):
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      return {key: file[key] for key in file.files}
-  except (ValueError, EOFError, OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-    raise InputError(f'{path} cannot be read ({error}): expected plain arrays') from error
-
-
-def _safetensors(path):
-  try:
-    return safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, KeyError, ValueError) as error:
-    raise InputError(f'{path} is not whole ({error}): fetch it again') from error
-
-
 def _shards(path):
-  index = _json(path).get('weight_map', {})
+  index = _json(path)
+  index = index.get('weight_map') if isinstance(index, dict) else None
+  text = isinstance(index, dict) and all(isinstance(name, str) for name in index.values())
+  if not text:
+    raise InputError(f'expected "weight_map" with the file of each array in {path}: fetch it again')
   names = sorted(set(index.values()))
-  strange = [name for name in names if pathlib.Path(name).name != name]
+  strange = [name for name in names if pathlib.Path(name).name != name or name.endswith('.json')]
   absent = [name for name in names if not (path.parent / name).is_file()]
   if strange or absent or not names:
     raise InputError(
@@ -171,7 +157,4 @@ def _shards(path):
 
 
 def _json(path):
-  try:
-    return json.loads(path.read_text())
-  except ValueError as error:
-    raise InputError(f'{path} is no JSON ({error}): fetch it again') from error
+  return files.read_json(path)

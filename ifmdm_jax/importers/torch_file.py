@@ -9,17 +9,24 @@ Layouts: the zip archive (PyTorch 1.6 and later, TorchScript), and the older seq
 """
 
 import collections
+import io
 import math
+import os
 import pickle
+import pickletools
 import struct
 import sys
 import zipfile
+import zlib
 
 import ml_dtypes
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
+NODES = 2**17  # of a file's nested dicts, at most
+SHARED = 8  # times that tensors may be larger than the file, where several share their numbers
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the old layout
 
 DTYPES = {
@@ -94,6 +101,7 @@ class Reader(pickle.Unpickler):
   """Unpickles descriptions of tensors; every other name ends in an UnpicklingError."""
 
   def __init__(self, file):
+    _check_sizes(file)
     super().__init__(file, encoding='latin1')  # old files come from Python 2
     self.storages = {}  # (name, how many numbers) -> dtype
 
@@ -124,6 +132,15 @@ class Reader(pickle.Unpickler):
     return dtype, str(key), count
 
 
+def _check_sizes(file):
+  """Raises an error where a pickle asks for memory that it has no use for; reads no further."""
+  start = file.tell()
+  for count, (code, value, _) in enumerate(pickletools.genops(file)):
+    if code.name in ('PUT', 'BINPUT', 'LONG_BINPUT') and not 0 <= value <= count:
+      raise pickle.UnpicklingError(f'it numbers its {count} values up to {value}')
+  file.seek(start)
+
+
 def read(path):
   """Reads the nested dicts of arrays in a file; all that is no array is left out.
 
@@ -134,7 +151,8 @@ def read(path):
     with open(path, 'rb') as file:
       zipped = file.read(2) == b'PK'
       file.seek(0)
-      return _read_zip(file) if zipped else _read_sequence(file)
+      most = max(files.SMALL, SHARED * os.fstat(file.fileno()).st_size)
+      return (_read_zip if zipped else _read_sequence)(file, path, most)
   except pickle.UnpicklingError as error:
     if 'truncated' in str(error):
       raise InputError(f'{path} is not whole ({error}): fetch it again') from error
@@ -144,12 +162,18 @@ def read(path):
     ) from error
   except (zipfile.BadZipFile, EOFError, struct.error, OSError) as error:
     raise InputError(f'{path} is not whole ({error}): fetch it again') from error
-  except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+  except InputError:
+    raise
+  except (
+    ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, RecursionError,
+    TypeError, ValueError, zlib.error,
+  ) as error:  # fmt: skip
     raise InputError(f'{path} is no file of PyTorch weights ({error}): check it') from error
 
 
-def _read_zip(file):
+def _read_zip(file, path, most):
   with zipfile.ZipFile(file) as archive:
+    files.check_unpacked(archive, path)
     names = [name for name in archive.namelist() if name.endswith('data.pkl')]
     if not names:
       raise pickle.UnpicklingError('it is an archive without data.pkl')
@@ -162,11 +186,19 @@ def _read_zip(file):
         held[key] = archive.read(f'{folder}data/{key}')  # checks the CRC
       return _numbers(held[key], dtype, count, swapped)
 
-    with archive.open(names[0]) as pickled:
-      return arrays_of(Reader(pickled).load(), storages)
+    tree = Reader(io.BytesIO(archive.read(names[0]))).load()
+    return _named(tree, storages, most)
 
 
-def _read_sequence(file):
+def _named(tree, storages, most):
+  """Arrays of a tree, which has to be a dict or a module."""
+  found = arrays_of(tree, storages, _Budget(most))
+  if not isinstance(found, dict):
+    raise pickle.UnpicklingError(f'it holds {type(tree).__name__} where names should be')
+  return found
+
+
+def _read_sequence(file, _, most):
   if Reader(file).load() != MAGIC or Reader(file).load() != PROTOCOL:
     raise pickle.UnpicklingError('it is a pickle, but none of PyTorch')
   system = Reader(file).load()
@@ -185,7 +217,7 @@ def _read_sequence(file):
     data = file.read(count * np.dtype(dtype).itemsize)
     return _numbers(data, dtype, count, not system['little_endian'])
 
-  return arrays_of(found, storages)
+  return _named(found, storages, most)
 
 
 def _numbers(data, dtype, count, swapped):
@@ -195,23 +227,37 @@ def _numbers(data, dtype, count, swapped):
   return numbers.byteswap() if swapped != (sys.byteorder == 'big') else numbers
 
 
-def arrays_of(node, storages):
+class _Budget:
+  """What is left of nodes and bytes: dicts may hold one another many times over."""
+
+  def __init__(self, most):
+    self.nodes, self.bytes = NODES, most
+
+  def take(self, size=0):
+    self.nodes, self.bytes = self.nodes - 1, self.bytes - size
+    if min(self.nodes, self.bytes) < 0:
+      raise pickle.UnpicklingError('its dicts hold one another, or its tensors are all the same')
+
+
+def arrays_of(node, storages, budget):
   """Names arrays and dicts of them; a scripted module becomes one dict with dotted names.
 
   Dicts by number are an optimiser's, and None like all that is no array: none of it is read.
   """
+  budget.take()
   if isinstance(node, Tensor):
+    budget.take(math.prod(node.size) * np.dtype(node.storage[0]).itemsize)
     return node.array(storages)
   if isinstance(node, Scripted):
     flat = {}
     for name, value in node.attributes.items():
-      value = arrays_of(value, storages)
+      value = arrays_of(value, storages, budget)
       if isinstance(value, dict):
         flat |= {f'{name}.{inner}': array for inner, array in value.items()}
       elif value is not None:
         flat[name] = value
     return flat
   if isinstance(node, dict) and all(isinstance(key, str) for key in node):
-    values = {key: arrays_of(value, storages) for key, value in node.items()}
+    values = {key: arrays_of(value, storages, budget) for key, value in node.items()}
     return {key: value for key, value in values.items() if value is not None}
   return None

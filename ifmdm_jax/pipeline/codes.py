@@ -9,7 +9,6 @@ output/motion/                     python -m ifmdm_jax.prepare --output output -
 import dataclasses
 import json
 import pathlib
-import re
 
 import jax
 import numpy as np
@@ -137,7 +136,8 @@ def read(output, split, licence=''):
       f'{folder} holds motion codes of version {records.version(folder).name}, expected {VERSION}: '
       f'make them anew with python -m ifmdm_jax.prepare {flags}'
     )
-  chosen = [e for e in entries if e.split == split and re.search(licence, e.licence)]
+  fits = records.licence_filter(licence)
+  chosen = [e for e in entries if e.split == split and fits(e.licence)]
   return records.Records(folder, chosen, _coded)
 
 

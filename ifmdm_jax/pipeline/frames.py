@@ -12,7 +12,10 @@ import io
 import cv2
 import numpy as np
 
+from ifmdm_jax.errors import InputError
+
 QUALITY = 80  # about 40 dB
+LARGEST = 4096  # pixels of the side of a frame
 LOSSLESS = 101  # six times the bytes, ten times the time to write
 
 
@@ -60,7 +63,9 @@ class Frames:
 
   def __init__(self, data, size=None):
     self.data, self.size = memoryview(data), size
-    count = int(np.frombuffer(self.data[-4:], '<u4')[0])
+    count = int.from_bytes(self.data[-4:], 'little')
+    if not 4 * (count + 1) <= len(self.data):
+      raise InputError(f'expected pictures in a record, its {len(self.data)} bytes are none')
     lengths = np.frombuffer(self.data[-4 * (count + 1) : -4], '<u4')
     self.ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
 
@@ -70,9 +75,7 @@ class Frames:
   @functools.cached_property
   def side(self):
     """Side R of the frames, pixels; nothing is decoded for it."""
-    lossless = self.data[12:16] == b'VP8L'  # RFC 9649: 14 bits, which then are one less
-    at = 21 if lossless else 26
-    return self.size or (int.from_bytes(self.data[at : at + 2], 'little') & 0x3FFF) + lossless
+    return self.size or _side(self.data)
 
   @property
   def shape(self):
@@ -84,6 +87,8 @@ class Frames:
       index = range(*index.indices(len(self)))
     if np.ndim(index) == 0:
       return self._decode(int(index))
+    if not len(index):
+      return np.zeros((0, self.side, self.side, 3), np.uint8)
     return np.stack([self._decode(int(i)) for i in index])
 
   def __array__(self, dtype=None, copy=None):
@@ -93,8 +98,23 @@ class Frames:
     if not -len(self) <= index < len(self):
       raise IndexError(f'frame {index} of {len(self)}')
     index %= len(self)
-    picture = np.frombuffer(self.data[self.ends[index] : self.ends[index + 1]], np.uint8)
-    frame = cv2.imdecode(picture, cv2.IMREAD_COLOR)[..., ::-1]
+    picture = self.data[self.ends[index] : self.ends[index + 1]]
+    frame = None
+    if 30 <= len(picture) and _side(picture) <= LARGEST:
+      frame = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    if frame is None:
+      raise InputError(f'expected {len(self)} pictures in a record, number {index} is damaged')
+    frame = frame[..., ::-1]
     if self.size and self.size != len(frame):
       frame = cv2.resize(frame, (self.size, self.size), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(frame)
+
+
+def _side(picture):
+  """Longer side of a WebP picture, as its header has it: 14 bits each (RFC 9649)."""
+  lossless = picture[12:16] == b'VP8L'  # there they are one less, and without a gap
+  if lossless:
+    bits = int.from_bytes(picture[21:25], 'little')
+    return max(bits & 0x3FFF, bits >> 14 & 0x3FFF) + 1
+  width, height = (int.from_bytes(picture[at : at + 2], 'little') for at in (26, 28))
+  return max(width & 0x3FFF, height & 0x3FFF)

@@ -1,4 +1,4 @@
-"""Reads a prepared set: clips out of ArrayRecord files, by tensorflow-datasets without TensorFlow.
+"""Reads a prepared set: clips out of ArrayRecord files, without TensorFlow.
 
 output/                              python -m ifmdm_jax.prepare --source FILMS --output output
   videos/KEY/                          what every source gave, see `prep.results`
@@ -28,6 +28,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import unpack
+from ifmdm_jax.pipeline.shards import Shards, splits, version
 
 KEPT = 2**28  # bytes of records that stay in memory, per set and split
 
@@ -60,10 +61,26 @@ class Entry:
 
   @classmethod
   def of_json(cls, entry):
-    """Reads an entry of index.json."""
-    count = entry['count'] if 'count' in entry else entry['stop'] - entry['start']
-    known = {field.name for field in dataclasses.fields(cls)}
-    return cls(count=count, **{k: v for k, v in entry.items() if k in known - {'count'}})
+    """Reads an entry of index.json.
+
+    Raises:
+      InputError: it lacks something, or has it of another type.
+    """
+    try:
+      count = entry['count'] if 'count' in entry else entry['stop'] - entry['start']
+      kinds = {field.name: field.type for field in dataclasses.fields(cls)}
+      own = cls(count=count, **{k: v for k, v in entry.items() if k in kinds and k != 'count'})
+    except (KeyError, TypeError) as error:
+      raise InputError(
+        f'expected an index of records, an entry of index.json is {entry!r:.200}: prepare anew'
+      ) from error
+    for name, kind in kinds.items():
+      value = getattr(own, name)
+      if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
+        raise InputError(
+          f'expected {name} of type {kind.__name__} in index.json, got {value!r:.200}: prepare anew'
+        )
+    return own
 
 
 class Records(collections.abc.Sequence):
@@ -81,10 +98,9 @@ class Records(collections.abc.Sequence):
     self._open()
 
   def _open(self):
-    # Here, and not by the first reader, who may be a thread: while tensorflow_datasets is imported,
-    # `import` does something else in all threads, JAX's among them.
+    # Here, and not by the first reader, who may be a thread that imports while others do.
     splits = {entry.split for entry in self.entries}
-    self._sources = {split: source(self._folder, split) for split in splits}
+    self._sources = {split: Shards(self._folder, split) for split in splits}
     self._lock, self._cached = threading.Lock(), {}
 
   def map(self, change):
@@ -105,8 +121,16 @@ class Records(collections.abc.Sequence):
       if place in self._cached:
         self._cached[place] = self._cached.pop(place)  # the newest is the last
         return self._cached[place][0]
-    record = self._sources[entry.split][entry.record]
-    value, size = self._make(entry, record), sum(map(len, record.values()))
+    try:
+      record = self._sources[entry.split][entry.record]
+      value, size = self._make(entry, record), sum(map(len, record.values()))
+    except (KeyError, ValueError, TypeError, IndexError, soundfile.SoundFileError) as error:
+      if isinstance(error, InputError):
+        raise
+      raise InputError(
+        f'expected records of {entry.name} in {self._folder}, they lack or contradict something '
+        f'({type(error).__name__}: {error}): prepare the set anew'
+      ) from error
     with self._lock:
       self._cached[place] = value, size
       while sum(size for _, size in self._cached.values()) > KEPT and len(self._cached) > 1:
@@ -143,14 +167,27 @@ def clips(folder, split=None, size=None, *, licence='', stills=False, sound=True
     InputError: there is no set at this place.
   """
   entries = read_index(folder, f'--source FILMS --output {folder}')
+  fits = licence_filter(licence)
   chosen = [
-    e
-    for e in entries
-    if split in (None, e.split) and (e.count == 1) == stills and re.search(licence, e.licence)
+    e for e in entries if split in (None, e.split) and (e.count == 1) == stills and fits(e.licence)
   ]
   if stills:
     chosen.sort(key=lambda e: e.source)
   return Records(folder, chosen, functools.partial(_clip, size=size, sound=sound))
+
+
+def licence_filter(pattern):
+  """Returns what says whether a licence has a pattern in it.
+
+  Raises:
+    InputError: it is no regular expression.
+  """
+  try:
+    return re.compile(pattern).search
+  except (re.error, TypeError) as error:
+    raise InputError(
+      f'expected a pattern as licence, got {pattern!r} ({error}): escape it'
+    ) from error
 
 
 def _clip(entry, record, size, sound):
@@ -184,36 +221,17 @@ def read_index(folder, flags):
       f'{folder} should hold prepared records with an index, found none: make them with '
       f'python -m ifmdm_jax.prepare {flags}'
     )
-  return [Entry.of_json(e) for e in json.loads((folder / 'index.json').read_text())]
+  listed = files.read_json(folder / 'index.json', 'an index of records')
+  if not isinstance(listed, list):
+    raise InputError(f'expected a list in {folder / "index.json"}: prepare the set anew')
+  return [Entry.of_json(entry) for entry in listed]
 
 
 def write_index(folder):
   """Writes index.json of a set: an entry per record, in their order; returns the entries."""
   folder, entries = pathlib.Path(folder), []
   for split in splits(folder):
-    for number, record in enumerate(source(folder, split)):
+    for number, record in enumerate(Shards(folder, split)):
       entries.append({**json.loads(record['about']), 'split': split, 'record': number})
   files.write_text(folder / 'index.json', json.dumps(entries, indent=1) + '\n')
   return [Entry.of_json(e) for e in entries]
-
-
-def version(folder):
-  """Returns the folder of the newest data set in `folder`/records, or None."""
-  versions = sorted(pathlib.Path(folder).glob('records/*/*/dataset_info.json'))
-  return versions[-1].parent if versions else None
-
-
-def splits(folder):
-  """Lists the splits of a set."""
-  return sorted(_builder(folder).info.splits)
-
-
-def source(folder, split):
-  """Opens the raw records of a split for random access."""
-  return _builder(folder).as_data_source(split)
-
-
-def _builder(folder):
-  import tensorflow_datasets as tfds  # half a second, and of the extra `train`
-
-  return tfds.builder_from_directory(version(folder))

@@ -44,6 +44,11 @@ def build(
   """
   output = pathlib.Path(output).resolve()
   sources = layouts.find(root, layout, ready)
+  with files.alone(output):
+    return _build(sources, output, settings, make_lag, processes, beam)
+
+
+def _build(sources, output, settings, make_lag, processes, beam):
   results.sweep(output)
   if beam is None:
     done = workers.run(sources, output, settings, make_lag, processes)
@@ -182,7 +187,10 @@ def holds(output, outcomes):
   path = pathlib.Path(output) / 'index.json'
   if not path.exists() or records.version(output) is None:
     return False
-  known = {e['name']: e for e in json.loads(path.read_text())}
+  try:
+    known = {e['name']: e for e in files.read_json(path)}
+  except (InputError, KeyError, TypeError):  # damaged: it is written again
+    return False
   wanted = [entry for result in outcomes for entry in result['kept']]
   same = lambda e: all(known.get(e['name'], {}).get(k) == e[k] for k in MAKES)
   return len(known) == len(wanted) and all(map(same, wanted))

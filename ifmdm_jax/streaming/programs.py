@@ -7,12 +7,14 @@ import threading
 import time
 from typing import NamedTuple
 
+import flax
 import jax
 import numpy as np
 from jax import export
 from tqdm import tqdm
 
 from ifmdm_jax import compile_cache
+from ifmdm_jax.errors import InputError
 
 COMPILERS = 4  # programs compiled at once, at most: each is one core's work
 PATIENCE = 5.0  # seconds until a log is told what the time goes to
@@ -99,7 +101,16 @@ class Jitted:
         folder = compile_cache.folder()
         make = self._fresh if folder is None else self._restored
         given = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
-        self._programs[key] = make(structure, given, static)
+        try:
+          self._programs[key] = make(structure, given, static)
+        except (TypeError, ValueError, ZeroDivisionError, flax.errors.FlaxError) as error:
+          if isinstance(error, InputError):
+            raise
+          said = (str(error).splitlines() or [''])[0]
+          raise InputError(
+            f'expected weights and inputs that fit each other, got others ({said}): download the '
+            'weights again, or correct their config.json'
+          ) from error
     return self._programs[key]
 
   def _fresh(self, structure, given, static):

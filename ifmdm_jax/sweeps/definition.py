@@ -1,5 +1,6 @@
 """A sweep: a config file, and the changes to its config that are each a run."""
 
+import contextlib
 import importlib.util
 import json
 import pathlib
@@ -36,7 +37,10 @@ class Sweep:
     self._words = ['--config', config, *(word for text in settings for word in ('--set', text))]
     self.settings = dict(map(_setting, settings))
     self.changes = []
-    self._module.sweep(self.changes.append)
+    with _running(path):
+      self._module.sweep(self.changes.append)
+    if not all(isinstance(change, dict) for change in self.changes):
+      raise InputError(f'{path}: expected add({{name: value}}), got {self.changes!r:.200}')
     for change in self.changes:
       self._changed(change)  # a wrong name is refused before anything runs
 
@@ -47,7 +51,8 @@ class Sweep:
     return self._changed(self.changes[index])
 
   def _changed(self, change):
-    config = self._module.get_config(*filter(None, [self._size]))
+    with _running(self.name):
+      config = self._module.get_config(*filter(None, [self._size]))
     for name, value in {**self.settings, **change}.items():
       try:
         _put(config, name, value)
@@ -112,8 +117,24 @@ def _load(path):
     known = ', '.join(name for name in configs.names() if '/' in name)
     raise InputError(f'--config: expected a file, or one of {known}; there is no {path}')
   spec = importlib.util.spec_from_file_location(f'sweep_{pathlib.Path(path).stem}', path)
+  if spec is None:
+    raise InputError(f'--config: expected a Python file, {path} is none: name one that ends in .py')
   module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  if not hasattr(module, 'sweep'):
-    raise InputError(f'{path} has no sweep(add): see ifmdm_jax/configs/sweeps')
+  with _running(path):
+    spec.loader.exec_module(module)
+  if not callable(getattr(module, 'sweep', None)) or not callable(
+    getattr(module, 'get_config', None)
+  ):
+    raise InputError(f'{path} has no get_config() and sweep(add): see ifmdm_jax/configs/sweeps')
   return module
+
+
+@contextlib.contextmanager
+def _running(path):
+  """Turns what the user's own program raises into an InputError that names its file."""
+  try:
+    yield
+  except (InputError, ModuleNotFoundError):
+    raise
+  except Exception as error:
+    raise InputError(f'--config: {path} fails: {type(error).__name__}: {error}') from error

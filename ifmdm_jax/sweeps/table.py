@@ -1,10 +1,10 @@
 """Results of a sweep: a table of its runs and a plot."""
 
 import csv
-import json
 
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.sweeps.definition import RESULT
 
@@ -15,7 +15,7 @@ def collect(sweep, workdir, output):
   for index in range(len(sweep.changes)):
     path = workdir / str(index) / RESULT
     if path.exists():
-      results[index] = json.loads(path.read_text())
+      results[index] = files.read_json(path, 'the result of a run')
   if not results:
     raise InputError(f'no run of {sweep.name} is done in {workdir}: --launch local runs them')
   changed = list(dict.fromkeys(name for change in sweep.changes for name in change))

@@ -5,6 +5,7 @@ one) and `meta`, JSON with the config, the loader's state, the seconds trained s
 version and the figures of a validation at this step. `metrics` is there where the best are kept.
 """
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -26,6 +27,7 @@ from ifmdm_jax.training import hosts
 from ifmdm_jax.training import state as states
 
 FOLDER = 'checkpoints'
+MARK, WHOLE = 'commit_success.txt', 'This checkpoint is whole.'
 CORRUPT = 'corrupt'  # where checkpoints go that cannot be read
 
 
@@ -118,6 +120,11 @@ class Checkpoints:
     except (OSError, ValueError, RuntimeError) as error:
       self._tell(error)
     self._writing = None
+    if hosts.first():
+      for mark in self.folder.rglob(MARK):  # Orbax writes the absolute path, with the user's name
+        with contextlib.suppress(OSError):
+          if mark.read_text() != WHOLE:
+            mark.write_text(WHOLE)
 
   def _tell(self, error):
     reason = ' '.join(str(error).split())[-160:]  # the system's own words come last

@@ -1,11 +1,14 @@
 """Batches ahead of time with the loader's state of the last one used, and whose rows are whose."""
 
 import copy
+import os
 import queue
 import threading
 import time
 
 from ifmdm_jax import errors
+
+USUAL = 4096  # rows of a batch; more are measured first
 
 
 class DataLost(errors.InputError):
@@ -75,6 +78,19 @@ class Prefetch:
           continue
       if item[2] is not None:
         return
+
+
+def check_size(make_loader, batch):
+  """Raises InputError where a batch of so many rows cannot fit into this machine's memory."""
+  if batch <= USUAL:
+    return
+  row = next(iter(make_loader(batch=1, split='train')), {})
+  size = batch * sum(array.nbytes for array in row.values())
+  memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') if hasattr(os, 'sysconf') else 0
+  if size > (memory or 2**36):
+    raise errors.InputError(
+      f'config.train.batch is {batch} a process, {size / 1e9:,.0f} GB, too much for the memory'
+    )
 
 
 def own_rows(dataset, batch, process_index, process_count):

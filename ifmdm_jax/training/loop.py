@@ -39,7 +39,8 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
   began = time.monotonic()
   settings = program.settings(config)
   workdir = pathlib.Path(workdir).absolute()
-  workdir.mkdir(parents=True, exist_ok=True)
+  with errors.explained('a folder for the run', workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
 
   # Model, shardings, step: all abstract ---------------------------------------------------------
   run = program.build(config, devices)
@@ -53,7 +54,12 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
     process_index=jax.process_index(),
     process_count=jax.process_count(),
   )
-  loader = iter(make_loader(split='train'))
+  with program.fitting('config.data'):
+    loading.check_size(make_loader, settings.batch // jax.process_count())
+    loader = iter(make_loader(split='train'))
+    held_out = not watched(settings) or next(iter(make_loader(split='val')), None) is not None
+  if not held_out:
+    hosts.say('note: nobody is held out: no validation, pictures are of clips that are trained on')
   place = functools.partial(sharding.put_batch, sharding.batch_sharding(run.mesh))
 
   # Restore --------------------------------------------------------------------------------------
@@ -79,13 +85,18 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
     workdir, start=int(state.step), steps=settings.steps, seconds=trained,
     weights=logging.weights_of(config.model), wandb=settings.wandb, config=config,
   )  # fmt: skip
-  watch = _Watch(config, settings, run, frozen, make_loader, place, logs)
+  watch = _Watch(config, settings, run, frozen, make_loader, place, logs, held_out)
   with checkpoints, logs, batches, signals:
     state = _loop(config, settings, state, watch, batches, checkpoints, clock, signals)
   if int(state.step) < settings.steps:
     why = signals.seen or clock.over() or 'another process stops'
     hosts.say(f'{why}: saved step {int(state.step)}; the same command goes on from there')
   return state
+
+
+def watched(settings):
+  """Says whether a run looks at clips that are held out."""
+  return settings.eval_every or settings.pictures_every or settings.videos_every
 
 
 def _loop(config, settings, state, watch, batches, checkpoints, clock, signals):
@@ -142,7 +153,9 @@ def _loop(config, settings, state, watch, batches, checkpoints, clock, signals):
 
 def _compile(run, settings, logs, state, batch, key, frozen):
   """Compiles the update, and notes what it costs."""
-  update = run.update.lower(state, batch, key, frozen).compile()
+  with program.fitting('the config with these data'):
+    lowered = run.update.lower(state, batch, key, frozen)
+  update = lowered.compile()
   kind = run.mesh.devices.flat[0].device_kind
   peak = settings.peak_tflops or getattr(hardware.of(kind), 'tflops', 0.0)
   logs.speed(hardware.flops(update, settings.pieces), 1e12 * peak)
@@ -160,9 +173,12 @@ class _Watch:
   make_loader: object
   place: object
   logs: logging.Logs
+  held_out: bool
 
   def validate(self, state):
-    """Returns and logs {name: mean over the batches}, always of the same noise."""
+    """Returns and logs {name: mean over the batches}, always of the same noise; None: no clips."""
+    if not self.held_out:
+      return None
     rows, extra = [], state.extra
     for index, batch in zip(range(self.settings.eval_batches), self.make_loader(split='val')):
       rng = jax.random.fold_in(jax.random.key(0), index)
@@ -180,7 +196,8 @@ class _Watch:
     params, extra = hosts.local((state.averaged, state.extra), self.run.mesh)
     if not hosts.first():
       return
-    step, batch = int(state.step), next(iter(self.make_loader(split='val')))
+    split = 'val' if self.held_out else 'train'
+    step, batch = int(state.step), next(iter(self.make_loader(split=split)))
     batch = jax.device_put(batch, jax.local_devices()[0])
     if pictures and isinstance(model, contract.Pictures):
       more = program.with_extra(model, extra)

@@ -12,6 +12,7 @@ from jax.extend.core import jaxprs_in_params
 from ifmdm_jax import errors
 from ifmdm_jax.training import contract, hardware, program, sharding
 
+MOST = 4096  # virtual devices
 EFFICIENCY = 0.4  # share of the peak that such networks usually reach; an assumption
 BYTES = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 'f64': 8}
 COLLECTIVES = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
@@ -53,6 +54,8 @@ def pretend(count):
   """Makes virtual CPU devices, or takes the real ones; to be called before any array exists."""
   if count is None:
     return jax.devices()
+  if count > MOST:
+    raise errors.InputError(f'expected --devices of {MOST} at most, got {count}: plan for fewer')
   os.environ['JAX_PLATFORMS'] = 'cpu'
   jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_num_cpu_devices', count)
@@ -73,7 +76,8 @@ def dry_run(config, devices, compile_it=False):
     lambda leaf, s: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=s), tree, shardings
   )
   state = place(run.shapes, run.shardings)
-  traced = run.update.trace(state, batch, key, frozen)
+  with program.fitting('the config'):
+    traced = run.update.trace(state, batch, key, frozen)
   lowered = traced.lower()
   moved, temporary, collectives = None, None, {}
   if compile_it:

@@ -1,8 +1,10 @@
 """What a config asks for before any array exists: mesh, shapes, shardings, compiled functions."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
+import re
 from typing import Any
 
 import jax
@@ -63,8 +65,25 @@ def defaults(**changes):
 
 
 def settings(config):
-  """Returns config.train with its defaults; an unknown name is an InputError."""
-  return optim.overlay('train', DEFAULTS, config.get('train', {}))
+  """Returns config.train with its defaults.
+
+  Raises:
+    InputError: a name is unknown, or a number cannot be one of its kind.
+  """
+  train = optim.overlay('train', DEFAULTS, config.get('train', {}))
+  for name, default in DEFAULTS.items():
+    value = train[name]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool | str | tuple) or value is None:
+      continue
+    whole = isinstance(default, int)
+    if not number or not 0 <= value < 2**63 or (whole and value != int(value)):
+      raise errors.InputError(
+        f'config.train.{name} is {value!r}, expected a {"whole " * whole}number, not negative'
+      )
+  if train.seed >= 2**32:
+    raise errors.InputError(f'config.train.seed is {train.seed}, expected less than 2**32')
+  return train
 
 
 PROTOCOLS = {
@@ -77,6 +96,8 @@ PROTOCOLS = {
 def module(config, section):
   """Imports the module that config.model, .data or .preview names, and checks that it fits."""
   name = config[section].module
+  if not isinstance(name, str) or not re.fullmatch(r'[\w.]+', name):
+    raise errors.InputError(f'config.{section}.module is {name!r}, expected the name of a module')
   try:
     imported = importlib.import_module(name)
   except ModuleNotFoundError as error:
@@ -93,8 +114,39 @@ def fresh_key(seed):
   return jax.random.key(seed, impl='rbg')
 
 
+@contextlib.contextmanager
+def fitting(what):
+  """Turns whatever is raised while shapes are made of a config into an InputError.
+
+  No array exists yet: what fails here are sizes that do not fit each other, or the data.
+  """
+  try:
+    yield
+  except (errors.InputError, ModuleNotFoundError, OSError):
+    raise
+  except Exception as error:  # JAX, Flax, optax and re each raise their own
+    lines = str(error).strip().splitlines() or ['']
+    raise errors.InputError(
+      f'{what} does not fit together: {type(error).__name__}: {lines[0]}: change the sizes that '
+      'were changed last'
+    ) from error
+
+
 def build(config, devices=None):
-  """Builds the Program of a config; nothing is computed. `devices`: all by default."""
+  """Builds the Program of a config; nothing is computed.
+
+  Args:
+    config: model, optim, train, and maybe mesh and sharding.
+    devices: all by default.
+
+  Raises:
+    InputError: it cannot be built.
+  """
+  with fitting('the config'):
+    return _build(config, devices)
+
+
+def _build(config, devices):
   train = settings(config)
   mesh = sharding.make_mesh(config.get('mesh', {'data': -1}), devices)
   sharding.check_batch(mesh, train.batch, train.pieces)

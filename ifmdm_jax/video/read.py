@@ -40,13 +40,25 @@ def frames(path, fps=FPS, threads=0, flaws=None) -> Iterator[np.ndarray]:
   HDR, without the combs of interlacing, and all of the first one's size. The number of frames is
   round(seconds * fps). Each of the decoder's `threads` (0: one per core) holds a frame or two of
   its own. In `flaws`, a `media.Flaws`, stands where they end.
+
+  Raises:
+    InputError: there is no film; `media.Damaged` where it breaks off.
   """
+  import av  # here: networks and their training run without
+
+  flaws = media.Flaws() if flaws is None else flaws
+  try:
+    yield from _even(path, fps, threads, flaws)
+  except av.error.FFmpegError as error:
+    raise media.Damaged(path, media.reason(error), flaws.end) from error
+
+
+def _even(path, fps, threads, flaws):
   with media.opened(path, 'video') as (container, stream):
     stream.codec_context.thread_count = threads
     origin, show = media.origin(container), _Shown(stream, path)
     number, last, last_time, end = 0, None, 0.0, 0.0
     spacing = float(1 / stream.average_rate) if stream.average_rate else 1 / fps
-    flaws = media.Flaws() if flaws is None else flaws
     decoded = media.decoded(container, stream, flaws, strict=True)
     for frame in _progressive(decoded, stream):
       time = last_time + spacing if frame.time is None else frame.time - origin

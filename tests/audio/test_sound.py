@@ -155,6 +155,29 @@ def test_a_header_of_one_hertz_is_no_sound_of_hours(tmp_path):
     sound.audio(tmp_path / 'a.wav')
 
 
+def test_a_sound_of_days_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+  monkeypatch.setattr(sound, 'MOST_SAMPLES', 9_000)
+  soundfile.write(tmp_path / 'a.wav', np.zeros(10_000), 16_000)
+  for reader in (sound.read, sound.audio):
+    with pytest.raises(InputError, match='--stream'):
+      reader(tmp_path / 'a.wav')
+  assert sum(map(len, sound.mono_blocks(tmp_path / 'a.wav'))) == 10_000
+
+
+@pytest.mark.parametrize('claimed', [0, 2**32, 2**36 - 1])
+def test_a_length_that_a_header_claims_is_not_believed(tmp_path, claimed):
+  """Encoders that stream write 0; the rest would not fit into any memory."""
+  wave = tones(0.5, [0.1])
+  soundfile.write(tmp_path / 'a.flac', wave, RATE)
+  data = bytearray((tmp_path / 'a.flac').read_bytes())
+  data[21] = data[21] & 0xF0 | claimed >> 32  # 36 bits of STREAMINFO
+  data[22:26] = (claimed & 0xFFFFFFFF).to_bytes(4, 'big')
+  (tmp_path / 'a.flac').write_bytes(data)
+  ours, rate = sound.read(tmp_path / 'a.flac')
+  assert rate == RATE and len(ours) == len(wave)
+  np.testing.assert_allclose(ours, wave, atol=1e-4)
+
+
 def test_a_codec_that_nobody_decodes_is_one_line(tmp_path):
   soundfile.write(tmp_path / 'a.wav', np.zeros(8_000), 8_000)
   data = bytearray((tmp_path / 'a.wav').read_bytes())

@@ -106,7 +106,7 @@ def test_small_clips_are_enlarged_and_it_is_noted(write):
   'changes, message',
   [
     (dict(clips=[]), 'one clip or more'),
-    (dict(size=8), 'size of 64'),
+    (dict(size=8), 'size from 64'),
     (dict(size='512'), '"size"'),
     (dict(sise=512), 'unknown "sise"'),
     (dict(root='nowhere'), 'there is none'),
@@ -121,10 +121,10 @@ def test_a_wrong_protocol_is_one_line(write, changes, message):
 
 
 def test_no_json_is_one_line(tmp_path):
-  with pytest.raises(InputError, match='cannot be read'):
+  with pytest.raises(InputError, match='is not a file'):
     protocol.read(tmp_path / 'none.json')
   (tmp_path / 'bad.json').write_text('{')
-  with pytest.raises(InputError, match='expected JSON'):
+  with pytest.raises(InputError, match='bad.json, which cannot be read'):
     protocol.read(tmp_path / 'bad.json')
 
 

@@ -9,7 +9,6 @@ import dataclasses
 import os
 import pathlib
 
-import cv2
 import numpy as np
 import soundfile
 
@@ -21,7 +20,7 @@ from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
 from ifmdm_jax.pipeline.prep import filters, squares
 from ifmdm_jax.pipeline.prep import sound as sounds
-from ifmdm_jax.pipeline.prep.job import Job
+from ifmdm_jax.pipeline.prep.job import Job, write_picture
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
@@ -87,7 +86,7 @@ class Film(Job):
       arrays = self.folder / f'{len(candidates)}.tmp.npz'
       np.savez(arrays, landmarks=track.landmarks, squares=places)
       picture = arrays.with_suffix('.jpg')
-      cv2.imwrite(str(picture), track.picture[..., ::-1])
+      write_picture(picture, track.picture)
       measures = filters.picture_measures(track, squares.in_square(track.landmarks, places))
       candidates.append(Candidate(track.person, track.start, track.stop, arrays, picture, measures))
     if not candidates:

@@ -2,11 +2,10 @@
 
 import os
 
-import av
+import cv2
 import numpy as np
 
 from ifmdm_jax import media
-from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import read
@@ -100,12 +99,10 @@ class Job:
         yield frame
         if until is not None and count >= until:
           return
-    except av.error.FFmpegError as error:
+    except media.Damaged as error:
       if not count:
-        raise InputError(
-          f'expected a video, {self.source.name} cannot be decoded ({error.strerror})'
-        ) from error
-      self.pictures.end, self.pictures.broken = count / FPS, error.strerror
+        raise
+      self.pictures.end, self.pictures.broken = count / FPS, error.reason
 
   def counted_frames(self):
     """The same, all of them, adding up `seconds`."""
@@ -123,6 +120,11 @@ class Job:
     """Closes what an error left open: a folder with open files cannot be moved everywhere."""
     for file in self._files:
       file.close()
+
+
+def write_picture(path, picture):
+  """Writes uint8 RGB [H, W, 3] as a JPEG; OpenCV would not say that there is no room."""
+  path.write_bytes(cv2.imencode('.jpg', picture[..., ::-1])[1].tobytes())
 
 
 def _short(value):

@@ -7,6 +7,7 @@ import pathlib
 import re
 import zlib
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.video import read
 
@@ -35,7 +36,7 @@ class Source:
   def key(self):
     """Name of its files; distinct for distinct sources."""
     stem = re.sub(r'[^\w-]+', '_', self.name.rsplit('.', 1)[0])[-60:]
-    return f'{stem}-{zlib.crc32(self.name.encode()):08x}'
+    return f'{stem}-{_sum(self.name):08x}'
 
 
 def person_of(name, layout):
@@ -50,7 +51,12 @@ def person_of(name, layout):
 
 def held_out(person):
   """Chooses one person in twenty, always the same ones."""
-  return zlib.crc32(person.encode()) % 20 == 0
+  return _sum(person) % 20 == 0
+
+
+def _sum(name):
+  """Checksum of a name, which need not be UTF-8."""
+  return zlib.crc32(name.encode('utf-8', 'surrogateescape'))
 
 
 def read_manifest(root):
@@ -58,8 +64,16 @@ def read_manifest(root):
   path = pathlib.Path(root) / 'MANIFEST.csv'
   if not path.exists():
     return {}
-  with open(path, newline='') as file:
-    return {row['file']: row for row in csv.DictReader(file)}
+  try:
+    with open(
+      files.check(path, 'a table', files.LARGEST_TEXT), newline='', encoding='utf-8'
+    ) as file:
+      rows = list(csv.DictReader(file))
+  except (csv.Error, UnicodeError) as error:
+    raise InputError(f'expected a table in UTF-8, {path} is none ({error}): repair it') from error
+  if any(not row.get('file') for row in rows):
+    raise InputError(f'expected a column "file" in {path}, a row has none: add it')
+  return {row['file']: row for row in rows}
 
 
 def find(root, layout='folder', ready=False):

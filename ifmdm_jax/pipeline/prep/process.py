@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 import traceback
 
+from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.prep import film, ready, results
 from ifmdm_jax.video import read
@@ -31,9 +32,11 @@ def process(source, output, settings, estimate_lag):
     try:
       job.run()
     except InputError as error:
+      if isinstance(error.__cause__, OSError) and error.__cause__.errno in errors.PASSING:
+        raise  # the machine's fault
       job.give_up(
         'no video in it' if isinstance(error, read.MissingStream) else 'unreadable',
-        pathlib.Path(source.path).stat().st_size,
+        results.describe(source, settings)['bytes'],
         f'bytes; {str(error).replace(source.path, source.name)}',
       )
     finally:
@@ -61,5 +64,6 @@ def guarded(source, output, settings, estimate_lag):
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f'{pathlib.Path(where.filename).name}:{where.lineno}'
     detail = f'bytes; {type(error).__name__}: {error} ({place})'
-    size = pathlib.Path(source.path).stat().st_size
-    return results.failed(output, source, settings, 'failed', size, detail)
+    # What nobody foresaw may be a full disk, whatever library was told of it: the next run tries.
+    size = results.describe(source, settings)['bytes']
+    return results.failed(output, source, settings, 'failed', size, detail, again=True)

@@ -16,7 +16,7 @@ from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
 from ifmdm_jax.pipeline.prep import sound as sounds
 from ifmdm_jax.pipeline.prep import squares
-from ifmdm_jax.pipeline.prep.job import Job
+from ifmdm_jax.pipeline.prep.job import Job, write_picture
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
 from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import image
@@ -76,7 +76,7 @@ class ReadyClip(Job):
 
   def _picture(self, frame):
     small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(self.folder / '000.jpg'), small[..., ::-1])
+    write_picture(self.folder / '000.jpg', small)
 
   def _finish(self, landmarks, side, sound):
     places = np.tile(np.array([0, 0, side], np.int32), (len(landmarks), 1))

@@ -15,6 +15,7 @@ import pathlib
 import shutil
 
 from ifmdm_jax import files
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import filters
 
@@ -41,6 +42,10 @@ def folder_of(output, source):
 
 def describe(source, settings):
   """Describes what a result depends on; another size of file or other settings make it stale."""
+  try:
+    size = pathlib.Path(source.path).stat().st_size
+  except OSError:  # it vanished, or may not be read: its job says so
+    size = 0
   about = dict(
     source=source.name,
     key=source.key,
@@ -48,7 +53,7 @@ def describe(source, settings):
     split=source.split,
     licence=source.licence,
     settings=dataclasses.asdict(settings),
-    bytes=pathlib.Path(source.path).stat().st_size,
+    bytes=size,
   )
   return about if source.kind == 'film' else dict(about, kind=source.kind)
 
@@ -58,7 +63,12 @@ def finished(output, source, settings):
   path = folder_of(output, source) / 'result.json'
   if not path.exists():
     return None
-  result = json.loads(path.read_text())
+  try:
+    result = files.read_json(path)
+  except InputError:  # it is done anew
+    return None
+  if not isinstance(result, dict) or result.get('again'):
+    return None
   wanted = json.loads(json.dumps(describe(source, settings)))
   same = result.get('kind', 'film') == source.kind
   return result if same and all(result.get(k) == v for k, v in wanted.items()) else None
@@ -69,13 +79,21 @@ def save(folder, result):
   (pathlib.Path(folder) / 'result.json').write_text(json.dumps(result, indent=1) + '\n')
 
 
-def failed(output, source, settings, reason, value, detail=''):
-  """Writes the result of a source that gave nothing: why, and the number behind it."""
-  folder = folder_of(output, source)
-  folder.mkdir(parents=True, exist_ok=True)
+def failed(output, source, settings, reason, value, detail='', again=False):
+  """Writes the result of a source that gave nothing: why, and the number behind it.
+
+  With `again` the reason is the machine's, such as a full disk: the next run tries it again, and
+  nothing is written where there is no room for it.
+  """
   dropped = [dict(source=source.name, reason=reason, value=value, detail=detail)]
   result = dict(describe(source, settings), kept=[], dropped=dropped)
-  save(folder, result)
+  result |= dict(again=True) if again else {}
+  try:
+    with fresh_folder(folder_of(output, source)) as folder:
+      save(folder, result)
+  except (OSError, InputError):
+    if not again:
+      raise
   return result
 
 
@@ -88,6 +106,10 @@ def fresh_folder(folder):
 
 
 def sweep(output):
-  """Removes what killed runs left half-made."""
-  for folder in (pathlib.Path(output) / 'videos').glob('.*'):
-    shutil.rmtree(folder, ignore_errors=True)
+  """Removes what killed runs left half-made; to be called by who holds the folder alone."""
+  places = [*(pathlib.Path(output) / 'videos').glob('.*'), *pathlib.Path(output).glob('.*.tmp*')]
+  for path in places:
+    if path.is_dir():
+      shutil.rmtree(path, ignore_errors=True)
+    else:
+      path.unlink(missing_ok=True)

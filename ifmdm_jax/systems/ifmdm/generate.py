@@ -46,6 +46,10 @@ def load_run(workdir, config, params, *, teacher=False):
       f'{workdir} is the run of a student: expected a bundle, or the run of its teacher; '
       f'pass {config.model.teacher}, or leave --teacher out'
     )
+  if 'imported' in config:  # it names its parts by their places beside it, so that all can be moved
+    config.data.autoencoder = str(pathlib.Path(workdir) / config.data.autoencoder)
+    if config.model.get('audio', features.NAMES[0]) not in features.NAMES:
+      config.model.audio = str(pathlib.Path(workdir) / config.model.audio)
   first = Stage(*bundle.trained(config.data.autoencoder))
   second = Stage(generator.trainable(config.model.module)[1], config.model, params)
   result = sampler(first, second, config.sampler, pathlib.Path(workdir).resolve().name)

@@ -105,6 +105,8 @@ class Student(Motion):
   student_steps: int = 4
 
 
+LARGEST = 2**14  # of any whole number of a part
+FROM_ZERO = {'relative', 'refine_tile'}
 SCHEMAS = {'lite': Lite, 'paper': Paper, 'motion': Motion, 'student': Student}
 SAMPLER = {'steps': int, 'guidance': float, 'stepper': str}
 OF_PART = {'autoencoder': ('lite', 'paper'), 'motion': ('motion',), 'student': ('student',)}
@@ -142,11 +144,21 @@ def config_of(name, settings):
   if kind not in OF_PART[name]:
     raise InputError(f'expected a part {name} of kind {" or ".join(OF_PART[name])}, got {kind!r}')
   config = bundle.settings(settings, SCHEMAS[kind], f'part {name}')
+  _check_sizes(config, f'part {name}')
   if kind == 'lite':
     config.sizes = bundle.settings(config.sizes.to_dict(), Sizes, f'sizes of part {name}')
+    _check_sizes(config.sizes, f'sizes of part {name}')
   if kind == 'paper' and not config.refine_tile:
     config.refine_tile = None
   return config
+
+
+def _check_sizes(config, where):
+  """Raises InputError where a size is none that any network has had: its arrays would be huge."""
+  for name, value in config.items():
+    least = 0 if name in FROM_ZERO else 1
+    if type(value) is int and not least <= value <= LARGEST:
+      raise InputError(f'expected {name} of {where} from {least} to {LARGEST}, got {value}')
 
 
 def settings_of(kind, model, sampler=None):
