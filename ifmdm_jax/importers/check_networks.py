@@ -226,7 +226,7 @@ def _norms(grads, keys, rules):
   """2-norms of gradients in the order of their keys; 0 where we have no such parameter."""
   flat = traverse_util.flatten_dict(grads, sep='/')
   paths = [(engine.translate(key, rules) or (None,))[0] for key in keys]
-  return [float(jnp.linalg.norm(flat[path].ravel())) if path in flat else 0.0 for path in paths]
+  return [float(np.linalg.norm(flat[path])) if path in flat else 0.0 for path in paths]
 
 
 # -- stage 2

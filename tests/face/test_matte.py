@@ -1,4 +1,5 @@
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from ifmdm_jax.face.matte import PersonMatte
 def test_the_network_gives_opencv_s_matte(portrait):
   picture = cv2.resize(portrait, (matte.SIDE, matte.SIDE), interpolation=cv2.INTER_AREA)
   expected = PersonMatte()(picture) / 255.0
-  found = matte.find(matte.load(), picture[None].astype(np.float32) / 255)[0, ..., 0]
+  found = jax.jit(matte.find)(matte.load(), picture[None].astype(np.float32) / 255)[0, ..., 0]
   np.testing.assert_allclose(found, expected, atol=0.5 / 255 + 1e-3)
 
 

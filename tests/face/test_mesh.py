@@ -1,4 +1,5 @@
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ def test_the_network_gives_opencv_s_points():
   patch = np.random.default_rng(0).integers(0, 255, (192, 192, 3), np.uint8)
   expected, _ = FaceMesh().network(patch)
   picture = patch[None].astype(np.float32) / 255
-  points, _ = MeshNetwork().apply({'params': mesh_file.load()}, picture)
+  points, _ = jax.jit(MeshNetwork().apply)({'params': mesh_file.load()}, picture)
   np.testing.assert_allclose(points[0], expected, atol=0.01)  # pixels of 192
 
 

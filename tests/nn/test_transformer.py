@@ -32,7 +32,7 @@ def test_causal_attention_sees_earlier_tokens_alone_and_none_that_is_not_valid(w
   query, key = steps(12)
   mask = (key <= query) & valid[:, None]
   mask = mask if window is None else mask & (key > query - window)
-  found = attention.apply(variables, X, jnp.asarray(valid))
+  found = jax.jit(attention.apply)(variables, X, jnp.asarray(valid))
   seeing = mask.any(-1)  # a token without any key is nobody's business
   expected = by_hand(X, variables['params'], mask | ~seeing[..., None])
   np.testing.assert_allclose(found[seeing], expected[seeing], rtol=1e-4, atol=1e-5)
@@ -42,7 +42,7 @@ def test_full_attention_is_its_formula_with_a_key_mask():
   attention = Attention(2)
   variables = drawn(attention, X)
   valid = np.arange(12)[None] < np.array([[12], [7]])
-  found = attention.apply(variables, X, jnp.asarray(valid))
+  found = jax.jit(attention.apply)(variables, X, jnp.asarray(valid))
   expected = by_hand(X, variables['params'], valid[:, None])
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -53,7 +53,7 @@ def test_token_by_token_with_a_cache_equals_the_whole_sequence(window, places, c
   block = ModulatedBlock(2, causal=True, window=window)
   variables = drawn(block, X, COND)
   valid = jnp.asarray(np.arange(12)[None] != np.array([[99], [2]]))
-  whole = block.apply(variables, X, COND, valid)
+  whole = jax.jit(block.apply)(variables, X, COND, valid)
   apply = jax.jit(block.apply)
   cache, found, start = empty_cache(2, places, 2, 4), [], 0
   for count in chunks:
@@ -87,13 +87,13 @@ def test_a_block_is_its_formula():
   )
   y = reference.layer_norm(x, **p['norm_mlp'], epsilon=1e-6)
   x = x + reference.dense(tanh_gelu(reference.dense(y, p['mlp']['up'])), p['mlp']['down'])
-  np.testing.assert_allclose(block.apply(variables, X), x, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(jax.jit(block.apply)(variables, X), x, rtol=1e-4, atol=1e-4)
 
 
 def test_a_modulated_block_is_its_formula_and_begins_as_the_identity():
   block = ModulatedBlock(2)
   variables = begun(block, X, COND)
-  np.testing.assert_array_equal(block.apply(variables, X, COND), X)
+  np.testing.assert_array_equal(jax.jit(block.apply)(variables, X, COND), X)
   variables = redrawn(variables)
   p = jax.tree.map(np.float64, variables['params'])
   tanh_gelu = lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
@@ -104,20 +104,20 @@ def test_a_modulated_block_is_its_formula_and_begins_as_the_identity():
   x = x + gate_a * by_hand(norm(x) * (1 + scale_a) + shift_a, p['attention'], True)
   y = norm(x) * (1 + scale_m) + shift_m
   x = x + gate_m * reference.dense(tanh_gelu(reference.dense(y, p['mlp']['up'])), p['mlp']['down'])
-  np.testing.assert_allclose(block.apply(variables, X, COND), x, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(jax.jit(block.apply)(variables, X, COND), x, rtol=1e-4, atol=1e-4)
 
 
 def test_the_output_is_zero_at_first_and_its_formula_then():
   output = transformer.ModulatedOutput(3)
   variables = begun(output, X, COND)
-  assert not output.apply(variables, X, COND).any()
+  assert not jax.jit(output.apply)(variables, X, COND).any()
   variables = redrawn(variables)
   p = jax.tree.map(np.float64, variables['params'])
   shift, scale = np.split(
     reference.dense(reference.silu(np.float64(COND)), p['modulation']), 2, axis=-1
   )
   y = reference.layer_norm(X, 1.0, 0.0, 1e-6) * (1 + scale) + shift
-  found = output.apply(variables, X, COND)
+  found = jax.jit(output.apply)(variables, X, COND)
   np.testing.assert_allclose(found, reference.dense(y, p['linear']), rtol=1e-4, atol=1e-4)
 
 
@@ -126,4 +126,4 @@ def test_a_cache_that_cannot_be_is_reported(causal, window):
   attention = Attention(2, causal, window)
   variables = begun(attention, X)
   with pytest.raises(InputError, match='a cache of 4 places'):
-    attention.apply(variables, X, None, empty_cache(2, 4, 2, 4))
+    jax.jit(attention.apply)(variables, X, None, empty_cache(2, 4, 2, 4))

@@ -71,7 +71,7 @@ def test_a_residual_block_is_its_formula():
       h = reference.group_norm(h + shift, **p['norm_1'], groups=1, epsilon=1e-5)
     h = reference.conv(reference.silu(h), **p['conv_1'], pad=1)
     expected = reference.conv(x, **p['skip']) + h
-    np.testing.assert_allclose(block.apply(variables, x, embedding), expected, atol=1e-4)
+    np.testing.assert_allclose(jax.jit(block.apply)(variables, x, embedding), expected, atol=1e-4)
 
 
 def test_the_time_is_embedded_as_published():
@@ -81,14 +81,17 @@ def test_the_time_is_embedded_as_published():
   p = jax.tree.map(np.float64, variables['params'])
   hidden = reference.silu(reference.dense(reference.timestep_features([0, 999], 8), p['hidden']))
   expected = reference.dense(hidden, p['out']) + reference.dense(vector, p['vector'])
-  np.testing.assert_allclose(module.apply(variables, t, vector), expected, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(
+    jax.jit(module.apply)(variables, t, vector), expected, rtol=1e-4, atol=1e-5
+  )
 
 
 def test_the_up_path_reads_every_map_of_the_down_path_once():
   _, variables, x, t, context = built(DIFFTALK, 3, 9, True)
   params = variables['params']
   given = unet.Conditions(jnp.ones((2, 32)), context)
-  maps = unet.Down(DIFFTALK).apply({'params': params['down']}, x, given)
+  down = lambda x: unet.Down(DIFFTALK).apply({'params': params['down']}, x, given)
+  maps = jax.jit(down)(x)
   shapes = [(8, 8, 8), (8, 8, 8), (4, 4, 8), (4, 4, 16)]
   assert [h.shape[1:] for h in maps] == shapes
   run = lambda skips: unet.Up(DIFFTALK, 3).apply({'params': params['up']}, skips, given).sum()

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from ifmdm_jax import testing
-from ifmdm_jax.nn.warp import base_grid, grid_sample
+from ifmdm_jax.nn import warp
+from ifmdm_jax.nn.warp import base_grid
+
+grid_sample = jax.jit(warp.grid_sample)
 
 
 @pytest.mark.parametrize('unit', ['grid_sample_zeros_bilinear_ac_false', 'grid_sample_zero_flow'])

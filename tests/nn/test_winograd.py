@@ -27,14 +27,14 @@ def test_it_is_the_convolution(size):
   direct = jax.lax.conv_general_dilated(
     x, kernel, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )
-  ours = winograd.conv(x, winograd.kernels({'kernel': kernel})['kernel'])
+  ours = jax.jit(winograd.conv)(x, winograd.kernels({'kernel': kernel})['kernel'])
   # Rounding: tiles hold sums of up to ten times a pixel, which cancel again.
   np.testing.assert_allclose(ours, direct, atol=2e-5 * np.abs(direct).max())
 
 
 def test_a_network_says_the_same_with_and_without():
   x, network = drawn(2, 12, 12, 3), Network()
-  params = network.init(jax.random.key(0), x)['params']
+  params = jax.jit(network.init)(jax.random.key(0), x)['params']
   params = jax.tree.map(lambda p: p + 0.1, params)  # biases that are there
   plain = network.apply({'params': params}, x)
   variables = {'params': params, 'winograd': winograd.kernels(params)}

@@ -9,11 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 
+from ifmdm_jax import testing
 from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import records, write
@@ -98,6 +100,14 @@ def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, 
   assert reasons['broken.mp4'][0] == 'unreadable' and len(reasons) == 2
   assert {e['source'] for e in report['kept']} == {'film1.mp4', 'film2.mp4'}
   assert len(records.clips(tmp_path)) == 2
+
+
+def test_writing_a_set_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch):
+  temporary = tmp_path / 'temporary'
+  temporary.mkdir()
+  monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
+  testing.write_cache(tmp_path / 'set', people=2, num_frames=2)
+  assert not list(temporary.iterdir())
 
 
 def test_where_nothing_can_be_kept_the_report_says_why(settings, tmp_path):

@@ -53,12 +53,16 @@ def tiny(objective, **overrides):
   return config, weights(tuple(objective.items())), batch
 
 
-def compiled_loss(config):
-  return jax.jit(functools.partial(model.loss, config=config))
+PROGRAMS = {}  # by function and what it was compiled for: many tests ask for the same
 
 
-def compiled_terms(config):
-  return jax.jit(functools.partial(model.loss_terms, config=config))
+def compiled(function, config):
+  key = function, config.to_json()
+  return PROGRAMS.setdefault(key, jax.jit(functools.partial(function, config=config)))
+
+
+compiled_loss = functools.partial(compiled, model.loss)
+compiled_terms = functools.partial(compiled, model.loss_terms)
 
 
 def sampled(config, params, rng, batch, normalizer=None, clip=None, step_rng=None, **options):
@@ -70,12 +74,15 @@ def sampled(config, params, rng, batch, normalizer=None, clip=None, step_rng=Non
   def run(params, noise, step_rng, condition):
     return sample.sample(params, config, noise, condition, step_rng=step_rng, **rest)
 
+  key = config.to_json(), solver, clip
+  program = PROGRAMS.setdefault(key, jax.jit(run)) if normalizer is None else jax.jit(run)
+
   noise = rng
   if jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
     rng, step_rng = jax.random.split(rng)
     frames = condition.y.shape[1] // 2
     noise = jax.random.normal(rng, (len(condition.y), frames, config.motion_dim))
-  return jax.jit(run)(params, noise, step_rng, condition)
+  return program(params, noise, step_rng, condition)
 
 
 @OBJECTIVES
@@ -139,7 +146,7 @@ def test_constant_error_has_velocity_only_after_the_hint():
 
 def test_evaluation_drops_nothing():
   config, params, batch = tiny({}, drop_audio=1.0, drop_hint=1.0, drop_stats=1.0)
-  metrics = jax.jit(functools.partial(model.evaluate, config=config))(params, batch, RNG)
+  metrics = compiled(model.evaluate, config)(params, batch, RNG)
   present = compiled_loss(tiny({}, drop_audio=0.0, drop_hint=0.0, drop_stats=0.0)[0])
   np.testing.assert_allclose(metrics['loss'], present(params, batch, RNG)[0], rtol=1e-6)
 
@@ -344,7 +351,8 @@ def with_reference():
 def test_lips_rest_where_nobody_speaks_and_all_else_goes_on():
   _, _, batch = with_reference()
   quiet = jnp.zeros((2, 9)).at[:, 4:].set(1.0)
-  made = augment.quieten(dict(batch, quiet=quiet), fixed_normalizer())
+  quieten = jax.jit(lambda batch: augment.quieten(batch, fixed_normalizer()))
+  made = quieten(dict(batch, quiet=quiet))
   lips, rest = slice(6, 14), np.r_[0:6, 14:20]
   wanted = np.broadcast_to(batch['reference'], (2, 5, 20))
   np.testing.assert_allclose(made['x'][:, 3:, lips], wanted[..., lips], atol=1e-6)
@@ -354,7 +362,8 @@ def test_lips_rest_where_nobody_speaks_and_all_else_goes_on():
 
 def test_a_past_that_is_off_its_way_comes_back_to_it():
   batch = dict(x=jnp.zeros((64, 64, 20)), hint=jnp.zeros((64, 1, 20)))
-  made = augment.stray(batch, fixed_normalizer(), jax.random.key(0))
+  stray = jax.jit(lambda batch, rng: augment.stray(batch, fixed_normalizer(), rng))
+  made = stray(batch, jax.random.key(0))
   away = np.abs(made['x'])
   assert np.abs(made['hint']).max() > 2 * 0.5  # as far as deviations from the reference
   assert away[:, -1].max() < 0.3 * np.abs(made['hint']).max()
@@ -368,9 +377,10 @@ def test_training_strays_and_evaluation_does_not(monkeypatch):
   strayed = []
   monkeypatch.setattr(augment, 'stray', lambda batch, normalizer, rng: strayed.append(1) or batch)
   given = dict(config=config, frozen=fixed_normalizer())
-  model.evaluate(params, batch, RNG, **given)
+  traced = lambda function: jax.eval_shape(functools.partial(function, **given), params, batch, RNG)
+  traced(model.evaluate)
   assert not strayed
-  model.loss(params, batch, RNG, **given)
+  traced(model.loss)
   assert strayed
 
 

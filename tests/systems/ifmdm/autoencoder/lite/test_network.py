@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +19,16 @@ from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
 
 RIGID = np.zeros((24, 24, 6, 2), np.float32)  # a body that turns as the head does
 
-
-@pytest.fixture(scope='module')
-def tiny():
-  config = configs.get_config('tiny').model
-  return config, testing.fresh_params(model, config)
+# Compiled once per shape: op by op, each of their hundreds of operations is a program of its own.
+sample = jax.jit(composite.sample)
+upsample = jax.jit(composite.upsample, static_argnums=1)
+upsample_grid = jax.jit(composite.upsample_grid, static_argnums=1)
+fill = jax.jit(composite.fill)
+layers_of = jax.jit(composite.layers)
+body_motion = jax.jit(geometry.body_motion, static_argnums=3)
+moves = jax.jit(model.moves)
+pose_change = jax.jit(geometry.pose_change)
+follow = jax.jit(network.follow, static_argnums=3)
 
 
 def without_face(grid):
@@ -32,6 +39,7 @@ def without_face(grid):
   return network.Drawing(grid, grid, grid, cover, paint[..., :1], paint, awake, **unused)
 
 
+@jax.jit
 def painted(layers, drawing):
   return composite.painted(composite.warped(layers, drawing), drawing)
 
@@ -43,47 +51,34 @@ def picture(seed, side=64):
 def test_identity_grid_samples_the_picture_itself():
   image = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
   grid = jnp.broadcast_to(composite.identity_grid(16)[None], (2, 16, 16, 2))
-  np.testing.assert_allclose(composite.sample(image, grid), image, atol=1e-5)
+  np.testing.assert_allclose(sample(image, grid), image, atol=1e-5)
 
 
 def test_sampling_looks_where_the_grid_points():
   image = jnp.zeros((1, 8, 8, 1)).at[0, 2, 5].set(1.0)
   grid = jnp.full((1, 1, 1, 2), jnp.array([5.5, 2.5]) / 8)  # x before y, centres at half pixels
-  assert composite.sample(image, grid).item() == pytest.approx(1.0)
+  assert sample(image, grid).item() == pytest.approx(1.0)
 
 
 def test_upsampling_a_ramp_is_exact_inside():
   ramp = jnp.broadcast_to(composite.identity_grid(8)[None], (1, 8, 8, 2))
-  large = composite.upsample(ramp, 16)
+  large = upsample(ramp, 16)
   np.testing.assert_allclose(
     large[0, 1:-1, 1:-1], composite.identity_grid(16)[1:-1, 1:-1], atol=1e-6
   )
 
 
 def test_upsampled_identity_grid_is_the_identity():
-  grid = composite.upsample_grid(composite.identity_grid(8)[None], 64)
+  grid = upsample_grid(composite.identity_grid(8)[None], 64)
   np.testing.assert_allclose(grid[0], composite.identity_grid(64), atol=1e-7)
-
-
-@pytest.fixture(scope='module')
-def encode(tiny):
-  """Compiled: picture -> Portrait."""
-  config, params = tiny
-  return jax.jit(lambda image: model.portrait(params, image, config))
-
-
-@pytest.fixture(scope='module')
-def draw(tiny):
-  """Compiled: Portrait, codes -> pictures."""
-  config, params = tiny
-  return jax.jit(lambda portrait, codes: model.draw(params, portrait, codes, config))
 
 
 @pytest.fixture(scope='module')
 def decode(tiny):
   """Compiled: appearance, code, moved landmarks -> Drawing."""
   config, params = tiny
-  return jax.jit(lambda *inputs: model.apply(params, config, 'draw', *inputs))
+  run = jax.jit(lambda params, *inputs: model.apply(params, config, 'draw', *inputs))
+  return functools.partial(run, params)
 
 
 def test_zero_difference_draws_the_source_exactly(encode, draw):
@@ -98,8 +93,9 @@ def test_without_paint_the_same_is_warped_and_nothing_painted(tiny, encode, deco
   bare = config.copy_and_resolve_references()
   bare.sizes.paint = False
   portrait, code = encode(picture(2)), jnp.full((1, 20), 0.3)
-  inputs = portrait.appearance, code, model.moves(params, code)
-  drawing = jax.jit(lambda *inputs: model.apply(params, bare, 'draw', *inputs))(*inputs)
+  inputs = portrait.appearance, code, moves(params, code)
+  run = jax.jit(lambda params, *inputs: model.apply(params, bare, 'draw', *inputs))
+  drawing = run(params, *inputs)
   assert drawing.mask is None and drawing.paint is None
   np.testing.assert_allclose(drawing.grid, decode(*inputs).grid, atol=1e-6)
   fresh = jax.eval_shape(lambda: model.init(jax.random.key(0), bare))['network']
@@ -109,7 +105,7 @@ def test_without_paint_the_same_is_warped_and_nothing_painted(tiny, encode, deco
 def test_the_mask_starts_closed_but_between_the_lips(tiny, encode, decode):
   portrait = encode(picture(2))
   code = jnp.full((1, 20), 3.0)
-  drawing = decode(portrait.appearance, code, model.moves(tiny[1], code))
+  drawing = decode(portrait.appearance, code, moves(tiny[1], code))
   between = geometry.inner_mouth(drawing.landmarks, drawing.mask.shape[1])
   # At the start the mask is sigmoid(-4), and sigmoid(0) in the mouth, but for small weights.
   assert float(jnp.where(between > 0, 0.0, drawing.mask).mean()) < 0.05
@@ -124,10 +120,10 @@ def test_directions_are_orthogonal_in_the_decoder(tiny):
 def test_landmarks_land_where_the_code_sends_them(tiny, draw_face):
   landmarks = frontal()
   code = jnp.zeros((1, 20)).at[0, :6].set(1.0)  # the head alone: smooth enough for a coarse grid
-  target = landmarks + model.moves(tiny[1], code)
+  target = landmarks + moves(tiny[1], code)
   start = jnp.asarray(landmarks)
   grid, _, _ = draw_face(start, target, jnp.zeros((1, 4)))
-  looked = composite.sample(grid, target[:, points.RIGID, None])[:, :, 0]
+  looked = sample(grid, target[:, points.RIGID, None])[:, :, 0]
   assert float(jnp.abs(looked - landmarks[:, points.RIGID]).mean()) < 0.005
 
 
@@ -138,7 +134,7 @@ def test_hair_goes_with_the_head_and_the_floor_stays(tiny):
   appearance = jax.jit(lambda *inputs: model.apply(params, config, 'appearance', *inputs))
   source = appearance(image, image[..., :1] + 1.0, landmarks)
   shift = np.array([0.05, 0.0], np.float32)
-  grid, _ = network.follow(source, landmarks + shift, RIGID, 64)
+  grid, _ = follow(source, landmarks + shift, RIGID, 64)
   flow = np.asarray(grid - composite.identity_grid(64)[None])[0]
   np.testing.assert_allclose(flow[4, 20:44, 0], -0.05, atol=0.005)  # above the forehead
   assert np.abs(flow[-1]).max() < 0.0125  # the lower edge, where the pull of the chin has faded
@@ -160,23 +156,23 @@ def turned(landmarks, angle, scale=1.0, shift=0.0):
 
 def test_a_pose_change_says_what_a_rigid_head_did():
   landmarks = face()
-  pose = geometry.pose_change(landmarks, turned(landmarks, 0.2, 1.1))[0]
+  pose = pose_change(landmarks, turned(landmarks, 0.2, 1.1))[0]
   np.testing.assert_allclose(pose[2:], [np.log(1.1), 0.2, 0, 0], atol=1e-5)
-  shifted = geometry.pose_change(landmarks, landmarks + np.float32([0.1, -0.2]))[0]
+  shifted = pose_change(landmarks, landmarks + np.float32([0.1, -0.2]))[0]
   np.testing.assert_allclose(shifted, [0.25, 0.5, 0, 0, 0, 0], atol=1e-5)  # heights of 0.4
   nodded = landmarks + np.isin(np.arange(468), points.NOSE_RIDGE)[:, None] * np.float32([0.0, 0.1])
-  assert geometry.pose_change(landmarks, nodded)[0, 5] < -0.2  # the nose went down
+  assert pose_change(landmarks, nodded)[0, 5] < -0.2  # the nose went down
 
 
 def test_the_body_moves_as_seen_from_the_head():
   field = np.random.default_rng(4).normal(0, 0.1, (24, 24, 6, 2)).astype(np.float32)
   source, target = face(), face() + np.float32([0.05, 0.02])
-  motion = geometry.body_motion(field, source, target, 32)
+  motion = body_motion(field, source, target, 32)
   quarter = lambda landmarks: turned(landmarks, np.pi / 2)  # right becomes down
-  rolled = geometry.body_motion(field, quarter(source), quarter(target), 32)
+  rolled = body_motion(field, quarter(source), quarter(target), 32)
   expected = jnp.rot90(jnp.stack([-motion[..., 1], motion[..., 0]], -1), -1, axes=(1, 2))
   np.testing.assert_allclose(rolled, expected, atol=1e-5)
-  still = geometry.body_motion(field, source, source, 32)
+  still = body_motion(field, source, source, 32)
   np.testing.assert_allclose(still, 0.0, atol=1e-7)
 
 
@@ -185,7 +181,7 @@ def test_what_is_behind_a_person_is_guessed_from_around_it():
   known = np.ones((1, 64, 64, 1), np.float32)
   known[:, 20:44, 20:44] = 0.0
   hidden = np.where(known > 0, x, 5.0).astype(np.float32)
-  guess = np.asarray(composite.fill(hidden, known))
+  guess = np.asarray(fill(hidden, known))
   np.testing.assert_allclose(np.where(known > 0, guess, 0), np.where(known > 0, x, 0), atol=2e-3)
   assert np.abs(guess - x).max() < 0.15  # a ramp goes on behind, and nothing of the person shows
 
@@ -195,7 +191,7 @@ def test_hair_beyond_the_matte_goes_with_the_person_and_not_with_the_background(
   matte[:, :, 64:192] = 1.0
   source = np.full((1, 256, 256, 3), -1.0, np.float32)
   source[:, :, 62:194] = 1.0  # two pixels more than the matte knows
-  layers = composite.layers(source, matte, np.full((1, 64, 64, 3), -1.0, np.float32))
+  layers = layers_of(source, matte, np.full((1, 64, 64, 3), -1.0, np.float32))
   np.testing.assert_allclose(layers.background, -1.0, atol=1e-6)
   assert layers.person[0, 128, 62, 3] > 0.6 and layers.person[0, 128, 58, 3] == 0.0
 
@@ -205,7 +201,7 @@ def test_a_head_that_moves_away_leaves_the_background_behind():
   matte = np.zeros((1, 64, 64, 1), np.float32)
   matte[:, 16:48, 8:24] = 1.0
   source = np.where(matte > 0, red, blue).astype(np.float32)
-  layers = composite.layers(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
+  layers = layers_of(source, matte, np.broadcast_to(blue, (1, 16, 16, 3)))
   still = composite.identity_grid(32)[None]
   grid = still - jnp.array([0.5, 0.0])[None, None, None]  # what is at the left appears at the right
   drawing = without_face(grid)
@@ -217,7 +213,7 @@ def test_a_head_that_moves_away_leaves_the_background_behind():
 def test_a_background_that_hardly_moves_does_not_move_at_all():
   source = np.asarray(jax.random.uniform(jax.random.key(0), (1, 64, 64, 3)))
   matte = np.zeros((1, 64, 64, 1), np.float32)
-  layers = composite.layers(source, matte, np.zeros((1, 16, 16, 3), np.float32))
+  layers = layers_of(source, matte, np.zeros((1, 16, 16, 3), np.float32))
   sway = 0.1 * composite.STILL
   grid = composite.identity_grid(32)[None] + sway
   drawing = without_face(grid)
@@ -227,7 +223,7 @@ def test_a_background_that_hardly_moves_does_not_move_at_all():
 def test_hair_cut_by_the_upper_edge_is_not_drawn_out_when_the_head_sinks():
   blue, red = np.float32([-1, -1, 1]), np.float32([1, -1, -1])
   person = np.ones((1, 64, 64, 1), np.float32)
-  layers = composite.layers(red * person, person, np.broadcast_to(blue, (1, 16, 16, 3)))
+  layers = layers_of(red * person, person, np.broadcast_to(blue, (1, 16, 16, 3)))
   grid = composite.identity_grid(32)[None] - jnp.array([0.0, 0.25])[None, None, None]
   drawing = without_face(grid)
   picture = np.asarray(painted(layers, drawing))[0]
@@ -296,7 +292,7 @@ def test_a_turning_head_does_not_fold(draw_face, degrees, most):
   start = frontal()
   for sign in (-1, 1):
     _, grid, cover = draw_face(start, turned_right(start, sign * degrees), jnp.zeros((1, 4)))
-    large = np.asarray(composite.upsample_grid(grid, 512))[0]
+    large = np.asarray(upsample_grid(grid, 512))[0]
     shown = np.kron(np.asarray(cover)[0, ..., 0], np.ones((4, 4)))[:-1, :-1] > 0
     across, down = np.diff(large, axis=1)[:-1], np.diff(large, axis=0)[:, :-1]
     area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]

@@ -2,12 +2,9 @@
 
 import pathlib
 
-import jax
 import numpy as np
 import pytest
 
-from ifmdm_jax import testing
-from ifmdm_jax.configs import autoencoder as configs
 from ifmdm_jax.face.crop import cut
 from ifmdm_jax.face.points import (
   CHIN_TIP,
@@ -85,13 +82,10 @@ def test_units_turn_and_grow_with_the_head():
 
 
 @pytest.fixture(scope='module')
-def drawn():
+def drawn(encode, draw):
   """Draws the fixture's own code with units: by name -> uint8 [1, R, R, 3]."""
-  config = configs.get_config('tiny').model
-  params = testing.fresh_params(model, config)
   picture = cut(image.read_image(FIXTURE), (150, 0, 220), 64)
-  portrait = jax.jit(lambda picture: model.portrait(params, picture, config))(picture)
-  draw = jax.jit(lambda portrait, code: model.draw(params, portrait, code, config))
+  portrait = encode(picture)
 
   def by_name(units):
     given = portrait if units is None else model.with_units(portrait, units)
