@@ -31,7 +31,7 @@ MARKS = re.compile(r'(<!-- results:(\w+) -->\n).*?(<!-- /results -->)', re.DOTAL
 NAMES = {  # rows of results.json
   'ground_truth': 'real video',
   'first_frame': 'first frame, repeated',
-  'lite': 'IF-MDM `lite` 0.8',
+  'lite': 'IF-MDM `lite` 0.9',
 }
 METRICS = (  # title, metric, decimals
   ('reenactment, PSNR, full frame, dB ↑', 'reenact_psnr', 2),
