@@ -1,16 +1,14 @@
-"""The bundled weights draw what they drew before the package was rebuilt for several systems.
+"""The bundled weights draw what they drew when they were released.
 
 fixtures/demo.npz was made from the frames of the demo (data/fixtures/portrait.jpg and speech.wav,
-seed 0, the plan for files) by the last version before that, lite 0.6 on a CPU with AVX2:
+seed 0, the plan for files) by lite 0.9 on a CPU with AVX-512:
 
   index                  which of its 170 frames
   square                 (x0, y0, side) of the portrait in the picture
   codes, code            the motion codes of those frames [N, M], and of the portrait [1, M]
   pixels                 every eighth pixel of every eighth row, uint8 [N, 64, 64, 3]
   means                  of 32 x 32 blocks, float16 [N, 16, 16, 3]
-  sampled                what stage 2 of lite 0.7 makes of the first two of them
-
-Pixels and means are of lite 0.8, which draws mouths.
+  sampled                what stage 2 makes of the first two of them from four seconds of the voice
 
 Weights of another version need another file: draw the same frames, and look at them.
 """
