@@ -20,7 +20,7 @@ import re
 import cv2
 import numpy as np
 
-from ifmdm_jax import errors, files
+from ifmdm_jax import errors, files, media
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
@@ -256,11 +256,14 @@ def load(protocol, entry, track, encode_audio):
   path, notes = find(protocol, entry), []
   first = round(entry.start * FPS)
   last = None if entry.seconds is None else first + round(entry.seconds * FPS)
-  frames = list(itertools.islice(video.frames(path), first, last))
+  flaws = {'pictures': media.Flaws(), 'sound': media.Flaws()}
+  frames = list(itertools.islice(video.frames(path, flaws=flaws['pictures']), first, last))
   if not frames:
     raise InputError(f'{entry.video} ends before {entry.start} s: check "start"')
   if last is not None and len(frames) < last - first:
     notes.append(f'ends after {len(frames)} of {last - first} frames')
+  if last is not None and len(frames) == last - first:
+    del flaws['pictures']  # what follows was not read
   shape = frames[0].shape[:2]
   square = None
   if protocol.crop == 'face':
@@ -273,11 +276,12 @@ def load(protocol, entry, track, encode_audio):
   frames = fit(frames, protocol.size, square)
   waveform = features = None
   try:
-    waveform = _voice(path, first, len(frames))
+    waveform = _voice(path, first, len(frames), flaws['sound'])
     features = encode_audio(waveform, SAMPLE_RATE)
   except InputError as error:
     notes.append(f'no sound ({error})')
     waveform = None
+  notes += [text for kind, seen in flaws.items() if (text := seen.sentence(kind))]
   clip = Clip(
     name=entry.name,
     person=entry.person,
@@ -304,9 +308,9 @@ def fit(frames, size, square=None):
   return np.stack([cv2.resize(frame, (size, size), interpolation=method) for frame in frames])
 
 
-def _voice(path, first, count):
+def _voice(path, first, count, flaws):
   """Reads the sound of `count` frames from the first on, float32 [640 count]."""
-  waveform = video.audio(path, SAMPLE_RATE)[first * SAMPLE_RATE // FPS :]
+  waveform = video.audio(path, SAMPLE_RATE, flaws=flaws)[first * SAMPLE_RATE // FPS :]
   length = count * SAMPLE_RATE // FPS
   return np.pad(waveform, (0, max(0, length - len(waveform))))[:length]
 

@@ -191,7 +191,7 @@ def test_a_truncated_file_says_so(tmp_path, write, left):
   state, storages = checkpoint()
   path = write(tmp_path / 'x.pt', {'gen': state}, storages)
   path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-  with pytest.raises(InputError, match='not whole'):
+  with pytest.raises(InputError, match='not whole|exhausted'):
     files.read(path)
 
 
@@ -249,7 +249,7 @@ def test_shards_outside_of_the_folder_are_not_read(tmp_path):
 
 def test_objects_in_an_npz_are_not_opened(tmp_path):
   np.savez(tmp_path / 'x.npz', a=np.array([{}], dtype=object))
-  with pytest.raises(InputError, match='plain arrays'):
+  with pytest.raises(InputError, match='expected arrays in .*x.npz'):
     files.read(tmp_path / 'x.npz')
 
 
@@ -261,7 +261,7 @@ def test_what_is_no_file_of_weights_is_one_clear_line(tmp_path, content):
 
 
 def test_missing_files_and_entries_are_named(tmp_path):
-  with pytest.raises(InputError, match='there is none'):
+  with pytest.raises(InputError, match='nowhere.pt is not a file'):
     files.read(tmp_path / 'nowhere.pt')
   with pytest.raises(InputError, match='holds none of model.safetensors'):
     files.read(tmp_path)
