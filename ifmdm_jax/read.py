@@ -19,6 +19,7 @@ SMALLEST_FACE = 32  # pixels
 PRESENT = 0.2  # probability of a face under which what was found is none
 CUT = 0.2  # share of a face beyond the border from which it is said to be cut
 EYES_NOSE_MOUTH = [33, 263, 1, 61, 291]  # points of the mesh that have to be in the picture
+LOOK = 160  # pixels: copy of a face and what is around it that is turned four ways
 UPRIGHT = 0.02  # score by which a turned face has to be better seen than the one as it is
 
 
@@ -83,7 +84,8 @@ def find_square(pixels, face=None, name='the picture'):
     face: which one, 1 is the largest; None: the largest.
     name: of the picture, in messages.
   """
-  boxes, mesh = FaceDetector(smallest=SMALLEST_FACE)(pixels), FaceMesh()
+  detector, mesh = FaceDetector(smallest=SMALLEST_FACE), FaceMesh()
+  boxes = detector(pixels)
   if not boxes:
     raise InputError(
       f'expected a clearly visible face, {name} shows none that the detector finds: '
@@ -97,7 +99,7 @@ def find_square(pixels, face=None, name='the picture'):
       f'{len(boxes)} face{"s" * (len(boxes) > 1)}, the largest first'
     )
   box = boxes[(face or 1) - 1]
-  _check_upright(pixels, box, name)
+  _check_upright(pixels, box, detector, name)
   points, presence = mesh.landmarks(pixels, box)
   if presence < PRESENT:
     raise InputError(
@@ -121,12 +123,12 @@ def find_square(pixels, face=None, name='the picture'):
   return x0, y0, side
 
 
-def _check_upright(pixels, face, name):
+def _check_upright(pixels, face, detector, name):
   """Raises InputError where a face is seen better when the picture is turned."""
   side = round(3 * max(face.box[2:]))
   x, y = np.round(face.box[:2] + face.box[2:] / 2 - side / 2).astype(int).tolist()
-  around, detector = cut(pixels, (x, y, side)), FaceDetector()
-  found = [detector(np.ascontiguousarray(np.rot90(around, turns))) for turns in range(4)]
+  around = cut(pixels, (x, y, side), min(side, LOOK))
+  found = [detector.look(np.rot90(around, turns), LOOK) for turns in range(4)]
   scores = [faces[0].score if faces else 0.0 for faces in found]
   turns = int(np.argmax(scores))
   if turns and scores[turns] > scores[0] + UPRIGHT:

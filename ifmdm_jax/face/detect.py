@@ -60,7 +60,7 @@ class FaceDetector:
     """Finds the faces of uint8 RGB [H, W, 3]."""
     # YuNet was trained on faces of 10 to 300 pixels: larger ones are found in smaller copies.
     for side in SIDES:
-      faces = self._detect(image, side)
+      faces = self.look(image, side)
       if faces:
         return faces
     longest, side = max(image.shape[:2]), SIDES[0]
@@ -76,7 +76,7 @@ class FaceDetector:
     faces = []
     for y in range(0, max(1, copy.shape[0] - OVERLAP), TILE - OVERLAP):
       for x in range(0, max(1, copy.shape[1] - OVERLAP), TILE - OVERLAP):
-        for face in self._detect(copy[y : y + TILE, x : x + TILE], TILE, margin=0):
+        for face in self.look(copy[y : y + TILE, x : x + TILE], TILE, margin=0):
           box = np.concatenate([face.box[:2] + (x, y), face.box[2:]]) / scale
           eyes = (face.eyes + (x, y)) / scale
           faces.append(Face(box.astype(np.float32), eyes.astype(np.float32), face.score))
@@ -86,7 +86,14 @@ class FaceDetector:
         kept.append(face)
     return sorted(kept, key=lambda face: -face.area)
 
-  def _detect(self, image, side, margin=None):
+  def look(self, image, side, margin=None):
+    """Finds faces of a picture in one copy of it.
+
+    Args:
+      image: uint8 RGB [H, W, 3].
+      side: of the copy, pixels; a smaller picture is looked at as it is.
+      margin: pixels of black around it; None: an eighth of the side.
+    """
     scale = min(1.0, side / max(image.shape[:2]))
     margin = side // 8 if margin is None else margin  # a face cut by the frame is found, too
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
