@@ -200,25 +200,25 @@ def _colours(inside, skull, jaw, below, above, beneath):
   gap = below + above
   shadow = jnp.clip((gap - 0.004) / 0.025, 0.2, 1.0)  # little light falls into a small gap
   turned = 1.0 - 0.55 * jnp.square(jnp.clip(jnp.abs(skull[..., 0]) / ARCH, 0.0, 1.0))
-  mix = lambda a, b, share: a + share[..., None] * (b - a)
+  mix = lambda a, b, share: a + share * (b - a)
 
-  def darker(colours, light):
-    light = light[..., None]
-    return light * (1.0 - inside.warm[None, None] * (1.0 - light)) * (colours + 1.0) - 1.0
-
-  colours = darker(inside.cavity[None, :1], 0.55 + 0.45 * ramp(below, 0.0, 0.04))
+  colours = inside.cavity[None, :1]
+  light = 0.55 + 0.45 * ramp(below, 0.0, 0.04)
   u, v = jaw[..., 0], jaw[..., 1]
   tongue = 1.0 - jnp.square(u / TONGUE[0]) - jnp.square((v - TONGUE[1]) / TONGUE[2])
   tongue = jnp.sqrt(jnp.clip(tongue, 0.0, 1.0)) * (0.55 + 0.45 * ramp(above, 0.0, 0.03))
-  colours = mix(colours, inside.cavity[None, 1:], tongue)
+  colours = mix(colours, inside.cavity[None, 1:], tongue[..., None])
+  light = mix(light, 1.0, tongue)
   tooth, share = _teeth(inside.teeth, 1.15 * u, -1.3 * (v - LOWER))
-  light = 0.48 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
-  light = light * (0.5 + 0.5 * ramp(above, 0.0, 0.015))
+  shade = 0.48 * shadow * turned * (0.35 + 0.65 * ramp(below, 0.0, 0.04))
+  shade = shade * (0.5 + 0.5 * ramp(above, 0.0, 0.015))
   share = share * ramp(v, LOWER - 0.016, LOWER - 0.006) * ramp(beneath, *DARK)
-  colours = mix(colours, darker(tooth, light), share)
+  colours, light = mix(colours, tooth, share[..., None]), mix(light, shade, share)
   tooth, share = _teeth(inside.teeth, skull[..., 0], skull[..., 1])
-  light = 0.9 * shadow * turned * (0.62 + 0.38 * ramp(below, 0.0, 0.015))
-  return mix(colours, darker(tooth, light), share)
+  shade = 0.9 * shadow * turned * (0.62 + 0.38 * ramp(below, 0.0, 0.015))
+  colours, light = mix(colours, tooth, share[..., None]), mix(light, shade, share)
+  light = jax.lax.optimization_barrier(light)[..., None]  # else computed anew for each colour
+  return light * (1.0 - inside.warm[None, None] * (1.0 - light)) * (colours + 1.0) - 1.0
 
 
 def _teeth(teeth, u, v):
