@@ -216,7 +216,8 @@ def read_npz(path):
     raise
   except Exception as error:  # of a damaged archive: zlib's, struct's, numpy's, zipfile's own
     raise InputError(
-      f'expected arrays in {path}, cannot read it ({type(error).__name__}): download it again'
+      f'expected arrays in {path}, cannot read it as plain arrays ({type(error).__name__}): '
+      'download it again'
     ) from error
 
 

@@ -337,9 +337,9 @@ def test_a_damaged_clip_is_named_and_the_rest_scored(score, place):
   (place / 'b.mp4').write_bytes(whole[: len(whole) // 2])
   scores, result = score('ground_truth')
   rows = result.rows['ground_truth']
-  notes = ' '.join(scores['notes']['ground_truth']['b'])
-  assert 'of pictures' in notes and 'of sound' in notes and 'was it cut?' in notes
-  assert rows['lmd'].n == 2
+  notes = scores['notes']['ground_truth']['b']
+  assert 'is damaged' in notes[0] and 'was it cut?' in notes[1]
+  assert rows['lmd'].n == 2 and rows['sync_ridge'].n == 1
 
 
 def test_a_failing_metric_is_absent_with_its_reason(score, place, monkeypatch):

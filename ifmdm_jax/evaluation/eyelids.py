@@ -5,7 +5,7 @@ Seen by the 478 points of `face.units`: the mesh that other figures use hardly s
 
 import numpy as np
 
-from ifmdm_jax.evaluation.eyes import NARROW
+from ifmdm_jax.evaluation import eyes
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import units
 from ifmdm_jax.face.lag import correlation
@@ -21,24 +21,15 @@ def load(weights=None):
   return Scorer(units.FaceUnits())
 
 
-class Scorer:
+class Scorer(eyes.Scorer):
   """Over the frames in which both videos show a face."""
 
-  def __init__(self, reader):
-    self._reader = reader
-
   def score(self, pair):
-    predicted, real = map(self._opening, (pair.predicted, pair.reference))
+    predicted, real = map(self.opening, (pair.predicted, pair.reference))
     both = np.isfinite(predicted) & np.isfinite(real)
     if both.sum() < FEWEST:
-      reason = f'a face in both videos in {both.sum()} of {len(both)} frames'
-    elif np.median(real[both]) < NARROW:
-      reason = 'eyes too narrow to tell a blink'
-    else:
-      moves = predicted[both].std() > STILL
-      return {'eyelid_r': correlation(predicted[both], real[both]) if moves else 0.0}
-    return {'eyelid_r': Absent(reason)}
-
-  def _opening(self, frames):
-    """Measures the gap of the lids over the width of an eye, mean of both, [T]."""
-    return units.opening(self._reader.track(frames)[0]).mean(1)
+      return {'eyelid_r': Absent(f'a face in both videos in {both.sum()} of {len(both)} frames')}
+    if np.median(real[both]) < eyes.NARROW:
+      return {'eyelid_r': Absent('eyes too narrow to tell a blink')}
+    moves = predicted[both].std() > STILL
+    return {'eyelid_r': correlation(predicted[both], real[both]) if moves else 0.0}

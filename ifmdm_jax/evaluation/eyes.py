@@ -37,11 +37,10 @@ class Scorer:
     self._reader = reader
 
   def score(self, pair):
-    points, _ = self._reader.track(pair.predicted)
-    opening = units.opening(points).mean(1)
+    opening = self.opening(pair.predicted)
     opening = opening[np.isfinite(opening)]
     if len(opening) < LONGEST:
-      reason = f'a face in {len(opening)} of {len(points)} frames of the video'
+      reason = f'a face in {len(opening)} of {len(pair.predicted)} frames of the video'
     elif np.median(opening) < NARROW:
       reason = 'eyes too narrow to tell a blink'
     else:
@@ -49,6 +48,10 @@ class Scorer:
       depth = float(np.median([blink.depth for blink in found])) if found else Absent('no blink')
       return {'blinks': len(found) / len(opening) * pair.fps * 60, 'lid_closure': depth}
     return {name: Absent(reason) for name in METRICS}
+
+  def opening(self, frames):
+    """Measures the gap of the lids over the width of an eye, mean of both; NaN without a face."""
+    return units.opening(self._reader.track(frames)[0]).mean(1)
 
 
 def drawn_closure(reader, open_eyes, closed_eyes):

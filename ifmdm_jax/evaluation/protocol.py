@@ -277,11 +277,16 @@ def load(protocol, entry, track, encode_audio):
   waveform = features = None
   try:
     waveform = _voice(path, first, len(frames), flaws['sound'])
+    if flaws['sound'].damaged or flaws['sound'].broken:  # sync would be that of silence
+      raise InputError(f'it is damaged: {flaws["sound"].sentence()}')
     features = encode_audio(waveform, SAMPLE_RATE)
   except InputError as error:
     notes.append(f'no sound ({error})')
     waveform = None
-  notes += [text for kind, seen in flaws.items() if (text := seen.sentence(kind))]
+  else:
+    notes += [said] if (said := flaws['sound'].sentence()) else []
+  if 'pictures' in flaws and (said := flaws['pictures'].sentence('pictures')):
+    notes.append(said)
   clip = Clip(
     name=entry.name,
     person=entry.person,

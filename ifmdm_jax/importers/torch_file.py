@@ -168,6 +168,8 @@ def read(path):
     ArithmeticError, AttributeError, LookupError, MemoryError, NotImplementedError, RecursionError,
     TypeError, ValueError, zlib.error,
   ) as error:  # fmt: skip
+    if 'exhausted' in str(error):  # pickletools' word for a pickle without an end
+      raise InputError(f'{path} is not whole ({error}): fetch it again') from error
     raise InputError(f'{path} is no file of PyTorch weights ({error}): check it') from error
 
 

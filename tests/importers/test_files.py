@@ -191,7 +191,7 @@ def test_a_truncated_file_says_so(tmp_path, write, left):
   state, storages = checkpoint()
   path = write(tmp_path / 'x.pt', {'gen': state}, storages)
   path.write_bytes(path.read_bytes()[: int(left * path.stat().st_size)])
-  with pytest.raises(InputError, match='not whole|exhausted'):
+  with pytest.raises(InputError, match='not whole'):
     files.read(path)
 
 
@@ -249,7 +249,7 @@ def test_shards_outside_of_the_folder_are_not_read(tmp_path):
 
 def test_objects_in_an_npz_are_not_opened(tmp_path):
   np.savez(tmp_path / 'x.npz', a=np.array([{}], dtype=object))
-  with pytest.raises(InputError, match='expected arrays in .*x.npz'):
+  with pytest.raises(InputError, match='plain arrays'):
     files.read(tmp_path / 'x.npz')
 
 

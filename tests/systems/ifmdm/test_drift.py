@@ -96,6 +96,8 @@ def test_in_silence_the_mouth_rests_and_the_face_keeps_its_place(person, voice, 
   moved = ((codes - person.code) @ decode).reshape(-1, POINTS, 2)
   opening = mouth_opening(person.points + moved)
   # The portrait smiles with its teeth, 0.11 open: lips close in the first second, and stay.
+  own = mouth_opening(person.points)
+  assert opening[:FPS].max() < own + 0.01
   assert np.abs(opening[FPS:] - opening[:FPS].mean()).max() < 0.04
   assert opening[FPS:].std() < 0.015
   # A face is about half the picture high.
