@@ -12,7 +12,8 @@ extras.install_hook()
 
 # For flags of entry points: two commands may both have --output, and be imported together.
 SHARED = dict(allow_override=True)
-AGAIN = 5.0  # seconds after which a stopped command that still runs is stopped again
+AGAIN = 5.0  # seconds after which a stopped command that still runs is stopped again,
+SOON = 0.05  # and after which one is whose stop is known to have been ignored
 STOPPED = 129, 130, 143  # exit statuses: by a terminal that was closed, by Ctrl-C, by SIGTERM
 LONGEST = 1000  # letters of a message
 # What the operating system answers -> in words, and what to do.
@@ -183,12 +184,35 @@ def _unwind_when_stopped():
     number = getattr(signal, name, None)  # Windows has no SIGHUP
     if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
       signal.signal(number, _stop)
+  if hasattr(signal, 'setitimer'):  # not on Windows
+    sys.unraisablehook = _ignored
 
 
 def _stop(number, _):
   """Ends the command; and again, should the first time have come where exceptions are swallowed."""
-  status = 128 + number
-  if hasattr(signal, 'setitimer'):  # not on Windows
-    signal.signal(signal.SIGALRM, lambda *_: sys.exit(status))
-    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
-  sys.exit(status)
+  stop = SystemExit(128 + number)
+  if hasattr(signal, 'setitimer'):
+    _stop_again(stop, AGAIN)
+  raise stop
+
+
+def _stop_again(stop, seconds):
+  """Raises another exception like `stop` after some seconds, and every AGAIN from then on."""
+
+  def rise(*_):
+    raise type(stop)(*stop.args)
+
+  signal.signal(signal.SIGALRM, rise)
+  signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+
+
+def _ignored(raised):
+  """Tells of an exception that Python has to ignore; a stop is no fault, but comes once more.
+
+  It may fall into what the garbage collector calls, JAX's for one, where nothing can be raised.
+  """
+  stop = raised.exc_value
+  if isinstance(stop, KeyboardInterrupt) or isinstance(stop, SystemExit) and stop.code in STOPPED:
+    _stop_again(stop, SOON)
+  else:
+    sys.__unraisablehook__(raised)

@@ -107,3 +107,33 @@ def test_a_command_ends_even_if_the_first_stop_is_swallowed():
       assert running.wait(timeout=30) == 143
     finally:
       running.kill()
+
+
+IGNORED = """
+import gc, time
+from ifmdm_jax import errors
+def within(*_):
+  print('begun', flush=True)
+  time.sleep(60)
+def main(_):
+  gc.callbacks.append(within)
+  gc.collect()  # what is raised within is ignored, and Python says so at length
+  gc.callbacks.clear()
+  time.sleep(60)
+errors.run(main)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, 'setitimer'), reason='no timers of signals here')
+@pytest.mark.parametrize('how, status', [('SIGTERM', 143), ('SIGINT', 130)])
+def test_a_stop_within_the_garbage_collector_is_not_lost_and_shows_no_traceback(how, status):
+  streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+  with subprocess.Popen([sys.executable, '-c', IGNORED], **streams) as running:
+    running.stdout.readline()
+    running.send_signal(getattr(signal, how))
+    try:
+      said = running.communicate(timeout=30)[1]
+    finally:
+      running.kill()
+  assert running.returncode == status
+  assert 'Traceback' not in said and 'ignored' not in said
