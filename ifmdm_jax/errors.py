@@ -184,26 +184,30 @@ def _unwind_when_stopped():
     number = getattr(signal, name, None)  # Windows has no SIGHUP
     if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
       signal.signal(number, _stop)
-  if hasattr(signal, 'setitimer'):  # not on Windows
-    sys.unraisablehook = _ignored
+  sys.unraisablehook = _ignored
 
 
 def _stop(number, _):
   """Ends the command; and again, should the first time have come where exceptions are swallowed."""
   stop = SystemExit(128 + number)
-  if hasattr(signal, 'setitimer'):
-    _stop_again(stop, AGAIN)
+  _stop_again(stop, AGAIN)
   raise stop
 
 
 def _stop_again(stop, seconds):
-  """Raises another exception like `stop` after some seconds, and every AGAIN from then on."""
+  """Raises another exception like `stop` after some seconds, and every AGAIN from then on.
+
+  Says whether it can: Windows has no such timer.
+  """
+  if not hasattr(signal, 'setitimer'):
+    return False
 
   def rise(*_):
     raise type(stop)(*stop.args)
 
   signal.signal(signal.SIGALRM, rise)
   signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+  return True
 
 
 def _ignored(raised):
@@ -212,7 +216,6 @@ def _ignored(raised):
   It may fall into what the garbage collector calls, JAX's for one, where nothing can be raised.
   """
   stop = raised.exc_value
-  if isinstance(stop, KeyboardInterrupt) or isinstance(stop, SystemExit) and stop.code in STOPPED:
-    _stop_again(stop, SOON)
-  else:
+  ended = isinstance(stop, SystemExit) and stop.code in STOPPED
+  if not (ended or isinstance(stop, KeyboardInterrupt)) or not _stop_again(stop, SOON):
     sys.__unraisablehook__(raised)
