@@ -1,8 +1,8 @@
 """Does one see that a film was dubbed? The edge of what was changed, and its steadiness.
 
 Both are held against the film itself in the same pixels: nobody could tell a dub by a seam of 0
-and a flicker of 1. They take the film as it was read and the dub as it was drawn: a codec in between
-would change every pixel, and so the edge would be that of the picture.
+and a flicker of 1. They take the film as it was read and the dub as it was drawn: a codec in
+between would change every pixel, and so the edge would be that of the picture.
 """
 
 import cv2
