@@ -76,6 +76,14 @@ class Film:
     if self.interlaced:
       note(f'{self.path} is interlaced: the result has whole frames')
 
+  def line(self):
+    """Says what it is, in a line."""
+    turned = f', turned by {self.rotation} degrees' if self.rotation else ''
+    return (
+      f'{self.path}: {self.size[0]} x {self.size[1]}{turned}, {self.codec} {self.format}, '
+      f'{float(self.rate):.3f} frames per second, {self.end:.2f} s'
+    )
+
   def _prepare(self, frame):
     """Chooses, by the first frame, how all of them come."""
     self.size = frame.width, frame.height

@@ -1,5 +1,6 @@
 """From files to a file: a film and a new voice become the film with new lips, by any generator."""
 
+import inspect
 import itertools
 import pathlib
 import time
@@ -31,6 +32,7 @@ class Result(NamedTuple):
     frames: of the film,
     dubbed: and those of them with new lips.
     seconds: that it took.
+    facts: lines about the film, its people, and where the time went.
   """
 
   path: pathlib.Path
@@ -38,6 +40,7 @@ class Result(NamedTuple):
   frames: int
   dubbed: int
   seconds: float
+  facts: tuple[str, ...] = ()
 
 
 class Alignment(NamedTuple):
@@ -106,7 +109,7 @@ def dub(
     overwrite: whether the output may exist.
     seed: of the motion.
     checkpoint: name of the weights, for the metadata.
-    say: called with each line of the report; None: nobody is told.
+    say: called with each `report.Segment` when all is done; None: nobody is told.
     options: of the generator.
 
   Returns:
@@ -124,7 +127,7 @@ def dub(
   output = files.check_output(output, (video, audio), overwrite, tuple(SUFFIXES))
   report_path = output.with_name(f'{output.stem}.report.json')
   seed = check_seed(seed)
-  _check(generator, longer, who, face)
+  _check(generator, options, longer, who, face)
   if keep_background_audio:
     background.separator()
   folder = next(each for each in output.absolute().parents if each.exists())
@@ -136,6 +139,7 @@ def dub(
     if stretch:
       voice.stretch(film.end)
     voice.load(folder)
+  read_by = time.monotonic()
   everybody = people.tell_apart(reading)
   chosen = people.choose(everybody, reading, film, face, who)
   fate, rows = fates.decide(reading, everybody, chosen)
@@ -174,17 +178,27 @@ def dub(
   )  # fmt: skip
   report.write(report_path, plan, parts, facts)
   for part in parts if say else ():
-    say(part.line())
-  return Result(output, report_path, len(plan.numbers), dubbed, time.monotonic() - began)
+    say(part)
+  took = time.monotonic() - began
+  lines = [film.line()]
+  lines += [f'face {person["face"]}: {person["seconds"]:.2f} s{", dubbed" * person["chosen"]}'
+            for person in facts['people']]  # fmt: skip
+  lines.append(f'read in {read_by - began:.1f} s, made in {took - (read_by - began):.1f} s')
+  return Result(output, report_path, len(plan.numbers), dubbed, took, tuple(lines))
 
 
-def _check(generator, longer, who, face):
+def _check(generator, options, longer, who, face):
   """Raises InputError where a choice is none."""
   if not isinstance(generator, Dubs):
     name = getattr(generator, 'name', type(generator).__name__)
     raise InputError(
       f'expected a generator that dubs, {name} does not: choose another --checkpoint'
     )
+  known = inspect.signature(generator.dub).parameters
+  anything = any(each.kind is each.VAR_KEYWORD for each in known.values())
+  if unknown := [] if anything else sorted(set(options) - set(known)):
+    name = getattr(generator, 'name', type(generator).__name__)
+    raise InputError(f'expected options that {name} has, got --{unknown[0]}: leave it out')
   if longer not in timeline.LONGER:
     raise InputError(f'expected --longer {", ".join(timeline.LONGER)}, got {longer!r}')
   if who is not None and who not in people.WHO:
