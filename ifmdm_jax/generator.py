@@ -18,6 +18,7 @@ import numpy as np
 
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.shot import Painted, Shot
 
 FOLDER = pathlib.Path(__file__).parent / 'systems'
 ENTRY_POINTS = 'ifmdm_jax.systems'  # group
@@ -53,6 +54,30 @@ class Reenacts(Protocol):
 
   def reenact(self, clip: Clip) -> Iterator[np.ndarray]:
     """Yields blocks uint8 RGB [t, size, size, 3] of `clip.image` that moves as `clip.frames` do."""
+    ...
+
+
+@runtime_checkable
+class Dubs(Protocol):
+  """A generator that gives a filmed face new lips.
+
+  Attributes:
+    size: side of the squares that it wants a face in, pixels.
+  """
+
+  size: int
+
+  def dub(self, shot: Shot, *, seed: int = 0, **options) -> Iterator[Painted]:
+    """Yields the squares of a shot with lips that follow `shot.waveform`.
+
+    Blocks are as long as suits it, and together as many frames as the shot has, in their order;
+    memory does not grow with the shot. Nobody else holds a block once the next one is asked for.
+
+    Args:
+      shot: one face through one unbroken part of a film.
+      seed: of the motion.
+      options: of its own; nothing but its users passes them.
+    """
     ...
 
 

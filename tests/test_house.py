@@ -15,7 +15,8 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 GROUND = {'errors', 'extras', 'files', 'media', 'rates', '__version__'}
 NETWORKS = {'nn', 'diffusion'}
 SIGNALS = {'nn', 'face', 'audio', 'video'}
-CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'read', 'bundle', 'generator'}
+CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'shot', 'read', 'bundle',
+             'generator'}  # fmt: skip
 SPINE = {*CONTRACTS, *NETWORKS, 'pipeline', 'streaming', 'compile_cache', 'testing'}
 MAY_IMPORT = {
   'errors': set(),
@@ -32,11 +33,13 @@ MAY_IMPORT = {
   'perception': SIGNALS,
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,
+  'shot': set(),
   'read': CONTRACTS,
   'bundle': CONTRACTS,
   'generator': CONTRACTS,
   'pipeline': {*CONTRACTS, *NETWORKS},
   'streaming': {*CONTRACTS, *NETWORKS, 'compile_cache'},
+  'dubbing': {*CONTRACTS, *NETWORKS},  # films in, films out; it is handed generators
   'systems': SPINE,
   'importers': {*SPINE, 'systems'},
   'evaluation': SPINE,  # and no system: it is handed generators
@@ -45,7 +48,7 @@ MAY_IMPORT = {
 }
 
 KNOW_NO_SYSTEM = ('bench', 'preview', 'evaluate', 'export', 'training', 'pipeline', 'streaming',
-                  'evaluation', 'face', 'nn', 'diffusion')  # fmt: skip
+                  'dubbing', 'shot', 'evaluation', 'face', 'nn', 'diffusion')  # fmt: skip
 SYSTEMS = re.compile(r'if-?mdm(?!_jax|_weights|_goldens)|difftalk|few_?shot|vlogger', re.IGNORECASE)
 
 # Of one operating system alone; allowed where the same function asks whether they are there.
