@@ -15,7 +15,7 @@ import zlib
 import flax.traverse_util
 import numpy as np
 import safetensors
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
@@ -125,6 +125,10 @@ def atomic(path):
       shutil.rmtree(path)  # a folder cannot be replaced
     with errors.explained('to write a file', path):
       os.replace(half, path)
+  except OSError as error:
+    if error.errno not in errors.FULL:  # or what the block did otherwise
+      raise
+    raise InputError(f'expected to write a file, {errors.system(error, path)}') from error
   finally:
     _remove(half)
 
@@ -333,4 +337,5 @@ def write_arrays(path, tree, dtype=None, metadata=None):
   flat = flax.traverse_util.flatten_dict(dict(tree), sep='/')
   with atomic(path) as half:
     arrays = {name: np.asarray(stored(leaf), order='C') for name, leaf in flat.items()}
-    save_file(arrays, half, metadata)
+    # Not by save_file: it makes a hidden file of its own, for this user alone.
+    half.write_bytes(save(arrays, metadata))

@@ -126,7 +126,8 @@ class Writer:
 
   def _raise_failure(self):
     if self.failure is not None:
-      raise self.failure
+      with errors.explained('a file to write', self.path):
+        raise self.failure
 
   def _encode(self, frame, index):
     import av  # here: networks and their training run without
@@ -185,7 +186,8 @@ class Writer:
       self.encoder.join()
       if kind is None:
         self._raise_failure()
-        self._finish()
+        with errors.explained('a file to write', self.path):
+          self._finish()
     finally:
       self._discard()
 
