@@ -20,6 +20,10 @@ the flat summary:
                                    program's input may stand in needs.txt)
   the two alone                    --generate ground_truth,first_frame
 
+A protocol of kind "dub" (data/protocols/val_dub.json) scores films that get new lips: by their own
+voice (own_*, where the film is the truth) and by other people's (another_*); beside the rows stand
+the film as it is and the lower face of its first frame pasted over all others (film, pasted).
+
 A generator is shown what it says it needs of a clip and nothing else; a line of the table says
 what. reenact_* is about the first frame with the clip's own motion, every other figure about the
 first frame and the clip's voice. FID, FVD, CSIM and LSE need networks that cannot be shipped:
@@ -34,7 +38,7 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import bundle, errors
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation import fingerprint, generators, run, table
+from ifmdm_jax.evaluation import dubs, fingerprint, generators, protocol, run, suite, table
 from ifmdm_jax.video.read import SUFFIXES
 
 GENERATE = flags.DEFINE_multi_string(
@@ -51,18 +55,24 @@ WEIGHTS = flags.DEFINE_string(
 )
 
 
-def row(word):
-  """Makes a row of what --generate lists.
+def row(word, kind=suite.TALK):
+  """Makes a row of what --generate lists, for a kind of protocol.
 
   Raises:
-    InputError: the word is neither weights nor a folder of videos.
+    InputError: the word is neither weights nor a folder of videos, or does not suit the protocol.
   """
-  baselines = {kind.name: kind for kind in (generators.GroundTruth, generators.FirstFrame)}
+  baselines = {each.name: each for each in run.BASELINES[kind]}
   if word in baselines:
     return baselines[word]()
   folder = bundle.BUNDLED if word == 'bundled' else pathlib.Path(word)
   if (folder / 'config.json').exists() or (folder / 'checkpoints').is_dir():
-    return generators.Bundle(ifm.load(folder), fingerprint.of_files(folder))
+    make = dubs.Engine if kind == suite.DUB else generators.Bundle
+    return make(ifm.load(folder), fingerprint.of_files(folder))
+  if kind == suite.DUB:
+    raise InputError(
+      f'expected --generate {", ".join(baselines)}, or a folder of weights, got {word}: this '
+      'protocol dubs films'
+    )
   if folder.is_dir() and any(path.suffix.lower() in SUFFIXES for path in folder.glob('*')):
     return generators.Folder(folder)
   raise InputError(
@@ -78,7 +88,8 @@ def main(_):
         f'expected --protocol and --output, got no --{required.name}: --help shows an example'
       )
   words = [word for words in GENERATE.value or [] for word in words.split(',') if word]
-  rows = [row(word) for word in dict.fromkeys(words or ['bundled'])]
+  kind = protocol.read(PROTOCOL.value).kind
+  rows = [row(word, kind) for word in dict.fromkeys(words or ['bundled'])]
   result = run.evaluate(rows, PROTOCOL.value, OUTPUT.value, WEIGHTS.value)
   print(table.text(result))
   for reason in sorted({each.failed for clips in result.records.values() for each in clips} - {''}):

@@ -49,12 +49,14 @@ class Video:
     landmarks: [T, 468, 2] in pixels where they are known already, else None.
     notes: what was done to the video.
     cost: figures of METRICS in `cost`, where it was generated here.
+    voice: (waveform, features) that it was made to, if that is not the clip's own.
   """
 
   frames: np.ndarray
   landmarks: np.ndarray | None = None
   notes: tuple[str, ...] = ()
   cost: dict = dataclasses.field(default_factory=dict)
+  voice: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class GroundTruth:

@@ -13,9 +13,19 @@ from ifmdm_jax import files
 from ifmdm_jax.evaluation import suite
 from ifmdm_jax.evaluation import table as tables
 
-COLOURS = {'reference': '#888', 'driven': '#c2410c', 'reenact_': '#1d4ed8'}
+COLOURS = {
+  'reference': '#888', 'driven': '#c2410c', 'reenact_': '#1d4ed8', 'own_': '#c2410c',
+  'another_': '#1d4ed8',
+}  # fmt: skip
 ROWS = ('#888', '#bbb', '#c2410c', '#1d4ed8', '#15803d', '#7e22ce')
-WORST_BY = ('sync_ridge', 'reenact_psnr_mouth', 'reenact_lpips', 'lmd')
+WORST_BY = {
+  suite.TALK: ('sync_ridge', 'reenact_psnr_mouth', 'reenact_lpips', 'lmd'),
+  suite.DUB: ('own_lower_lpips', 'own_lmd', 'another_sync_ridge', 'another_flicker_ratio'),
+}
+FIGURES = {  # further ones of a clip
+  suite.TALK: ('sync_ridge_shuffled', 'opening_ratio', 'head_ratio', 'jitter_ratio'),
+  suite.DUB: ('own_lower_psnr', 'own_sync_ridge', 'another_sync_ridge_shuffled', 'another_seam'),
+}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem;
   color: #1c1917; background: #fff }
@@ -42,7 +52,7 @@ def write(output, table):
     '<h2>Table</h2>', _table(table),
     '<h2>Clip by clip</h2>', _key(table.records), '<div class="dots">', *_dots(table), '</div>',
     '<h2>Clips, worst first</h2>',
-    *_clips(output, table.records[table.main], table.main),
+    *_clips(output, table),
   ]  # fmt: skip
   files.write_text(output / 'report.html', '\n'.join(parts))
 
@@ -56,7 +66,7 @@ def _table(table):
   head = ''.join(f'<th>{html.escape(tables.TITLES.get(row, row))}</th>' for row in table.rows)
   columns = ''.join(f'<td>{html.escape(needs)}</td>' for needs in table.needs.values())
   body = [f'<tr><td>{tables.NEEDS}</td>{columns}<td class="about"></td></tr>']
-  for name, metric in suite.metrics().items():
+  for name, metric in table.metrics.items():
     if all(row[name].value is None for row in table.rows.values()):
       continue
     columns = ''.join(f'<td>{_cell(row[name], metric)}</td>' for row in table.rows.values())
@@ -92,7 +102,7 @@ def _key(records):
 
 def _dots(table):
   """Yields one small plot per metric: a line of dots for every row, a bar for the interval."""
-  for name, metric in suite.metrics().items():
+  for name, metric in table.metrics.items():
     rows = {
       row: [(c.name, c.number(name)) for c in clips if c.number(name) is not None]
       for row, clips in table.records.items()
@@ -128,40 +138,42 @@ def _dots(table):
     )
 
 
-def worst_first(records):
-  """Sorts records of one row by their mean rank over WORST_BY; what failed comes first."""
+def worst_first(table):
+  """Sorts records of the main row by their mean rank over WORST_BY; what failed comes first."""
+  records = table.records[table.main]
   ranks = {id(record): [] for record in records}
-  for name in WORST_BY:
+  for name in WORST_BY[table.kind]:
     scored = [r for r in records if r.number(name) is not None]
     if not scored:
       continue
-    falls = suite.metrics()[name].better == 'down'
+    falls = table.metrics[name].better == 'down'
     scored.sort(key=lambda r: r.number(name), reverse=falls)
     for rank, record in enumerate(scored):
       ranks[id(record)].append(rank / len(scored))
   return sorted(records, key=lambda r: np.mean(ranks[id(r)]) if ranks[id(r)] else -1.0)
 
 
-def _clips(output, records, row):
-  for record in worst_first(records):
+def _clips(output, table):
+  row = table.main
+  for record in worst_first(table):
     name = html.escape(record.name)
     yield f'<div class="clip" id="{name}"><h3>{name}</h3>'
     for note in [*record.notes, *filter(None, [record.failed])]:
       yield f'<p class="note">{html.escape(note)}</p>'
     if (output / 'videos' / row / f'{record.name}.mp4').exists():
-      kinds = [kind for kind in ('driven', 'reenact_') if kind in record.series]
+      kinds = [kind for kind in record.series if kind != 'reference']
       titles = ', '.join(['real', *(kind.rstrip('_') for kind in kinds)])
       source = html.escape(f'videos/{row}/{record.name}.mp4', quote=True)
       yield f'<p>{titles}</p><video controls preload="metadata" src="{source}"></video>'
     if record.metrics:
-      yield _figures(record)
+      yield _figures(record, table)
       yield _curves(record.series)
     yield '</div>'
 
 
-def _figures(record):
-  chosen = (*WORST_BY, 'sync_ridge_shuffled', 'opening_ratio', 'head_ratio', 'jitter_ratio')
-  metrics, parts = suite.metrics(), []
+def _figures(record, table):
+  chosen = (*WORST_BY[table.kind], *FIGURES[table.kind])
+  metrics, parts = table.metrics, []
   for name in chosen:
     value = record.number(name)
     if value is not None:

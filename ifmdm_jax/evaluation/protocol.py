@@ -8,7 +8,8 @@ name itself should not be published ("clips/005_*.mp4"). Optional: `crop` ("none
 square already; "face": a fixed square around the face), `start` (0), `seconds` (to the end), `name`
 (the file's stem), `sha256`; for generators that need them, `text` (what is said) and `shots` (a
 pattern of square pictures of the person). Of the seeds the first makes the videos that are scored,
-all of them the spread over samples. `voices`, see `Voices`, says what else is listened to.
+all of them the spread over samples. `voices`, see `Voices`, says what else is listened to. `kind`
+("talk"): "dub" scores films that get new lips, see `suite`.
 """
 
 import dataclasses
@@ -30,6 +31,7 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
 
+KINDS = ('talk', 'dub')  # the first is the default
 LARGEST = 4096  # pixels of a side
 # ISO 639-1
 LANGUAGES = {
@@ -82,6 +84,7 @@ class Protocol:
   seeds: tuple[int, ...]
   clips: tuple[Entry, ...]
   voices: Voices = Voices()
+  kind: str = KINDS[0]
 
 
 def read(path):
@@ -93,7 +96,7 @@ def read(path):
   path = pathlib.Path(path)
   content = files.read_json(path, 'a protocol file, as those in data/protocols')
   known = {'name': str, 'root': str, 'size': int, 'crop': str, 'seeds': list, 'clips': list,
-           'voices': dict}  # fmt: skip
+           'voices': dict, 'kind': str}  # fmt: skip
   content = _checked(content, known, ('root', 'clips'), path)
   if '\0' in content['root']:
     raise InputError(f'expected a folder of clips as "root" in {path}, got {content["root"]!r}')
@@ -114,6 +117,9 @@ def read(path):
     raise InputError(
       f'expected size from 64 to {LARGEST}, crop "none" or "face", and one clip or more in {path}'
     )
+  kind = content.get('kind', KINDS[0])
+  if kind not in KINDS:
+    raise InputError(f'expected {" or ".join(KINDS)} as "kind" in {path}, got {kind!r:.100}')
   if not seeds or not all(type(seed) is int and abs(seed) < 2**63 for seed in seeds):
     raise InputError(
       f'expected whole numbers, one or more, as "seeds" in {path}, got {seeds!r:.100}'
@@ -123,7 +129,8 @@ def read(path):
   if doubled:
     raise InputError(f'{path} has two clips named {doubled[0]}: give them different "name"s')
   voices = _voices(content.get('voices', {}), f'"voices" of {path}')
-  return Protocol(content.get('name', path.stem), root, size, crop, tuple(seeds), clips, voices)
+  name = content.get('name', path.stem)
+  return Protocol(name, root, size, crop, tuple(seeds), clips, voices, kind)
 
 
 def _voices(content, where):

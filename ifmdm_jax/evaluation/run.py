@@ -11,18 +11,22 @@ import jax
 from ifmdm_jax import __version__
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation import generators, page, protocol, scoring, table
+from ifmdm_jax.evaluation import dubs, generators, page, protocol, scoring, suite, table
 from ifmdm_jax.face.mesh import FaceMesh
 from ifmdm_jax.generator import Configured
 
-BASELINES = (generators.GroundTruth, generators.FirstFrame)
+BASELINES = {
+  suite.TALK: (generators.GroundTruth, generators.FirstFrame),
+  suite.DUB: (dubs.Film, dubs.Pasted),
+}
 
 
 def evaluate(rows, path, output, weights=None):
   """Scores rows on the clips of a protocol and writes everything under `output`.
 
   Args:
-    rows: of `generators`, one or more; the ground truth and the first frame are added.
+    rows: of `generators`, for a protocol of films to be dubbed of `dubs`, one or more; the two of
+      BASELINES are added.
     path: of the protocol, a JSON file.
     output: folder.
     weights: folder of imported networks; by default the environment's.
@@ -34,7 +38,7 @@ def evaluate(rows, path, output, weights=None):
     InputError: two rows share a name, no clip can be scored, or a generator fails on every clip.
   """
   output, clips = pathlib.Path(output), protocol.read(path)
-  main, rows = main_row(rows), with_baselines(rows)
+  main, rows = main_row(rows, clips.kind), with_baselines(rows, clips.kind)
   weights = weights or os.environ.get('IFMDM_WEIGHTS')
   try:
     output.mkdir(parents=True, exist_ok=True)
@@ -51,26 +55,28 @@ def evaluate(rows, path, output, weights=None):
     raise InputError(f'none of the clips of {path} can be scored; the first: {reason}')
   facts = settings(clips, records, weights, rows)
   needs = {row.name: generators.describe(row.needs) for row in rows}
-  result = table.Table(table.aggregate(records, scorers, store), needs, records, main, facts)
+  result = table.Table(
+    table.aggregate(records, scorers, store, clips.kind), needs, records, main, facts, clips.kind
+  )
   table.write(output, result)
   page.write(output, result)
   _check_generators(records)
   return result
 
 
-def main_row(rows):
+def main_row(rows, kind=suite.TALK):
   """Names the row of the flat summary: the first that is no baseline, else the first."""
-  return next((row for row in rows if not isinstance(row, BASELINES)), rows[0]).name
+  return next((row for row in rows if not isinstance(row, BASELINES[kind])), rows[0]).name
 
 
-def with_baselines(rows):
+def with_baselines(rows, kind=suite.TALK):
   """Returns the rows behind those that every table has.
 
   Raises:
     InputError: two have one name.
   """
-  baselines = [generators.GroundTruth(), generators.FirstFrame()]
-  rows = [*baselines, *(row for row in rows if not isinstance(row, BASELINES))]
+  baselines = [make() for make in BASELINES[kind]]
+  rows = [*baselines, *(row for row in rows if not isinstance(row, BASELINES[kind]))]
   names = [row.name for row in rows]
   doubled = next((name for name in names if names.count(name) > 1), None)
   if doubled:
@@ -80,7 +86,7 @@ def with_baselines(rows):
 
 def settings(clips, records, weights, rows):
   """Lists what has to be known to make the table again, {name: text}."""
-  bundles = [row.generator for row in rows if isinstance(row, generators.Bundle)]
+  bundles = [row.generator for row in rows if isinstance(row, generators.Bundle | dubs.Engine)]
   spent = sum(record.seconds for each in records.values() for record in each)
   scored = {row: sum(not record.failed for record in each) for row, each in records.items()}
   return {

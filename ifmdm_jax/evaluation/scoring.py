@@ -18,11 +18,14 @@ from tqdm import tqdm
 from ifmdm_jax import video
 from ifmdm_jax.audio import features
 from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite, undrawn
+from ifmdm_jax.evaluation.dubs import Film, Pasted
 from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth
 from ifmdm_jax.evaluation.store import Store
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
 from ifmdm_jax.face.points import mouth_opening
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
+BASELINES = GroundTruth | FirstFrame | Film | Pasted
 TILE = 320  # pixels of a video beside others
 
 
@@ -49,6 +52,32 @@ class Tools:
   seeds: tuple[int, ...]
   sounds: undrawn.Sounds
 
+  @property
+  def kind(self):
+    """Says what kind of protocol it is."""
+    return self.sounds.clips.kind
+
+
+# {kind of protocol: {prefix: makes a video of a row}}
+VIDEOS = {
+  suite.TALK: {
+    suite.DRIVEN: lambda row, reference, tools: row.driven(reference, tools.seeds[0]),
+    suite.REENACT: lambda row, reference, tools: row.reenact(reference),
+  },
+  suite.DUB: {
+    suite.OWN: lambda row, reference, tools: row.own(reference, tools.seeds[0]),
+    suite.ANOTHER: lambda row, reference, tools: row.another(
+      reference, tools.seeds[0], another_voice(tools.sounds, reference.clip)
+    ),
+  },
+}
+
+
+def another_voice(sounds, clip):
+  """Returns (waveform, features) of other people of the protocol, as long as the clip."""
+  waveform = sounds.another(clip.name, len(clip.frames) * SAMPLE_RATE // FPS)
+  return waveform, sounds.encode_audio(waveform, SAMPLE_RATE)
+
 
 def run(rows, clips, output, track, encode_audio, weights=None):
   """Scores every row on every clip of a protocol.
@@ -68,7 +97,7 @@ def run(rows, clips, output, track, encode_audio, weights=None):
     ContractError: a generator is not what `ifmdm_jax.generator` says.
   """
   store, records = Store(output), {row.name: [] for row in rows}
-  load_scorers = functools.cache(lambda: suite.load(weights))
+  load_scorers = functools.cache(lambda: suite.load(weights, clips.kind))
   networks = fingerprint.of_files(weights) if weights else None
   sounds = undrawn.Sounds(clips, encode_audio, features.load('mel').features)
   settings = [
@@ -78,6 +107,7 @@ def run(rows, clips, output, track, encode_audio, weights=None):
     clips.seeds,
     networks,
     clips.voices,
+    clips.kind,
     sounds.state,
   ]
   total = len(rows) * len(clips.clips)
@@ -120,33 +150,33 @@ def score(tools, row, reference):
   """
   start, clip = time.monotonic(), reference.clip
   videos = {
-    suite.DRIVEN: _try(tools, row.driven, reference, tools.seeds[0]),
-    suite.REENACT: _try(tools, row.reenact, reference),
+    prefix: _try(tools, make, row, reference, tools) for prefix, make in VIDEOS[tools.kind].items()
   }
   pairs, notes = {}, list(clip.notes)
   for kind, seen in videos.items():
     if not isinstance(seen, Absent):
       points = tools.track(seen.frames) if seen.landmarks is None else seen.landmarks
-      pairs[kind] = reference.pair(seen.frames, points, seen.notes)
+      pairs[kind] = reference.pair(seen.frames, points, seen.notes, seen.voice)
       notes += _notes(kind, seen.notes, pairs[kind].has_face)
   metrics, descriptions = {}, {}
-  for family in suite.FAMILIES:
+  for family in suite.families(tools.kind):
     values = _family(tools, family, pairs.get(family.video, videos[family.video]))
     if isinstance(values, PerSetDescription):
       descriptions[family.name] = values.arrays
     else:
       metrics |= values
-  metrics |= _diversity(tools, row, reference, videos[suite.DRIVEN])
-  metrics |= _undrawn(tools, row, reference)
-  metrics |= _cost(videos[suite.DRIVEN])
+  main = next(iter(videos.values()))
+  if tools.kind == suite.TALK:
+    metrics |= _diversity(tools, row, reference, main)
+    metrics |= _undrawn(tools, row, reference)
+  metrics |= _cost(main)
   metrics = {name: _plain(value) for name, value in metrics.items()}
-  if not isinstance(row, GroundTruth | FirstFrame):
+  if not isinstance(row, BASELINES):
     _write_video(tools.store, row.name, clip, pairs)
   series = {kind or 'driven': _opening(pair.landmarks) for kind, pair in pairs.items()}
   unforeseen = [
     x for x in (*videos.values(), *metrics.values()) if isinstance(x, Absent) and x.unforeseen
   ]
-  driven = videos[suite.DRIVEN]
   record = Record(
     clip.name,
     clip.person,
@@ -154,7 +184,7 @@ def score(tools, row, reference):
     series | {'reference': _opening(clip.landmarks)},
     tuple(dict.fromkeys(notes)),
     unforeseen=bool(unforeseen),
-    generator_error=driven.reason if any(x is driven for x in unforeseen) else '',
+    generator_error=main.reason if any(x is main for x in unforeseen) else '',
     seconds=round(time.monotonic() - start, 1),
   )
   return record, descriptions
@@ -230,7 +260,7 @@ def _cost(driven):
 
 def _write_video(store, row, clip, pairs):
   """Writes the videos beside the real one, for the report."""
-  videos = [pairs[kind].predicted for kind in (suite.DRIVEN, suite.REENACT) if kind in pairs]
+  videos = [pair.predicted for pair in pairs.values()]
   if not videos:
     return
   path = store.output / 'videos' / row / f'{clip.name}.mp4'

@@ -1,4 +1,8 @@
-"""All families of metrics, in the order of the table."""
+"""All families of metrics, in the order of the table, for each kind of protocol.
+
+`TALK`: a picture and a voice become a video, DRIVEN; or a picture and a motion, REENACT. `DUB`: a
+film gets new lips, by its OWN voice, where the film is the truth, and by ANOTHER's.
+"""
 
 import dataclasses
 import types as python_types
@@ -14,15 +18,21 @@ from ifmdm_jax.evaluation import (
   images,
   landmarks,
   lip_sync,
+  lower_face,
   movement,
   perceptual,
   quality,
+  seams,
   sync,
   undrawn,
 )
+from ifmdm_jax.evaluation.protocol import KINDS
 from ifmdm_jax.evaluation.types import Absent
 
-DRIVEN, REENACT = '', 'reenact_'  # prefixes of a metric's name: which video it is about
+TALK, DUB = KINDS
+# Prefixes of a metric's name: which video it is about.
+DRIVEN, REENACT = '', 'reenact_'
+OWN, ANOTHER = 'own_', 'another_'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Family:
 
   Attributes:
     module: has METRICS and load; see `types`.
-    video: DRIVEN or REENACT.
+    video: DRIVEN or REENACT; OWN or ANOTHER.
     only: names of its metrics; all of them if empty.
   """
 
@@ -66,19 +76,35 @@ FAMILIES = (
   Family(lip_sync),
   Family(landmarks, only=('lmd', 'f_lmd')),
 )
-OTHERS = (diversity, undrawn, cost)  # not of a pair of videos
+DUBBING = (
+  Family(lower_face, OWN),
+  Family(landmarks, OWN, ('lmd', 'opening_r', 'opening_slope')),
+  Family(sync, OWN),
+  Family(lip_sync, OWN),
+  Family(sync, ANOTHER),
+  Family(lip_sync, ANOTHER),
+  Family(identity, ANOTHER),
+  Family(seams, ANOTHER),
+)
+OTHERS = {TALK: (diversity, undrawn, cost), DUB: (cost,)}  # not of a pair of videos
 
 
-def metrics():
+def families(kind=TALK):
+  """Lists the families of a kind of protocol."""
+  return {TALK: FAMILIES, DUB: DUBBING}[kind]
+
+
+def metrics(kind=TALK):
   """Lists the metrics of the whole table, {name: Metric}."""
-  result = {name: metric for family in FAMILIES for name, metric in family.metrics.items()}
-  return result | {name: metric for module in OTHERS for name, metric in module.METRICS.items()}
+  result = {name: metric for family in families(kind) for name, metric in family.metrics.items()}
+  others = {name: metric for module in OTHERS[kind] for name, metric in module.METRICS.items()}
+  return result | others
 
 
-def load(weights=None):
+def load(weights=None, kind=TALK):
   """Loads a scorer of each family, {module's name: scorer, or Absent: its networks are missing}."""
   scorers = {}
-  for family in FAMILIES:
+  for family in families(kind):
     if family.name in scorers:
       continue
     try:

@@ -17,8 +17,12 @@ from ifmdm_jax.evaluation import suite
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
 
 DRAWS = 1000
-ALWAYS = ('ground_truth', 'first_frame')  # rows of every table
-TITLES = {'ground_truth': 'ground truth', 'first_frame': 'first frame'}
+TITLES = {
+  'ground_truth': 'ground truth',
+  'first_frame': 'first frame',
+  'film': 'the film',
+  'pasted': 'first lips pasted',
+}
 ARROWS = {'up': '↑', 'down': '↓', 'truth': '→ truth'}
 NEEDS = 'input'
 INFINITE = 100.0  # dB, that stands for the ratio of equal pictures
@@ -52,6 +56,7 @@ class Table:
     records: {row: [Record of each clip]}.
     main: the row that was asked for; its figures are the flat summary.
     settings: {name: text} that a reader should know.
+    kind: of the protocol, which says what metrics there are.
   """
 
   rows: dict[str, dict[str, Cell]]
@@ -59,6 +64,12 @@ class Table:
   records: dict[str, list[Record]]
   main: str
   settings: dict[str, str]
+  kind: str = suite.TALK
+
+  @property
+  def metrics(self):
+    """Lists the metrics, {name: Metric}."""
+    return suite.metrics(self.kind)
 
 
 def bootstrap(count, statistic, draws=DRAWS, seed=0):
@@ -80,12 +91,12 @@ def bootstrap(count, statistic, draws=DRAWS, seed=0):
   return float(low), float(high)
 
 
-def aggregate(records, scorers, store):
+def aggregate(records, scorers, store, kind=suite.TALK):
   """Averages what `scoring.run` returned: {row: {metric: Cell}}."""
   rows = {}
   for row, clips in records.items():
-    cells = {name: _per_clip(name, clips) for name in suite.metrics()}
-    for family in suite.FAMILIES:
+    cells = {name: _per_clip(name, clips) for name in suite.metrics(kind)}
+    for family in suite.families(kind):
       scorer = scorers[family.name]
       if isinstance(scorer, PerSet):
         cells |= _per_set(family, scorer, row, clips, store)
@@ -159,7 +170,7 @@ def write(output, table):
     open(half, 'w', newline='', encoding='utf-8') as file,
   ):
     lines = csv.writer(file)
-    names = list(suite.metrics())
+    names = list(table.metrics)
     lines.writerow(['row', 'clip', 'person', *names, 'notes'])
     for row, clips in table.records.items():
       for clip in clips:
@@ -188,7 +199,7 @@ def number(cell, metric):
 def lines(table):
   """Lists (name with unit and arrow, [text of each row]) of every metric that any row has."""
   result = []
-  for name, metric in suite.metrics().items():
+  for name, metric in table.metrics.items():
     if all(cells[name].value is None for cells in table.rows.values()):
       continue
     title = f'{name}{f" ({metric.unit})" if metric.unit else ""} {ARROWS[metric.better]}'
@@ -199,7 +210,7 @@ def lines(table):
 def absent(table):
   """Groups metrics that no row has by reason: {reason: [metrics]}."""
   reasons = {}
-  for name in suite.metrics():
+  for name in table.metrics:
     if all(cells[name].value is None for cells in table.rows.values()):
       reasons.setdefault(table.rows[table.main][name].reason, []).append(name)
   return reasons

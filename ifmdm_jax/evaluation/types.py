@@ -71,14 +71,19 @@ class Reference:
   shape: tuple[int, int] = (0, 0)
   square: tuple[int, int, int] | None = None
 
-  def pair(self, frames, landmarks, notes=()):
-    """Sets a video beside the clip, both as long as the shorter one."""
+  def pair(self, frames, landmarks, notes=(), voice=None):
+    """Sets a video beside the clip, both as long as the shorter one.
+
+    Args:
+      voice: (waveform, features) that the video was made to, if that is not the clip's own.
+    """
     clip = self.clip
+    waveform, features = voice or (clip.waveform, clip.features)
     count = min(len(frames), len(clip.frames))
     cut = lambda array, per_frame: None if array is None else array[: count * per_frame]
     return Pair(
       clip.name, clip.person, frames[:count], clip.frames[:count], landmarks[:count],
-      clip.landmarks[:count], cut(clip.waveform, SAMPLE_RATE // FPS), cut(clip.features, 2),
+      clip.landmarks[:count], cut(waveform, SAMPLE_RATE // FPS), cut(features, 2),
       (*clip.notes, *notes),
     )  # fmt: skip
 
@@ -96,7 +101,7 @@ class Pair:
     predicted, reference: uint8 RGB [T, R, R, 3].
     landmarks, reference_landmarks: float32 [T, 468, 2], the face mesh of each video in pixels
       (x, y); NaN in frames without a face.
-    waveform: the reference's voice, mono float32 [L] at 16 kHz, or None: the clip has no sound.
+    waveform: the voice, mono float32 [L] at 16 kHz, or None: the clip has no sound.
     speech: Whisper-tiny's features of it (block 2), float32 [2T, 384], or None.
     notes: what was changed about the video before it was scored.
   """

@@ -70,6 +70,15 @@ class Sounds:
         found.setdefault(name, []).append(protocol.listen(path))
     return found
 
+  def another(self, name, length):
+    """Joins the voices of the clips that follow clip `name`, not its own: [length] samples."""
+    names = list(self.voices)
+    start = names.index(name) + 1 if name in names else 0
+    others = [self.voices[each] for each in names[start:] + names[:start] if each != name]
+    if not others:
+      raise InputError('no other clip of the protocol has a voice')
+    return np.resize(np.concatenate(others), length)
+
   def long(self, first):
     """Joins the clips' voices, that of clip `first` first, without repeats: [L] of whole pieces."""
     names = list(self.voices)

@@ -195,6 +195,22 @@ def faces(frames, landmarks, size=FACE_SIDE, scale=FACE_SCALE):
   return np.stack([_face(frame, box, size) for frame, box in zip(frames, boxes)])
 
 
+def lower_faces(frames, landmarks, size=FACE_SIDE):
+  """Cuts the lower face out of every frame: a square around jaw and base of the nose.
+
+  Args:
+    frames: uint8 [T, H, W, 3].
+    landmarks: [T, 468, 2] in pixels, of a face in every frame.
+
+  Returns:
+    uint8 [T, size, size, 3].
+  """
+  outline = landmarks[:, points.LOWER_FACE]
+  low, high = outline.min(1), outline.max(1)
+  boxes = np.concatenate([(low + high) / 2, (high - low).max(1, keepdims=True)], axis=1)
+  return np.stack([_face(frame, box, size) for frame, box in zip(frames, boxes)])
+
+
 def _face(frame, box, size):
   x, y, side = box.astype(np.float64)
   zoom = size / side

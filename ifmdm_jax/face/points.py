@@ -75,6 +75,7 @@ IBUG_PARTS = {  # numbers among the 68
   'nose_bridge': range(27, 31), 'nose_base': range(31, 36), 'left_eye': range(36, 42),
   'right_eye': range(42, 48), 'lips_outer': range(48, 60), 'lips_inner': range(60, 68)}
 IBUG_MOUTH = _points(IBUG[[*IBUG_PARTS['lips_outer'], *IBUG_PARTS['lips_inner']]])
+LOWER_FACE = _points(IBUG[[*range(2, 15), 33]])  # outline: jaw below the ears, base of the nose
 # Points on the mirror axis of the face.
 MIDLINE = _points(
   [0, 1, 2, 4, 5, 6], range(8, 20), [94, 151, 152, 164, 168, 175, 195, 197, 199, 200])

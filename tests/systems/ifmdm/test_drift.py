@@ -117,3 +117,15 @@ def test_a_voice_that_comes_back_after_silence_is_followed_as_before(person, voi
   assert after.std() > 0.7 * before.std()
   pause = person.opening(codes)[(PART + 1) * FPS : (2 * PART - 1) * FPS]
   assert pause.std() < 0.25 * before.std()
+
+
+def test_a_face_unlike_all_that_were_learned_from_sways_no_further_than_they(person):
+  silence = np.zeros(10 * SAMPLE_RATE, np.float32)
+  tilted = person.code.copy()
+  tilted[0, 8] += 6 * person.statistics['code_std'][8]
+  usual, strange = (
+    dataclasses.replace(person, code=code).codes(silence, 'offline') - code
+    for code in (person.code, tilted)
+  )
+  ratio = strange[:, :6].std(0) / usual[:, :6].std(0)
+  assert 0.5 < ratio.mean() < 1.3

@@ -19,6 +19,8 @@ import numpy as np
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
+KNOWN = 2.0  # deviations of the training people, within which the network sees who somebody is
+
 
 @flax.struct.dataclass
 class Normalizer:
@@ -125,7 +127,8 @@ class Normalizer:
     token = self.code(hint)
     if self.fixed:
       who = self.code(hint if given.reference is None else given.reference)
-      token = jnp.concatenate([self.motion(hint, origin), who], axis=-1)
+      # A stranger beyond all who were learned from would be moved as nobody moves: twice as far.
+      token = jnp.concatenate([self.motion(hint, origin), jnp.clip(who, -KNOWN, KNOWN)], axis=-1)
     return given.replace(
       y=self.features(given.y), hint=token, mean=mean, std=std, given=None, reference=None
     )
