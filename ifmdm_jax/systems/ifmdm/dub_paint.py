@@ -3,7 +3,13 @@
 import cv2
 import numpy as np
 
-from ifmdm_jax.face.points import LIPS_INNER, LOWER_LIP_INNER, UPPER_LIP_INNER
+from ifmdm_jax.face.points import (
+  LIPS_INNER,
+  LOWER_LIP_INNER,
+  LOWER_LIP_OUTER,
+  UPPER_LIP_INNER,
+  UPPER_LIP_OUTER,
+)
 from ifmdm_jax.systems.ifmdm import dub_face, dub_mouth, dub_warp
 from ifmdm_jax.systems.ifmdm.dub_face import TRIANGLES
 
@@ -13,8 +19,11 @@ FULL = 0.6  # pixels from which on a place is all new
 NEARER = 0.015  # heights of the face by which lips come together as far as counts
 SEAM = 0.015  # heights of the face: half the width of the mask's soft edge
 BORDER = 0.05  # of the side, in which all movement fades
-LIP_EDGE = 0.007, 0.005  # heights of the face: open lips, to be closed, are taken from further in
+ROLLED = 0.2, 0.3  # of upper and lower lips that were open: what is not seen when they are closed
+PALE = 0.8, 0.6  # light and redness of teeth: more than, and less than such a share of the lip's
 CONTACT = 0.4  # how dark the line is between lips that were open
+INNER = UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1]
+OUTER = UPPER_LIP_OUTER[1:-1], LOWER_LIP_OUTER[1:-1]
 
 
 class Frame:
@@ -65,7 +74,7 @@ def paint(picture, frame, target, closed, sources):
   if np.abs(target - frame.landmarks).max() < STILL:
     return result, mask
   closing = frame.closing(target, closed)
-  box, flow, share, inner = _moved(len(picture), frame, target, closing)
+  box, flow, share, inner = _moved(picture, frame, target, closing)
   warped = _warped(picture, box, flow)
   window = inner.box.inside(box)
   if closing:
@@ -83,27 +92,51 @@ def paint(picture, frame, target, closed, sources):
   return result, mask
 
 
-def _moved(side, frame, target, closing):
+def teeth_on_lip(picture, inside, lip):
+  """Finds how much of a lip is teeth, which landmarks of a smile take for it.
+
+  Args:
+    picture: uint8 [S, S, 3].
+    inside: points of its inner edge, [P, 2],
+    lip: ways from there to the outer one, [P, 2].
+
+  Returns:
+    [P], shares of those ways.
+  """
+  shares = np.linspace(0.0, 0.9, 10)
+  places = inside[None] + shares[:, None, None] * lip[None]
+  x, y = np.clip(places.astype(int), 0, len(picture) - 1).transpose(2, 0, 1)
+  colours = picture[y, x].astype(np.float32)  # [10, P, 3]
+  light = colours.sum(-1) + 1.0
+  red = (colours[..., 0] - colours[..., 1]) / light
+  teeth = (light > PALE[0] * light[-2:].mean()) & (red < PALE[1] * red[-3:].mean())
+  most = (np.where(teeth[:-3], shares[:-3, None] + 0.1, 0.0)).max(0)
+  padded = np.pad(most, 1, mode='edge')
+  return (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+
+
+def _moved(picture, frame, target, closing):
   """Finds where each pixel of a moved face looks.
 
   Returns:
     `dub_warp.Box`; how far pixels of it have come, float32 [2, h, w]; which are new, float32
     [h, w], soft; and the `dub_mouth.Frame` of the lips.
   """
-  ways = target - frame.landmarks
+  side, ways = len(picture), target - frame.landmarks
   looked = ways.copy()  # from where each point takes its pixels
-  edge = closing * frame.scale * frame.down
-  looked[UPPER_LIP_INNER[1:-1]] += LIP_EDGE[0] * edge
-  looked[LOWER_LIP_INNER[1:-1]] -= LIP_EDGE[1] * edge
+  for inner, outer, part in zip(INNER, OUTER, ROLLED) if closing else ():
+    inside, lip = frame.landmarks[inner], frame.landmarks[outer] - frame.landmarks[inner]
+    part = np.maximum(teeth_on_lip(picture, inside, lip), part)
+    looked[inner] -= closing * part[:, None] * lip
   places, looked = dub_face.with_rings(frame.landmarks, looked, frame.turn)
   places = places + dub_face.with_rings(frame.landmarks, ways, frame.turn)[1]
   moving = np.abs(looked).max(1) > 1e-3
   soft = max(round(SEAM * frame.scale / STEP), 1)
-  around = places[moving | np.isin(np.arange(len(places)), LIPS_INNER)]
+  chosen = TRIANGLES[moving[TRIANGLES].any(1)]
+  around = places[np.concatenate([chosen.ravel(), LIPS_INNER])]
   box = dub_warp.box_around(around, side, STEP * (2 * soft + 2), STEP)
   inner = dub_mouth.frame_of(target, side, frame.scale, box)
 
-  chosen = TRIANGLES[moving[TRIANGLES].any(1)]
   depth = (dub_face.SOLID @ frame.view)[chosen].mean(1) / frame.scale
   slivers = np.isin(chosen, LIPS_INNER).all(1)  # between closed lips: behind all others
   order = np.argsort(-depth - slivers, kind='stable')
