@@ -6,13 +6,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test fuzz kill wheel lint setup clean
+.PHONY: help demo test fuzz kill room wheel lint setup clean
 
 help:
 	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
 	@echo 'make test    lint, then all tests'
 	@echo 'make fuzz    2,000 damaged inputs: each ends in one line, or in a sane result'
 	@echo 'make kill    kills commands at random moments; what goes on equals what was never killed'
+	@echo 'make room    runs commands on disks that are too small, as root on Linux'
 	@echo 'make wheel   build the wheel and run every command from it, in an environment of its own'
 	@echo 'make lint    ruff alone'
 	@echo 'make setup   $(VENV) with requirements.txt and this package'
@@ -30,6 +31,9 @@ fuzz: setup
 
 kill: setup
 	$(RUN) -m tests.fuzz.kill --moments 100
+
+room: setup
+	$(RUN) -m tests.fuzz.room
 
 wheel: setup
 	$(RUN) tests/wheel.py

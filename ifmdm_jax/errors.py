@@ -37,6 +37,7 @@ SYSTEM = {
   errno.EBUSY: ('it is in use', 'wait for the other program'),
   errno.EIO: ('the disk cannot be read or written', 'check the disk'),
 }
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # of a disk
 # Not the file's fault, but the machine's: another time it may go well.
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO,
            errno.EROFS, errno.EBUSY, errno.EACCES, errno.EPERM, errno.EAGAIN}  # fmt: skip
@@ -160,7 +161,8 @@ def run(main, rest=False, rewrite=None):
       sys.exit(2)
 
   def quiet(argv):
-    logging.set_verbosity(logging.ERROR)  # Orbax tells every step of every read
+    logging.set_verbosity(logging.FATAL)  # Orbax tells every step, and every failure at length,
+    logging.logging.getLogger('asyncio').setLevel('CRITICAL')  # the same; what fails is said here
     _unwind_when_stopped()
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
       if hasattr(stream, 'reconfigure'):

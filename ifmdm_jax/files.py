@@ -15,7 +15,7 @@ import zlib
 import flax.traverse_util
 import numpy as np
 import safetensors
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ifmdm_jax import errors
 from ifmdm_jax.errors import InputError
@@ -125,6 +125,10 @@ def atomic(path):
       shutil.rmtree(path)  # a folder cannot be replaced
     with errors.explained('to write a file', path):
       os.replace(half, path)
+  except OSError as error:
+    if error.errno not in errors.FULL:  # or what the block did otherwise
+      raise
+    raise InputError(f'expected to write a file, {errors.system(error, path)}') from error
   finally:
     _remove(half)
 
@@ -134,6 +138,47 @@ def target(path):
   path = pathlib.Path(path)
   with errors.explained('a place to write to', path):
     return path.resolve() if path.is_symlink() else path
+
+
+def check_output(output, inputs=(), overwrite=False, suffixes=('.mp4',)):
+  """Returns the path of a new video.
+
+  Args:
+    output: where it is to be; `~` is the user's folder.
+    inputs: files that it may not replace.
+    overwrite: whether it may be there already.
+    suffixes: that it may have, lower case.
+
+  Raises:
+    InputError: it has another suffix, is there already, is an input, or cannot be written.
+  """
+  output = pathlib.Path(output).expanduser()
+  with errors.explained('a file to write', output):
+    return _check_output(output, inputs, overwrite, suffixes)
+
+
+def _check_output(output, inputs, overwrite, suffixes):
+  if output.suffix.lower() not in suffixes:
+    named = ', '.join(f'*{suffix}' for suffix in suffixes)
+    raise InputError(f'expected an output named {named}, got {output}: add {suffixes[0]}')
+  if output.is_dir():
+    raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
+  if output.exists() and not output.is_file():
+    raise InputError(f'expected a file to write, {output} is none: choose another --output')
+  if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
+    raise InputError(f'expected a new file, {output} is an input: choose another --output')
+  if output.exists() and not overwrite:
+    raise InputError(
+      f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
+    )
+  folder = target(output).absolute().parent
+  while not folder.exists():  # missing folders are made later
+    folder = folder.parent
+  if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    raise InputError(
+      f'expected a folder to write into, {folder} is not a writable one: choose another --output'
+    )
+  return output
 
 
 @contextlib.contextmanager
@@ -333,4 +378,5 @@ def write_arrays(path, tree, dtype=None, metadata=None):
   flat = flax.traverse_util.flatten_dict(dict(tree), sep='/')
   with atomic(path) as half:
     arrays = {name: np.asarray(stored(leaf), order='C') for name, leaf in flat.items()}
-    save_file(arrays, half, metadata)
+    # Not by save_file: it makes a hidden file of its own, for this user alone.
+    half.write_bytes(save(arrays, metadata))

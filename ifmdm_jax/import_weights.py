@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 from absl import flags
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from ifmdm_jax import errors, files
 from ifmdm_jax.errors import InputError
@@ -155,7 +155,8 @@ def _save(folder, kind, converted, source, parts):
     _save_checkpoint(folder, kind, converted, source, parts)
   (folder / ORIGINAL).mkdir()
   for name, part in converted.items():
-    save_file(part.unused, folder / ORIGINAL / f'{name}.safetensors', part.names)
+    path = folder / ORIGINAL / f'{name}.safetensors'
+    path.write_bytes(save(part.unused, part.names))  # see `files.write_arrays`
 
 
 def _save_checkpoint(folder, kind, converted, source, parts):

@@ -106,7 +106,7 @@ def main(_):
     loop.train(
       _CONFIG.value, _WORKDIR.value, init_from=_INIT_FROM.value, max_minutes=_MAX_MINUTES.value
     )
-  except (loop.NotFinite, checkpoints.CannotSave) as error:
+  except loop.NotFinite as error:
     print(f'error: {error}', file=sys.stderr)
     sys.exit(1)
 

@@ -1,9 +1,14 @@
+import os
+import stat
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from ifmdm_jax import files
+from ifmdm_jax import bundle, files, video
 from ifmdm_jax.errors import InputError
+
+posix = pytest.mark.skipif(os.name != 'posix', reason='permissions are otherwise here')
 
 
 def test_a_file_is_whole_or_what_it_was(tmp_path):
@@ -59,3 +64,21 @@ def test_rows_are_added_under_one_header(tmp_path):
   files.add_rows(tmp_path / 'table.csv', [dict(a=1, b='x')])
   files.add_rows(tmp_path / 'table.csv', [dict(a=2, b='y'), dict(a=3, b='z')])
   assert (tmp_path / 'table.csv').read_text() == 'a,b\n1,x\n2,y\n3,z\n'
+
+
+@posix
+@pytest.mark.parametrize('umask, mode', [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_are_for_whom_the_user_lets_read_them(tmp_path, umask, mode):
+  """Weights were once for their writer alone, whatever the umask said."""
+  before = os.umask(umask)
+  try:
+    files.write_arrays(tmp_path / 'w.safetensors', {'a': np.ones(2)})
+    files.write_text(tmp_path / 'table.json', '[]')
+    video.write(tmp_path / 'talk.mp4', np.zeros((2, 32, 32, 3), np.uint8))
+    part = bundle.Part(dict(kind='toy'), {'a': np.ones(2)})
+    bundle.save(tmp_path / 'bundle', bundle.Bundle('ifmdm', {'motion': part}))
+  finally:
+    os.umask(before)
+  written = [path for path in tmp_path.rglob('*') if path.is_file()]
+  assert len(written) == 5
+  assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {mode}

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ifmdm_jax import files
-from ifmdm_jax.errors import InputError
+from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.prep import layouts, report, results, workers
 
@@ -57,18 +57,39 @@ def _build(sources, output, settings, make_lag, processes, beam):
     from ifmdm_jax.pipeline.prep import on_beam  # of the extra `beam`
 
     on_beam.run(sources, output, settings, make_lag, beam)
-    outcomes = [results.finished(output, source, settings) for source in sources]
+    outcomes = [_outcome(output, source, settings) for source in sources]
   outcomes.sort(key=lambda result: result['source'])
   kept = [result for result in outcomes if result['kept']]
+  failed = _failed(outcomes)
   if not kept:
     report.write(output, outcomes, dataclasses.asdict(settings))
+    if failed:
+      raise InputError(f'expected somebody who talks, nothing could be kept: {failed}')
     raise InputError(
       f'expected somebody who talks, nothing in {len(sources)} films could be kept: '
       f'{output}/report.html says why, --limit moves the limits'
     )
   if not holds(output, outcomes):
     _write_all(output, kept, beam)
+  if failed:
+    note(failed)
   return report.write(output, outcomes, dataclasses.asdict(settings))
+
+
+def _outcome(output, source, settings):
+  """What another machine made of a source, which may have had no room to note it."""
+  return results.finished(output, source, settings, again=True) or results.failed(
+    output, source, settings, 'failed', 0, 'words that its machine left', again=True
+  )
+
+
+def _failed(outcomes):
+  """Says of how many sources the machine, a full disk for one, is to blame; '': of none."""
+  failed = [result for result in outcomes if result.get('again')]
+  if not failed:
+    return ''
+  why = failed[0]['dropped'][0]['detail'].removeprefix('bytes; ')
+  return f'{len(failed)} of {len(outcomes)} failed, {why}: the same command tries them again'
 
 
 def _write_all(output, kept, beam):

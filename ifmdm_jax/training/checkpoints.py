@@ -6,11 +6,15 @@ version and the figures of a validation at this step. `metrics` is there where t
 """
 
 import contextlib
+import errno
 import functools
 import json
+import os
 import pathlib
 import shutil
 import subprocess
+import threading
+import time
 
 import jax
 import ml_collections
@@ -29,10 +33,13 @@ from ifmdm_jax.training import state as states
 FOLDER = 'checkpoints'
 MARK, WHOLE = 'commit_success.txt', 'This checkpoint is whole.'
 CORRUPT = 'corrupt'  # where checkpoints go that cannot be read
+HALF = '*.orbax-checkpoint-tmp*'  # of a save that is under way, or failed
+GRACE = 5.0  # seconds to wait for threads of a save that failed
+BESIDE = 2**20, 256  # bytes and files of a checkpoint beside its arrays
 
 
-class CannotSave(OSError):
-  """The last checkpoint of a run could not be written; the message is one line."""
+class CannotSave(errors.InputError):
+  """The last checkpoint of a run could not be written: there is no room, or no permission."""
 
 
 class Checkpoints:
@@ -55,13 +62,15 @@ class Checkpoints:
       best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
       policies.append(best)
       options = dict(best_fn=score, best_mode='max')
-    self._manager = _manager(
+    self._open = functools.partial(
+      _manager,
       self.folder,
       preservation_policy=AnyPreservationPolicy(policies),
       enable_async_checkpointing=True,
       cleanup_tmp_directories=True,  # what a killed run was writing
       **options,
     )
+    self._manager = self._open()
     self._keep_best = keep_best
     self._writing = None  # step
     self._failed = None  # why the last save failed, or None
@@ -107,9 +116,26 @@ class Checkpoints:
       items[name] = ocp.args.StandardSave(tree)
     self._writing, self._failed = step, None
     try:
+      self._check_room(state)
       self._manager.save(step, args=ocp.args.Composite(**items), metrics=figures)
     except (OSError, ValueError, RuntimeError) as error:
       self._tell(error)
+
+  def _check_room(self, state):
+    """Raises OSError where a checkpoint does not fit; one process among many cannot stop alone."""
+    if jax.process_count() > 1:
+      return
+    room, names = BESIDE
+    room += sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    disk = shutil.disk_usage(self.folder)
+    if disk.total and disk.free < room:
+      raise OSError(
+        errno.ENOSPC, f'no room is left, {disk.free / 1e6:.1f} of {room / 1e6:.1f} MB are free'
+      )
+    if hasattr(os, 'statvfs'):  # not on Windows
+      disk = os.statvfs(self.folder)
+      if disk.f_files and disk.f_favail < names:
+        raise OSError(errno.ENOSPC, 'no room is left for more files')
 
   def _finish(self):
     """Waits for the save in the background and tells if it failed."""
@@ -129,11 +155,26 @@ class Checkpoints:
   def _tell(self, error):
     reason = ' '.join(str(error).split())[-160:]  # the system's own words come last
     self._failed = f'step {self._writing} could not be saved ({type(error).__name__}: {reason})'
-    if hosts.first():
-      for half in self.folder.glob(f'{self._writing}.orbax-checkpoint-tmp*'):  # gives the room back
-        _remove(half)
-    self._manager.reload()
+    self._begin_anew()
     hosts.say(f'warning: {self._failed}; {self.saved()}; the next save tries again')
+
+  def _begin_anew(self):
+    """Gives the room of a failed save back; what else went wrong in it is not the next one's."""
+    if jax.process_count() > 1:  # the others do not know of it
+      self._manager.reload()
+    else:
+      with contextlib.suppress(Exception):  # Orbax raises the same once more
+        self._manager.close()
+      until = time.monotonic() + GRACE
+      for thread in threading.enumerate():
+        if type(thread).__module__.startswith('orbax.'):  # it still writes
+          with contextlib.suppress(Exception):  # which its `join` raises
+            thread.join(max(0.0, until - time.monotonic()))
+    if hosts.first():
+      for half in self.folder.glob(HALF):
+        _remove(half)
+    if jax.process_count() == 1:
+      self._manager = self._open()
 
   def restore(self, shapes, shardings):
     """Reads (state, meta) of the latest step that can be read, straight onto `shardings`.

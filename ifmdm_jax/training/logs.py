@@ -9,7 +9,7 @@ import time
 import cv2
 import numpy as np
 
-from ifmdm_jax import errors, video
+from ifmdm_jax import errors, files, video
 from ifmdm_jax.training import hosts
 
 HEADER = ('step', 'seconds', 'name', 'value')
@@ -177,9 +177,9 @@ def _open_csv(path, start):
   if path.exists():
     with path.open(newline='') as file:
       rows = [row for row in csv.reader(file) if len(row) == len(HEADER)][1:]
-  file = path.open('w', newline='')
-  csv.writer(file).writerows([HEADER, *(row for row in rows if int(row[0]) <= start)])
-  return file
+  with files.atomic(path) as half, half.open('w', newline='') as file:
+    csv.writer(file).writerows([HEADER, *(row for row in rows if int(row[0]) <= start)])
+  return path.open('a', newline='')
 
 
 def _board(folder, start):

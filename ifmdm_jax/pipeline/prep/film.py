@@ -10,7 +10,6 @@ import os
 import pathlib
 
 import numpy as np
-import soundfile
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import cut
@@ -20,9 +19,9 @@ from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
 from ifmdm_jax.pipeline.prep import filters, squares
 from ifmdm_jax.pipeline.prep import sound as sounds
-from ifmdm_jax.pipeline.prep.job import Job, write_picture
+from ifmdm_jax.pipeline.prep.job import Job, write_picture, write_sound
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
-from ifmdm_jax.rates import FPS, SAMPLE_RATE
+from ifmdm_jax.rates import FPS
 
 SHORTEST_SYNC = 50  # frames: shorter tracks say too little about sync
 TRUST = 0.5  # r from which a track's own shift is believed
@@ -192,7 +191,7 @@ class Film(Job):
     if not piece.silent:
       first, stop = piece.first + piece.lag, piece.stop + piece.lag
       voice = sound[first * PER_FRAME : stop * PER_FRAME]
-      soundfile.write(self.folder / f'{index:03d}.flac', voice, SAMPLE_RATE)
+      write_sound(self.folder / f'{index:03d}.flac', voice)
     os.replace(track.picture, self.folder / f'{index:03d}.jpg')
     self.keep(
       index,

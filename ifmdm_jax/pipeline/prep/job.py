@@ -1,13 +1,15 @@
 """What films, ready clips and stills have in common while they are worked on."""
 
+import io
 import os
 
 import cv2
 import numpy as np
+import soundfile
 
 from ifmdm_jax import media
 from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.rates import FPS
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import read
 
 
@@ -125,6 +127,13 @@ class Job:
 def write_picture(path, picture):
   """Writes uint8 RGB [H, W, 3] as a JPEG; OpenCV would not say that there is no room."""
   path.write_bytes(cv2.imencode('.jpg', picture[..., ::-1])[1].tobytes())
+
+
+def write_sound(path, voice):
+  """Writes int16 [L] at 16 kHz as FLAC; libsndfile would not say that there is no room."""
+  file = io.BytesIO()
+  soundfile.write(file, voice, SAMPLE_RATE, format='FLAC')
+  path.write_bytes(file.getvalue())
 
 
 def _short(value):

@@ -7,7 +7,6 @@ import pathlib
 
 import cv2
 import numpy as np
-import soundfile
 
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.matte import PersonMatte
@@ -16,9 +15,8 @@ from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.landmarks import pack
 from ifmdm_jax.pipeline.prep import sound as sounds
 from ifmdm_jax.pipeline.prep import squares
-from ifmdm_jax.pipeline.prep.job import Job, write_picture
+from ifmdm_jax.pipeline.prep.job import Job, write_picture, write_sound
 from ifmdm_jax.pipeline.prep.sound import PER_FRAME
-from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.video import image
 
 THUMBNAIL = 128  # pixels
@@ -33,7 +31,7 @@ class ReadyClip(Job):
     if landmarks is None:
       return
     if sound is not None:
-      soundfile.write(self.folder / '000.flac', sound[: len(landmarks) * PER_FRAME], SAMPLE_RATE)
+      write_sound(self.folder / '000.flac', sound[: len(landmarks) * PER_FRAME])
     self._finish(landmarks, side, sound is not None)
 
   def find(self, frames):

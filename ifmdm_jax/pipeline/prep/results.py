@@ -59,8 +59,11 @@ def describe(source, settings):
   return about if source.kind == 'film' else dict(about, kind=source.kind)
 
 
-def finished(output, source, settings):
-  """Returns the result in the folder of a source if it is of this file and these settings."""
+def finished(output, source, settings, again=False):
+  """Returns the result in the folder of a source if it is of this file and these settings.
+
+  One that is to be tried again is finished only if `again`.
+  """
   path = folder_of(output, source) / 'result.json'
   if not path.exists():
     return None
@@ -68,7 +71,7 @@ def finished(output, source, settings):
     result = files.read_json(path)
   except InputError:  # it is done anew
     return None
-  if not isinstance(result, dict) or result.get('again'):
+  if not isinstance(result, dict) or (result.get('again') and not again):
     return None
   wanted = json.loads(json.dumps(describe(source, settings)))
   same = result.get('kind', 'film') == source.kind

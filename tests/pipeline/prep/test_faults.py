@@ -4,6 +4,9 @@ import dataclasses
 import errno
 import json
 import os
+import pathlib
+import shutil
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline import frames as codec
-from ifmdm_jax.pipeline import write
+from ifmdm_jax.pipeline import prep, write
 from ifmdm_jax.pipeline.prep import filters, layouts, process, report, results
 from tests.pipeline import films
 from tests.pipeline.test_write import digest
@@ -117,3 +120,21 @@ def test_a_damaged_manifest_is_one_line(tmp_path, data):
   (tmp_path / 'MANIFEST.csv').write_bytes(data)
   with pytest.raises(InputError, match='MANIFEST.csv'):
     layouts.find(tmp_path)
+
+
+@pytest.mark.parametrize('where', ['here', 'on Beam'])
+def test_films_that_the_machine_failed_are_told_from_films_that_are_no_good(
+  source, tmp_path, monkeypatch, where
+):
+  """A full disk is no reason to move the limits; another machine may not even have left a word."""
+  lost = results.failed(
+    tmp_path, source, SETTINGS, 'failed', 1, 'bytes; no room (a.py:1)', again=True
+  )
+  monkeypatch.setattr(write.workers, 'run', lambda *_: [lost])
+  silent = types.SimpleNamespace(run=lambda *_: None)
+  monkeypatch.setattr(prep, 'on_beam', silent, raising=False)
+  if where == 'on Beam':
+    shutil.rmtree(results.folder_of(tmp_path, source))
+  beam = [] if where == 'on Beam' else None
+  with pytest.raises(InputError, match='1 of 1 failed, .*: the same command tries them again'):
+    write.build(pathlib.Path(source.path).parent, tmp_path, SETTINGS, None, beam=beam)
