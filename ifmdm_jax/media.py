@@ -62,7 +62,8 @@ class Flaws:
   """What was wrong with a track, noted while it is read.
 
   Attributes:
-    damaged: packets that could not be decoded.
+    damaged: packets that could not be decoded, and
+    why: not the last of them.
     missing: seconds in which there is nothing, though the track goes on after them.
     first: time of the first of these, seconds.
     end: where the track ends, and
@@ -73,6 +74,7 @@ class Flaws:
   """
 
   damaged: int = 0
+  why: str = ''
   missing: float = 0.0
   first: float | None = None
   end: float = 0.0
@@ -164,16 +166,12 @@ def _choose(container, path, kind, track):
   return stream
 
 
-def decoded(container, stream, flaws, strict=False):
+def decoded(container, stream, flaws):
   """Yields the frames of a track; a packet that cannot be decoded costs itself.
 
   Args:
     container, stream: of `opened`.
     flaws: `Flaws`, where it is noted.
-    strict: raise av.error.FFmpegError instead.
-
-  Raises:
-    av.error.FFmpegError: see `strict`.
   """
   av = _av()
   same = tracks(container, stream.type)
@@ -183,18 +181,16 @@ def decoded(container, stream, flaws, strict=False):
     flaws.promised = float(length or container.duration / av.time_base)
     if 'matroska' in container.format.name:  # counts from zero, not from where it starts
       flaws.promised -= origin(container)
-  for packet in _packets(container, stream, flaws, strict):
+  for packet in _packets(container, stream, flaws):
     try:
       yield from packet.decode() if packet is not None else stream.codec_context.decode(None)
     except av.error.EOFError:
       return
-    except av.error.FFmpegError:
-      if strict:
-        raise
-      flaws.damaged += 1
+    except av.error.FFmpegError as error:
+      flaws.damaged, flaws.why = flaws.damaged + 1, reason(error)
 
 
-def _packets(container, stream, flaws, strict):
+def _packets(container, stream, flaws):
   """Yields the packets of a track, None at an end that came too soon."""
   av = _av()
   clock = _Clock() if _restarts(container) else None
@@ -208,8 +204,6 @@ def _packets(container, stream, flaws, strict):
     except StopIteration:
       return
     except (av.error.FFmpegError, OSError) as error:
-      if strict:
-        raise
       flaws.broken = reason(error)
       yield None
       return
