@@ -140,6 +140,47 @@ def target(path):
     return path.resolve() if path.is_symlink() else path
 
 
+def check_output(output, inputs=(), overwrite=False, suffixes=('.mp4',)):
+  """Returns the path of a new video.
+
+  Args:
+    output: where it is to be; `~` is the user's folder.
+    inputs: files that it may not replace.
+    overwrite: whether it may be there already.
+    suffixes: that it may have, lower case.
+
+  Raises:
+    InputError: it has another suffix, is there already, is an input, or cannot be written.
+  """
+  output = pathlib.Path(output).expanduser()
+  with errors.explained('a file to write', output):
+    return _check_output(output, inputs, overwrite, suffixes)
+
+
+def _check_output(output, inputs, overwrite, suffixes):
+  if output.suffix.lower() not in suffixes:
+    named = ', '.join(f'*{suffix}' for suffix in suffixes)
+    raise InputError(f'expected an output named {named}, got {output}: add {suffixes[0]}')
+  if output.is_dir():
+    raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
+  if output.exists() and not output.is_file():
+    raise InputError(f'expected a file to write, {output} is none: choose another --output')
+  if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
+    raise InputError(f'expected a new file, {output} is an input: choose another --output')
+  if output.exists() and not overwrite:
+    raise InputError(
+      f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
+    )
+  folder = target(output).absolute().parent
+  while not folder.exists():  # missing folders are made later
+    folder = folder.parent
+  if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    raise InputError(
+      f'expected a folder to write into, {folder} is not a writable one: choose another --output'
+    )
+  return output
+
+
 @contextlib.contextmanager
 def alone(folder):
   """Holds a folder, which is made, for one command at a time; the lock ends with its process.

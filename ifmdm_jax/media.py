@@ -166,12 +166,16 @@ def _choose(container, path, kind, track):
   return stream
 
 
-def decoded(container, stream, flaws):
+def decoded(container, stream, flaws, strict=False):
   """Yields the frames of a track; a packet that cannot be decoded costs itself.
 
   Args:
     container, stream: of `opened`.
     flaws: `Flaws`, where it is noted.
+    strict: raise av.error.FFmpegError instead.
+
+  Raises:
+    av.error.FFmpegError: see `strict`.
   """
   av = _av()
   same = tracks(container, stream.type)
@@ -181,16 +185,18 @@ def decoded(container, stream, flaws):
     flaws.promised = float(length or container.duration / av.time_base)
     if 'matroska' in container.format.name:  # counts from zero, not from where it starts
       flaws.promised -= origin(container)
-  for packet in _packets(container, stream, flaws):
+  for packet in _packets(container, stream, flaws, strict):
     try:
       yield from packet.decode() if packet is not None else stream.codec_context.decode(None)
     except av.error.EOFError:
       return
     except av.error.FFmpegError as error:
+      if strict:
+        raise
       flaws.damaged, flaws.why = flaws.damaged + 1, reason(error)
 
 
-def _packets(container, stream, flaws):
+def _packets(container, stream, flaws, strict):
   """Yields the packets of a track, None at an end that came too soon."""
   av = _av()
   clock = _Clock() if _restarts(container) else None
@@ -204,6 +210,8 @@ def _packets(container, stream, flaws):
     except StopIteration:
       return
     except (av.error.FFmpegError, OSError) as error:
+      if strict:
+        raise
       flaws.broken = reason(error)
       yield None
       return

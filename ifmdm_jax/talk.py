@@ -14,6 +14,7 @@ from ifmdm_jax.audio import sound as sounds
 from ifmdm_jax.clip import Clip, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import Paster
+from ifmdm_jax.files import check_output
 from ifmdm_jax.generator import Compiles, Streams
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
@@ -100,40 +101,6 @@ def beside(audio):
   audio = pathlib.Path(audio)
   named = audio.with_suffix('.mp4')
   return named if named != audio else audio.with_name(f'{audio.stem}_talking.mp4')
-
-
-def check_output(output, inputs=(), overwrite=False):
-  """Returns the path to write.
-
-  Raises:
-    InputError: it has another suffix, is there already, is an input, or cannot be written.
-  """
-  output = pathlib.Path(output).expanduser()
-  with errors.explained('a file to write', output):
-    return _check_output(output, inputs, overwrite)
-
-
-def _check_output(output, inputs, overwrite):
-  if output.suffix.lower() != '.mp4':
-    raise InputError(f'expected an output named *.mp4, got {output}: add .mp4')
-  if output.is_dir():
-    raise InputError(f'expected a file to write, {output} is a folder: choose another --output')
-  if output.exists() and not output.is_file():
-    raise InputError(f'expected a file to write, {output} is none: choose another --output')
-  if output.exists() and any(output.samefile(each) for each in inputs if os.path.exists(each)):
-    raise InputError(f'expected a new file, {output} is an input: choose another --output')
-  if output.exists() and not overwrite:
-    raise InputError(
-      f'expected a new file, {output} exists: choose another --output, or pass --overwrite'
-    )
-  folder = files.target(output).absolute().parent
-  while not folder.exists():  # missing folders are made later
-    folder = folder.parent
-  if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-    raise InputError(
-      f'expected a folder to write into, {folder} is not a writable one: choose another --output'
-    )
-  return output
 
 
 def _write(output, blocks, paster, voice, total, tags):

@@ -92,14 +92,17 @@ def find(params, pictures, sample):
   return find_by(network, SIDE, MIRROR_WITH_IRISES, REFINEMENTS, pictures, sample)
 
 
-def opencv():
-  """Runs the network in OpenCV: uint8 [256, 256, 3] -> points [478, 2] in its pixels, logit."""
+def opencv(depth=False):
+  """Runs the network in OpenCV: uint8 [256, 256, 3] -> points [478, 2] in its pixels, logit.
+
+  With `depth` points are [478, 3]; it grows away from the camera, about 0 in the middle of a head.
+  """
   net = tflite.network(FILE)
 
   def run(patch):
     net.setInput(cv2.dnn.blobFromImage(patch, 1 / 255))
     points, presence = net.forward(['Identity', 'Identity_1'])
-    return points.reshape(POINTS_WITH_IRISES, 3)[:, :2], presence.item()
+    return points.reshape(POINTS_WITH_IRISES, 3)[:, : 3 if depth else 2], presence.item()
 
   return run
 

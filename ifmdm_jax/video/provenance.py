@@ -9,15 +9,17 @@ import pathlib
 from ifmdm_jax import __version__
 
 NOTICE = 'Synthetic video: the face was animated by a computer from one picture and a sound.'
+DUBBED = 'Synthetic video: the lips of a person were changed by a computer to another voice.'
 
 
-def metadata(checkpoint=None, seed=None):
+def metadata(checkpoint=None, seed=None, notice=NOTICE):
   """Container tags {'comment': for people, 'description': for programs}; MP4 keeps both.
 
   Args:
     checkpoint: name of the weights, or their folder, of whose path nothing but the name is told;
       None for frames of unknown origin.
     seed: of the motion, with which the video can be made again.
+    notice: what people are told, NOTICE or DUBBED.
   """
   facts = {
     'synthetic': 'yes',
@@ -26,7 +28,7 @@ def metadata(checkpoint=None, seed=None):
     'seed': seed,
   }
   facts = '; '.join(f'{name}={value}' for name, value in facts.items() if value is not None)
-  return {'comment': f'{NOTICE} {facts}', 'description': facts}
+  return {'comment': f'{notice} {facts}', 'description': facts}
 
 
 def _name(checkpoint):

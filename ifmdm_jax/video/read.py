@@ -67,7 +67,7 @@ def _even(path, fps, threads, flaws, blank):
     number, last, last_time, end = 0, None, 0.0, 0.0
     spacing = float(1 / stream.average_rate) if stream.average_rate else 1 / fps
     good = _Good(media.decoded(container, stream, flaws), flaws)
-    for frame in _progressive(good, stream):
+    for frame in progressive(good, stream):
       time = last_time + spacing if frame.time is None else frame.time - origin
       media.check_hole(time - last_time, path, 'video')
       if last is not None and good.lost and time > last_time + 1.5 * spacing:
@@ -151,7 +151,7 @@ class _Shown:
         )
     options = dict(width=self.size[0], height=self.size[1], format='rgb24')
     if frame.color_trc in HDR:
-      shown = self._tone_mapped(frame, options)
+      shown = tone_mapped(self.convert, frame, self.path, **options)
     else:
       # FFmpeg's guess for untagged video is BT.601; HD video is BT.709 and says so.
       colorspace = BT709 if int(frame.colorspace) == BT709 else None
@@ -159,22 +159,34 @@ class _Shown:
     image = shown.to_ndarray()
     return np.ascontiguousarray(_upright(image, frame))
 
-  def _tone_mapped(self, frame, options):
-    import av  # here: networks and their training run without
 
-    # Older ones took the names of colours for a label.
-    if int(av.__version__.split('.')[0]) < 17:
-      raise InputError(
-        f'expected a film of standard dynamic range, {self.path} is HDR ({HDR[frame.color_trc]}): '
-        'install av 17 or newer, or convert it'
-      )
-    try:
-      return self.convert.reformat(frame, dst_color_trc=SRGB, dst_color_primaries=BT709, **options)
-    except av.error.FFmpegError as error:
-      raise InputError(
-        f'expected a film of standard dynamic range, {self.path} is HDR ({HDR[frame.color_trc]}) '
-        f'and cannot be converted ({media.reason(error)}): convert it'
-      ) from error
+def tone_mapped(convert, frame, path, **options):
+  """Converts an HDR frame to the colours of sRGB.
+
+  Args:
+    convert: PyAV's VideoReformatter.
+    frame: of PyAV, whose transfer function is one of HDR.
+    path: of the film, for messages.
+    options: of the reformatter: width, height, format.
+
+  Raises:
+    InputError: the installed FFmpeg cannot.
+  """
+  import av  # here: networks and their training run without
+
+  # Older ones took the names of colours for a label.
+  if int(av.__version__.split('.')[0]) < 17:
+    raise InputError(
+      f'expected a film of standard dynamic range, {path} is HDR ({HDR[frame.color_trc]}): '
+      'install av 17 or newer, or convert it'
+    )
+  try:
+    return convert.reformat(frame, dst_color_trc=SRGB, dst_color_primaries=BT709, **options)
+  except av.error.FFmpegError as error:
+    raise InputError(
+      f'expected a film of standard dynamic range, {path} is HDR ({HDR[frame.color_trc]}) '
+      f'and cannot be converted ({media.reason(error)}): convert it'
+    ) from error
 
 
 def _upright(image, frame):
@@ -188,7 +200,7 @@ def _upright(image, frame):
   return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def _progressive(frames, stream):
+def progressive(frames, stream):
   """Yields frames, those that are two half frames at once without their combs."""
   import av  # here: networks and their training run without
 

@@ -40,6 +40,8 @@ class Writer:
   when it is many frames ahead, and what goes wrong there is raised by a later `add` or at the end.
   """
 
+  format = 'mp4'  # FFmpeg's name of the container
+
   def __init__(
     self,
     path,
@@ -76,8 +78,8 @@ class Writer:
     try:
       self.temporary.touch(exist_ok=False)  # FFmpeg would only fail at a frame
       place = str(self.temporary.absolute())  # FFmpeg takes the start of `10:30.mp4` for a protocol
-      options = {'movflags': '+faststart'}
-      self.container = av.open(place, 'w', format='mp4', container_options=options)
+      options = {} if self.format == 'matroska' else {'movflags': '+faststart'}
+      self.container = av.open(place, 'w', format=self.format, container_options=options)
     except OSError as error:
       raise InputError(
         f'expected a folder to write into, {errors.system(error, self.path.parent)}'
@@ -107,9 +109,13 @@ class Writer:
         f'expected frames of {self.size[1]} x {self.size[0]}, '
         f'got {width} x {height}: resize them to one size'
       )
+    self._put(frame[:height, :width])
+
+  def _put(self, frame):
+    """Hands a frame to the encoder's thread."""
     self._raise_failure()
     self.places.get()
-    self.waiting.put(frame[:height, :width])
+    self.waiting.put(frame)
     self.num_frames += 1
 
   def _encode_all(self):
@@ -152,13 +158,17 @@ class Writer:
     self.video.codec_context.colorspace = bt709
     self.video.codec_context.color_primaries = self.video.codec_context.color_trc = bt709
     self.video.codec_context.color_range = 1  # 16 to 235
+    self._open_sound()
+    if self.audio is not None:
+      self._add_block(self.first)
+
+  def _open_sound(self):
     if self.blocks is not None:
       self.first = next(self.blocks, np.zeros((0, 1), np.float32))
       rate = self.sample_rate if self.sample_rate in AAC_RATES else 48_000
       layout = 'mono' if self.first.shape[1] == 1 else 'stereo'
       self.audio = self.container.add_stream('aac', rate=rate, layout=layout)
       self.audio.bit_rate = 96_000 if layout == 'mono' else 160_000
-      self._add_block(self.first)
 
   def _add_sound(self, until):
     """Encodes sound up to a time in seconds, so that the streams lie side by side in the file."""

@@ -21,6 +21,7 @@ from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
 
 FAINT = 5e-3  # deviation of fresh last layers: an untrained network adds little to geometry
 SEEN_FLOW = 10.0  # per side: what it sees flow in, so that it is of size 1
+EDGE = 0.125  # of the side: how far from an edge of the picture it holds what moves across it
 SLOPE = 4.0  # of the mask's logit
 # Flow for 2 x 2 places, which bundles up to 0.7 have and nothing uses; mask and paint for 4 x 4.
 HEADS = 2 * 2**2, 1 * 4**2, 3 * 4**2
@@ -247,11 +248,12 @@ class Decoder(nn.Module):
     return jnp.split(head, np.cumsum(HEADS[:-1]).tolist(), axis=-1)
 
 
-def follow(source, landmarks, body, side, rounds=3):
+def follow(source, landmarks, body, side, rounds=6):
   """Finds where each pixel of the frame looks in the source, by head, body and the face's outline.
 
   A place q of the source follows the head by follows(q); which q a given place of the frame shows
-  is found by a few rounds of looking up what q so far says.
+  is found by a few rounds of going half of the way to what q so far says. Beside a head that moves
+  away no q fits: the whole way would jump between head and background there, and fold.
 
   Args:
     source: `Source`.
@@ -269,12 +271,28 @@ def follow(source, landmarks, body, side, rounds=3):
   back = align.similarity(skull(landmarks), skull(source.points))(places) - places
   lookup = places + source.follows * back
   for _ in range(rounds):
-    lookup = places + composite.sample(source.follows, lookup) * back
+    wanted = places + composite.sample(source.follows, lookup) * back
+    lookup = 0.5 * (lookup + wanted)
   edge = jax.vmap(surface.outline)(landmarks)
   flow = composite.sample(lookup - still, edge[:, :, None])[:, :, 0]
   missing = source.edge - edge - flow
   spread = jax.vmap(lambda values, places: surface.spread(values, places, side))(missing, edge)
-  return composite.upsample_grid(lookup, side) + spread, missing
+  flow = composite.upsample(lookup - still, side) + spread
+  return composite.identity_grid(side)[None] + anchored(flow), missing
+
+
+def anchored(flow):
+  """Holds a flow [B, s, s, 2] at the sides and the lower edge of the picture, which cut the person.
+
+  Across an edge nothing moves, so that no frame looks beyond it, where there is nothing to show;
+  along it all may. What is above the upper edge is made up (`composite.above`).
+  """
+  side = flow.shape[1]
+  x, y = jnp.moveaxis(composite.identity_grid(side), -1, 0)
+  # From the middle of the outermost pixels on: up to the edge itself a flow stays as it is there.
+  ramp = lambda distance: jnp.clip((distance - 0.5 / side) / EDGE, 0.0, 1.0)
+  free = jnp.stack([ramp(x) * ramp(1.0 - x), ramp(1.0 - y)], -1)
+  return flow * free[None]
 
 
 def face_of(source, landmarks, gestures, side):

@@ -299,6 +299,44 @@ def test_a_turning_head_does_not_fold(draw_face, degrees, most):
     assert shown.sum() > 20_000 and ((area < 0) & shown).sum() < most
 
 
+@pytest.fixture(scope='module')
+def follow_head():
+  """Compiled (source landmarks, frame's) -> grid of what is around a face with a round of hair."""
+  x, y = jnp.moveaxis(composite.identity_grid(32), -1, 0)
+  apart = jnp.hypot(x - 0.5, y - 0.45)
+  hair = jax.nn.sigmoid((0.32 - apart) / 0.008)  # ends within a place
+  shoulders = 0.3 * jax.nn.sigmoid((y - 0.8) / 0.02)
+  follows = jnp.maximum(hair, shoulders)[None, ..., None]
+  field = jnp.zeros((24, 24, 6, 2))
+
+  @jax.jit
+  def follow(start, end):
+    blank = dict.fromkeys(network.Source._fields)
+    edge = jax.vmap(surface.outline)(start)
+    source = network.Source(**blank)._replace(points=start, follows=follows, edge=edge)
+    return network.follow(source, end, field, 128)[0]
+
+  return follow
+
+
+@pytest.mark.parametrize('shift', [(-0.08, 0.0), (0.08, 0.0), (0.0, -0.08), (0.0, 0.08)])
+def test_hair_that_a_moving_head_takes_along_does_not_fold(follow_head, shift):
+  start = frontal()
+  grid = np.asarray(follow_head(start, start + np.float32(shift)))[0]
+  across, down = np.diff(grid, axis=1)[:-1], np.diff(grid, axis=0)[:, :-1]
+  area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+  assert (area < 0).mean() < 0.001
+  middle = grid[40, 64] - (64.5 / 128, 40.5 / 128)
+  np.testing.assert_allclose(middle, -np.array(shift), atol=0.01)  # and goes the whole way
+
+
+@pytest.mark.parametrize('shift', [(-0.06, 0.0), (0.06, 0.0), (0.0, -0.06), (0.0, 0.06)])
+def test_no_frame_looks_beyond_an_edge_that_cuts_the_person(follow_head, shift):
+  start = frontal(0.8)
+  grid = np.asarray(follow_head(start, start + np.float32(shift)))[0]
+  assert grid[..., 0].min() >= 0 and grid[..., 0].max() <= 1 and grid[..., 1].max() <= 1
+
+
 def test_a_blink_covers_the_eye_with_its_lid(draw_face):
   start = frontal()
   seen = lambda blink: np.asarray(draw_face(start, start, jnp.array([[blink, 0.0, 0.0, 0.0]]))[0])[

@@ -1,0 +1,112 @@
+"""Decides for every frame of a film whether its lips are made anew, and if not, why."""
+
+import numpy as np
+import scipy.ndimage
+
+from ifmdm_jax.face import points
+
+DUBBED, NO_FACE, OTHER, SMALL, PROFILE, COVERED, BORDER, SHORT = range(8)
+NAMES = (
+  'dubbed', 'no face', 'another person', 'face too small', 'profile', 'mouth covered',
+  'mouth beyond the border', 'too short',
+)  # fmt: skip
+SMALLEST = 40  # pixels from forehead to chin
+TURNED = 50.0  # degrees to the side, from which half of the mouth is hidden
+LIKE, FALL = 0.55, 0.25  # correlation of a mouth with what it mostly looks like: less is a cover,
+TYPICAL = 200  # where it falls so far below the usual; frames by which that is known,
+FEW = 25  # and in fewer it is not
+BRIDGED = 3  # frames: a shorter profile or cover is none
+SHORTEST = 8  # frames: fewer are left as they are
+PIECE = 1000  # records that are read at a time
+
+
+def decide(reading, people, chosen):
+  """Decides the fate of each frame.
+
+  Args:
+    reading: `faces.Reading`.
+    people: of `people.tell_apart`.
+    chosen: number of the one whose lips are new.
+
+  Returns:
+    Fates, numbers of NAMES, int8 [T]; and rows, the record of the chosen face in each frame, int
+    [T], -1 where there is none.
+  """
+  count = len(reading.takes)
+  fates, rows = np.full(count, NO_FACE, np.int8), np.full(count, -1, np.int64)
+  for track in reading.tracks:
+    fates[track.start : track.stop] = OTHER
+  for track in people[chosen].tracks:
+    rows[track.start : track.stop] = track.rows
+  for start in range(0, count, PIECE):
+    part = np.flatnonzero(rows[start : start + PIECE] >= 0) + start
+    if len(part):
+      fates[part] = _judged(reading, rows[part])
+  for take in range(int(reading.takes.max(initial=0)) + 1):
+    low, high = np.searchsorted(reading.takes, [take, take + 1])
+    _cover(fates[low:high], rows[low:high], reading)
+    _steady(fates[low:high])
+  return fates, rows
+
+
+def turn(landmarks):
+  """Measures how far heads are turned to the side, degrees. [T, 478, 3] -> [T]."""
+  across = landmarks[:, points.RIGHT_CHEEK] - landmarks[:, points.LEFT_CHEEK]
+  return np.degrees(np.arctan2(across[:, 2], np.hypot(across[:, 0], across[:, 1])))
+
+
+def _judged(reading, rows):
+  """Judges each face by itself; the picture's border is where the film's is."""
+  landmarks = reading.landmarks(rows)
+  fates = np.full(len(rows), DUBBED, np.int8)
+  fates[np.abs(turn(landmarks)) > TURNED] = PROFILE
+  lips = landmarks[:, points.LIPS_OUTER, :2]
+  beyond = (lips < 0) | (lips > np.array(reading.shown))
+  fates[beyond.any((1, 2))] = BORDER
+  tall = np.linalg.norm(
+    landmarks[:, points.FOREHEAD] - landmarks[:, points.CHIN_TIP], axis=-1
+  )  # fmt: skip
+  fates[tall < SMALLEST] = SMALL
+  return fates
+
+
+def _cover(fates, rows, reading):
+  """Marks frames of one take whose mouth looks unlike what it mostly does."""
+  part = np.flatnonzero(fates == DUBBED)
+  if len(part) < FEW:
+    return
+  some = part[np.linspace(0, len(part) - 1, min(len(part), TYPICAL)).astype(int)]
+  usual = _centred(np.median(reading.records[rows[some]]['mouth'], axis=0)[None])[0]
+  alike = np.concatenate([
+    _centred(reading.records[rows[part[start : start + PIECE]]]['mouth'].astype(np.float32)) @ usual
+    for start in range(0, len(part), PIECE)
+  ])  # fmt: skip
+  alike = scipy.ndimage.median_filter(alike, 5, mode='nearest')
+  fates[part[alike < min(LIKE, np.median(alike) - FALL)]] = COVERED
+
+
+def _centred(mouths):
+  """Brings small pictures [n, 16, 16, 3] to vectors [n, 768] of length 1 and colours of mean 0."""
+  mouths = (mouths - mouths.mean((1, 2), keepdims=True)).reshape(len(mouths), -1)
+  return mouths / np.maximum(np.linalg.norm(mouths, axis=1, keepdims=True), 1e-6)
+
+
+def _steady(fates):
+  """Bridges what is too short to be true, and leaves alone what is too short to be worth it."""
+  for start, stop in runs(fates):
+    short = stop - start < BRIDGED and fates[start] in (PROFILE, COVERED)
+    if short and 0 < start and stop < len(fates) and fates[start - 1] == fates[stop] == DUBBED:
+      fates[start:stop] = DUBBED
+  for start, stop in runs(fates):
+    if fates[start] == DUBBED and stop - start < SHORTEST:
+      fates[start:stop] = SHORT
+
+
+def runs(*series):
+  """Lists (start, stop) of the parts in which no series [T] changes."""
+  count = len(series[0])
+  if not count:
+    return []
+  changes = np.any([each[1:] != each[:-1] for each in series], axis=0)
+  edges = [0, *(np.flatnonzero(changes) + 1).tolist(), count]
+  return list(zip(edges[:-1], edges[1:]))

@@ -1,0 +1,271 @@
+"""From files to a file: a film and a new voice become the film with new lips, by any generator."""
+
+import inspect
+import itertools
+import pathlib
+import time
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from ifmdm_jax import errors, files, media
+from ifmdm_jax.clip import check_seed
+from ifmdm_jax.dubbing import background, faces, fates, people, planes, report, timeline
+from ifmdm_jax.dubbing.film import Film
+from ifmdm_jax.dubbing.squares import Cutter
+from ifmdm_jax.dubbing.voice import MOST, Voice
+from ifmdm_jax.dubbing.write import SUFFIXES, FilmWriter
+from ifmdm_jax.errors import InputError, note
+from ifmdm_jax.generator import Dubs
+from ifmdm_jax.rates import SAMPLE_RATE
+from ifmdm_jax.video import provenance
+
+FADE = 0.12  # seconds in which new lips come and go within a take
+
+
+class Result(NamedTuple):
+  """What was written.
+
+  Attributes:
+    path, report: of the film and of its report.
+    frames: of the film,
+    dubbed: and those of them with new lips.
+    seconds: that it took.
+    facts: lines about the film, its people, and where the time went.
+  """
+
+  path: pathlib.Path
+  report: pathlib.Path
+  frames: int
+  dubbed: int
+  seconds: float
+  facts: tuple[str, ...] = ()
+
+
+class Alignment(NamedTuple):
+  """How the lengths of a film and a voice differ.
+
+  Attributes:
+    film, voice: seconds.
+    tempo: how many times faster the voice would have to be spoken.
+  """
+
+  film: float
+  voice: float
+  tempo: float
+
+  def line(self):
+    """Says it in a line."""
+    longer = 'longer' if self.voice >= self.film else 'shorter'
+    can = '' if 1 / (1 + MOST) <= self.tempo <= 1 + MOST else ', more than --stretch does'
+    return (
+      f'the voice is {abs(self.voice - self.film):.2f} s {longer} than the film ({self.voice:.2f} '
+      f'and {self.film:.2f} s): it would have to be spoken {self.tempo:.3f} times as fast{can}'
+    )
+
+
+def align(video, audio, *, track=None):
+  """Measures how the lengths of a film and of a voice differ; nothing is written.
+
+  Args:
+    video, audio: files.
+    track: of the voice's file, see `ifmdm_jax.read_voice`.
+
+  Returns:
+    `Alignment`.
+  """
+  film, voice = Film(video), Voice(audio, track)
+  length = film.length
+  if not length:
+    for _ in film.all_times():
+      pass
+    length = film.end
+  return Alignment(length, voice.spoken, voice.spoken / length)
+
+
+def dub(
+  video, audio, output, generator, *, face=None, who=None, longer='hold', stretch=False,
+  track=None, keep_background_audio=False, overwrite=False, seed=0, checkpoint=None, say=None,
+  **options,
+):  # fmt: skip
+  """Writes a film in which one person speaks with another voice; all input is checked first.
+
+  The film keeps its length, size, times, colours and other tracks. Where the voice ends before the
+  film there is silence, and the lips rest; where it is longer, see `longer`. Frames in which the
+  face cannot be used pass as they are. NAME.report.json beside the output says what was done.
+
+  Args:
+    video: file of the film.
+    audio: file of the voice, or a film with it.
+    output: file to write, *.mp4, *.mov or *.mkv.
+    generator: what makes the lips, a `generator.Dubs`.
+    face: whose lips: a number, 1 is the person who is seen most.
+    who: whose lips: 'left', 'right', 'largest' or 'speaking'; None, with no face: 'largest'.
+    longer: see `timeline.plan`.
+    stretch: bring the voice to the film's length, by at most 12 %, its pitch kept.
+    track: which sound track of `audio`, 1 is the first.
+    keep_background_audio: mix in what is heard beside the old voice, see `background`.
+    overwrite: whether the output may exist.
+    seed: of the motion.
+    checkpoint: name of the weights, for the metadata.
+    say: called with each `report.Segment` when all is done; None: nobody is told.
+    options: of the generator.
+
+  Returns:
+    `Result`.
+
+  Raises:
+    InputError: something cannot be used; nothing is left behind then.
+  """
+  import av  # here: networks and their training run without
+
+  began = time.monotonic()
+  video, audio = (pathlib.Path(each).expanduser() for each in (video, audio))
+  files.check(video, 'a video')
+  files.check(audio, 'a file with sound')
+  output = files.check_output(output, (video, audio), overwrite, tuple(SUFFIXES))
+  report_path = output.with_name(f'{output.stem}.report.json')
+  seed = check_seed(seed)
+  _check(generator, options, longer, who, face)
+  if keep_background_audio:
+    background.separator()
+  folder = next(each for each in output.absolute().parents if each.exists())
+
+  film, voice = Film(video), Voice(audio, track)
+  film.say()
+  with errors.explained('to be able to write', folder):
+    reading = faces.read(film, _progress(film.all_times(), film.count, 'read'), folder)
+    if stretch:
+      voice.stretch(film.end)
+    voice.load(folder)
+  read_by = time.monotonic()
+  everybody = people.tell_apart(reading)
+  chosen = people.choose(everybody, reading, film, face, who)
+  fate, rows = fates.decide(reading, everybody, chosen)
+  plan = timeline.plan(film.times, film.end, voice.seconds, longer)
+  parts = report.segments(plan, fate, reading.takes)
+  dubbed = sum(part.stop - part.start for part in parts if part.dubbed)
+  if not dubbed:
+    why = fates.NAMES[int(np.bincount(fate).argmax())]
+    note(f'no frame of {video} can get new lips ({why}): all pass as they are')
+  _say_lengths(film, voice, plan, longer)
+
+  tags = provenance.metadata(checkpoint, seed, provenance.DUBBED)
+  rate, sound = voice.blocks(film.end if longer == 'cut' else None)
+  if keep_background_audio:
+    sound = background.mixed(sound, rate, video)
+  make = _Maker(film, reading, rows, plan, voice, generator, seed, options, folder)
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FilmWriter(output, film, rate, sound, tags) as writer:
+      frames = itertools.chain.from_iterable(make(part) for part in parts)
+      for frame, moment in zip(_progress(frames, len(plan.numbers), 'dub'), plan.times):
+        writer.add(frame, moment)
+      make.close()
+  except (OSError, av.error.FFmpegError) as error:  # disk full, folder gone
+    said = errors.system(error) if isinstance(error, OSError) else media.reason(error)
+    raise InputError(f'expected to be able to write {output}, {said}') from error
+  facts = dict(
+    video=video.name, audio=audio.name, output=output.name,
+    system=getattr(generator, 'name', type(generator).__name__), seed=seed, longer=longer,
+    film_seconds=round(film.end, 3), voice_seconds=round(voice.seconds, 3),
+    voice_tempo=round(voice.tempo, 4), result_seconds=round(plan.end, 3),
+    frames=len(plan.numbers), dubbed_frames=dubbed,
+    people=[dict(face=number + 1, seconds=round(sum(len(t.rows) for t in p.tracks)
+                                                / float(film.rate), 2), chosen=number == chosen)
+            for number, p in enumerate(everybody)],
+  )  # fmt: skip
+  report.write(report_path, plan, parts, facts)
+  for part in parts if say else ():
+    say(part)
+  took = time.monotonic() - began
+  lines = [film.line()]
+  lines += [f'face {person["face"]}: {person["seconds"]:.2f} s{", dubbed" * person["chosen"]}'
+            for person in facts['people']]  # fmt: skip
+  lines.append(f'read in {read_by - began:.1f} s, made in {took - (read_by - began):.1f} s')
+  return Result(output, report_path, len(plan.numbers), dubbed, took, tuple(lines))
+
+
+def _check(generator, options, longer, who, face):
+  """Raises InputError where a choice is none."""
+  if not isinstance(generator, Dubs):
+    name = getattr(generator, 'name', type(generator).__name__)
+    raise InputError(
+      f'expected a generator that dubs, {name} does not: choose another --checkpoint'
+    )
+  known = inspect.signature(generator.dub).parameters
+  anything = any(each.kind is each.VAR_KEYWORD for each in known.values())
+  if unknown := [] if anything else sorted(set(options) - set(known)):
+    name = getattr(generator, 'name', type(generator).__name__)
+    raise InputError(f'expected options that {name} has, got --{unknown[0]}: leave it out')
+  if longer not in timeline.LONGER:
+    raise InputError(f'expected --longer {", ".join(timeline.LONGER)}, got {longer!r}')
+  if who is not None and who not in people.WHO:
+    raise InputError(f'expected --who {", ".join(people.WHO)}, got {who!r}')
+  if who is not None and face is not None:
+    raise InputError('expected --face or --who, got both: leave one out')
+
+
+def _say_lengths(film, voice, plan, longer):
+  """Notes what happens where film and voice are not of one length."""
+  less = film.end - voice.seconds
+  if less > 0.5:
+    note(f'the voice ends {less:.2f} s before the film: there is silence then, and the lips rest')
+  elif longer == 'cut' and less < -0.05:
+    note(f'the last {-less:.2f} s of the voice are cut, as the film ends')
+  elif plan.end > film.end:
+    note(f'the voice is {-less:.2f} s longer than the film: --longer {longer} fills that')
+
+
+def _progress(iterable, total, what):
+  return tqdm(iterable, total=total or None, unit='frame', desc=what, disable=None)
+
+
+class _Maker:
+  """Makes the frames of a result, segment by segment."""
+
+  def __init__(self, film, reading, rows, plan, voice, generator, seed, options, folder):
+    self.film, self.reading, self.rows, self.plan = film, reading, rows, plan
+    self.voice, self.generator, self.seed, self.options = voice, generator, seed, options
+    self.folder = folder
+    self.frames = film.at(plan.numbers)  # once through the result, whoever paints
+
+  def __call__(self, part):
+    """Yields the frames of a `report.Segment`."""
+    if not part.dubbed:
+      yield from itertools.islice(self.frames, part.stop - part.start)
+      return
+    numbers = self.plan.numbers[part.start : part.stop]
+    times = self.plan.times[part.start : part.stop]
+    begins, ends = (round(each * SAMPLE_RATE) for each in (part.begins, part.ends))
+    cutter = Cutter(
+      self.film, self.reading, numbers, self.rows[numbers], times,
+      self.voice.waveform[begins:ends], self.generator.size, self.folder,
+    )  # fmt: skip
+    gains, done = _gains(times, part.fades), 0
+    for painted in self.generator.dub(cutter.shot, seed=self.seed, **self.options):
+      for square, mask in zip(painted.frames, painted.mask):
+        if done == len(numbers):
+          raise RuntimeError(f'a generator painted more frames than the {done} of its shot')
+        frame = planes.copied(next(self.frames))
+        planes.paint(frame, cutter.matrices[done], square, mask * gains[done])
+        yield frame
+        done += 1
+    if done < len(numbers):
+      raise RuntimeError(f'a generator painted {done} frames of a shot of {len(numbers)}')
+
+  def close(self):
+    """Closes the film."""
+    self.frames.close()
+
+
+def _gains(times, fades):
+  """Fades new lips in and out, float32 [T]."""
+  gains = np.ones(len(times), np.float32)
+  spacing = float(np.median(np.diff(times))) if len(times) > 1 else FADE
+  if fades[0]:
+    gains = np.minimum(gains, (times - times[0] + spacing) / (FADE + spacing))
+  if fades[1]:
+    gains = np.minimum(gains, (times[-1] - times + spacing) / (FADE + spacing))
+  return gains.astype(np.float32)

@@ -1,0 +1,208 @@
+"""Cuts RGB squares out of the planes of a decoded frame, and paints them back into the same planes.
+
+A decoder gives brightness and two planes of colour, the latter often of half the size. Nothing is
+converted here but what is cut out or painted: every other sample stays the decoder's, bit for bit.
+
+Places are pixels (x, y) from the upper left corner of the frame as it is stored; the middle of the
+first pixel is (0.5, 0.5).
+"""
+
+import re
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ifmdm_jax.face import crop
+
+FORMAT = re.compile(r'yuv(j?)4(20|22|44)p(10le)?')  # FFmpeg's names of what is read here
+FULL = 2  # FFmpeg's number for samples of the full range
+WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593),
+           10: (0.2627, 0.0593)}  # fmt: skip
+BT601 = 0.299, 0.114  # of red and blue in brightness; of films that do not say theirs, too
+COARSE = 1.4  # pixels of the source for one of the result, from which areas are averaged
+ROOM = 4  # pixels around a region, for the kernel
+
+
+class Kind(NamedTuple):
+  """How the samples of a frame are to be read.
+
+  Attributes:
+    across, down: pixels for one sample of colour.
+    shift: places by which a sample of colour lies left of the middle of its pixels.
+    zero, span: samples of black, and from black to white.
+    middle, reach: samples of no colour, and from there to a full one, twice.
+    to_rgb, from_rgb: float32 [3, 3], of brightness from 0 to 1 and colours from -1/2 to 1/2.
+    largest: sample.
+  """
+
+  across: int
+  down: int
+  shift: float
+  zero: float
+  span: float
+  middle: float
+  reach: float
+  to_rgb: np.ndarray
+  from_rgb: np.ndarray
+  largest: int
+
+
+def kind(frame):
+  """Reads the `Kind` of a frame of PyAV, whose format is one of `FORMAT`."""
+  full, sampling, deep = FORMAT.fullmatch(frame.format.name).groups()
+  full = bool(full) or int(frame.color_range) == FULL
+  unit = 4 if deep else 1
+  red, blue = WEIGHTS.get(int(frame.colorspace), BT601)
+  green = 1 - red - blue
+  from_rgb = np.array([
+    [red, green, blue],
+    [-red / (2 - 2 * blue), -green / (2 - 2 * blue), 0.5],
+    [0.5, -green / (2 - 2 * red), -blue / (2 - 2 * red)],
+  ])  # fmt: skip
+  across, down = {'20': (2, 2), '22': (2, 1), '44': (1, 1)}[sampling]
+  largest = 256 * unit - 1
+  return Kind(
+    across, down,
+    0.25 if across == 2 and not full else 0.0,  # as MPEG has it, or as JPEG
+    0.0 if full else 16.0 * unit, largest if full else 219.0 * unit,
+    128.0 * unit, largest if full else 224.0 * unit,
+    np.linalg.inv(from_rgb).astype(np.float32), from_rgb.astype(np.float32), largest,
+  )  # fmt: skip
+
+
+def planes(frame):
+  """Returns views of a frame's three planes, uint8 or uint16 [h, w]."""
+  dtype = np.uint16 if frame.format.name.endswith('le') else np.uint8
+  views = []
+  for plane in frame.planes:
+    rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype().itemsize)
+    views.append(rows[: plane.height, : plane.width])
+  return views
+
+
+def copied(frame):
+  """Copies a frame of PyAV: a decoder may still need its own."""
+  copy = type(frame)(frame.width, frame.height, frame.format.name)
+  for mine, given in zip(planes(copy), planes(frame)):
+    mine[:] = given
+  for name in ('colorspace', 'color_range', 'color_primaries', 'color_trc'):
+    setattr(copy, name, getattr(frame, name))
+  return copy
+
+
+def compose(outer, inner):
+  """Joins maps [2, 3] of places: `inner` first."""
+  linear = outer[:, :2] @ inner[:, :2]
+  return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
+
+
+def inverted(matrix):
+  """Inverts a map [2, 3] of places."""
+  linear = np.linalg.inv(matrix[:, :2])
+  return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def look(frame, matrix, size):
+  """Cuts an upright picture out of a frame.
+
+  Args:
+    frame: of PyAV, of one of the formats `FORMAT`.
+    matrix: [2, 3], from places of the picture to places of the frame; beyond it, its edge repeats.
+    size: (width, height) of the picture.
+
+  Returns:
+    uint8 RGB [height, width, 3].
+  """
+  what, (light, blue, red) = kind(frame), planes(frame)
+  to_colour = _to_colour(what)
+  y = _drawn(light, matrix, size).astype(np.float32)
+  u, v = (_drawn(each, compose(to_colour, matrix), size).astype(np.float32) for each in (blue, red))
+  yuv = np.stack([y, u, v], axis=-1)
+  # One matrix for range and colours: rgb = to_rgb (yuv - offset) / scale.
+  scaled = 255 * what.to_rgb / np.float32([what.span, what.reach, what.reach])
+  offset = scaled @ np.float32([what.zero, what.middle, what.middle])
+  rgb = cv2.transform(yuv, np.column_stack([scaled, -offset]))
+  return cv2.convertScaleAbs(np.maximum(rgb, 0))
+
+
+def paint(frame, matrix, square, mask):
+  """Mixes a square into the planes of a frame, in place.
+
+  Args:
+    frame: of `copied`.
+    matrix: [2, 3], from places of the square to places of the frame.
+    square: uint8 RGB [S, S, 3].
+    mask: float32 [S, S]; where it is 0, samples stay as they are.
+  """
+  left, top, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+  if not width:
+    return
+  what, (light, blue, red) = kind(frame), planes(frame)
+  corners = np.array([(x, y) for x in (left - 1, left + width + 1)
+                      for y in (top - 1, top + height + 1)])  # fmt: skip
+  corners = corners @ matrix[:, :2].T + matrix[:, 2]
+  step = np.array([what.across, what.down])
+  low = np.maximum(np.floor(corners.min(0) / step).astype(int) * step, 0)
+  high = np.minimum(np.ceil(corners.max(0) / step).astype(int) * step, (frame.width, frame.height))
+  if (high <= low).any():
+    return
+  scale = np.float32([what.span, what.reach, what.reach])
+  offset = np.float32([what.zero, what.middle, what.middle])
+  yuv = cv2.transform(
+    square.astype(np.float32),
+    np.column_stack([scale[:, None] * what.from_rgb / 255, offset]),
+  )
+  back = inverted(matrix)
+  share = _region(mask, back, low, high, cv2.BORDER_CONSTANT)
+  _mix(light, low, high, _region(yuv[..., 0], back, low, high), share, what.largest)
+  # A sample of colour changes only where a pixel that it belongs to does.
+  colour_low, colour_high = low // step, -(-high // step)
+  rows, columns = (colour_high - colour_low)[::-1] * step[::-1]
+  share = np.pad(share, ((0, rows - len(share)), (0, columns - share.shape[1])), 'edge')
+  size = tuple((colour_high - colour_low).tolist())
+  share = cv2.resize(share, size, interpolation=cv2.INTER_AREA)
+  back = compose(back, inverted(_to_colour(what)))
+  for plane, values in ((blue, yuv[..., 1]), (red, yuv[..., 2])):
+    drawn = _region(values, back, colour_low, colour_high)
+    _mix(plane, colour_low, colour_high, drawn, share, what.largest)
+
+
+def _to_colour(what):
+  """Maps places of the frame to places of a plane of colour."""
+  return np.array([[1 / what.across, 0, what.shift], [0, 1 / what.down, 0]])
+
+
+def _region(values, back, low, high, edge=cv2.BORDER_REPLICATE):
+  """Draws float32 [S, S] over the rows and columns of a plane, by the map from it to the square."""
+  origin = np.array([[1, 0, low[0]], [0, 1, low[1]]], np.float64)
+  kernel = cv2.INTER_LINEAR if edge == cv2.BORDER_CONSTANT else cv2.INTER_CUBIC
+  size = tuple((high - low).tolist())
+  return _drawn(np.ascontiguousarray(values), compose(back, origin), size, kernel, edge)
+
+
+def _mix(plane, low, high, drawn, share, largest):
+  part = plane[low[1] : high[1], low[0] : high[0]]
+  before = part.astype(np.float32)
+  mixed = np.clip(np.rint(before + share * (drawn - before)), 0, largest)
+  part[:] = np.where(share > 0, mixed, before).astype(plane.dtype)
+
+
+def _drawn(plane, matrix, size, kernel=cv2.INTER_LINEAR, edge=cv2.BORDER_REPLICATE):
+  """Draws a plane [h, w] through the map from places of the result to places of the plane."""
+  width, height = size
+  corners = np.array([(0, 0), (width, 0), (0, height), (width, height)], np.float64)
+  corners = corners @ matrix[:, :2].T + matrix[:, 2]
+  limit = np.array(plane.shape[::-1])
+  zoom = np.sqrt(abs(np.linalg.det(matrix[:, :2])))  # pixels of the plane for one of the result
+  room = ROOM * max(1.0, zoom)
+  low = np.clip(np.floor(corners.min(0) - room).astype(int), 0, limit - 1)
+  high = np.clip(np.ceil(corners.max(0) + room).astype(int), low + 1, limit)
+  part = plane[low[1] : high[1], low[0] : high[0]]
+  matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - low])
+  if zoom > COARSE:
+    small = np.maximum(np.round((high - low) / zoom).astype(int), 1)
+    part = cv2.resize(part, tuple(small.tolist()), interpolation=cv2.INTER_AREA)
+    factor = small / (high - low)
+    matrix = matrix * factor[:, None]
+  return crop.warp(part, crop.indexed(matrix), size, kernel=kernel, edge=edge, inverse=True)
