@@ -19,6 +19,7 @@ from ifmdm_jax.systems.difftalk.sizes import SIZES
 FIRST_STAGE = 'first_stage_model.'
 UNET = 'model.diffusion_model.'
 AVERAGE = 'model_ema.'
+HEAD = 32  # channels of an attention head; shapes do not tell
 
 IGNORED_FIRST_STAGE = [('loss.*', 'perceptual network and discriminator of its training')]
 CONDITIONS = [
@@ -86,22 +87,20 @@ def convert_first_stage(state):
 
 def _pictures(state):
   """Reads the sizes of a first stage off its shapes; latents are as wide as published."""
-  _need(state, 'encoder.conv_in.weight', 'encoder.conv_out.weight', 'quantize.embedding.weight')
-  _need(state, 'encoder.down.0.block.0.conv2.weight')
-  width = state['encoder.conv_in.weight'].shape[0]
-  levels = _count(state, 'encoder.down.{}.block.0.conv2.weight')
-  last = [state[f'encoder.down.{i}.block.0.conv2.weight'].shape[0] for i in range(levels)]
+  width = _size(state, 'encoder.conv_in.weight')
+  block = 'encoder.down.{}.block.0.conv2.weight'
+  levels = _count(state, block)
   latents = SIZES['paper']['latent']
   return dict(
     module='ifmdm_jax.systems.difftalk.autoencoder',
-    image=latents << (levels - 1),
+    image=latents << max(levels - 1, 0),
     latent=latents,
     vq=dict(
       width=width,
-      multipliers=tuple(channels // width for channels in last),
+      multipliers=tuple(_times(state, block.format(i), width) for i in range(max(levels, 1))),
       blocks=_count(state, 'encoder.down.0.block.{}.conv2.weight'),
-      entries=state['quantize.embedding.weight'].shape[0],
-      channels=state['encoder.conv_out.weight'].shape[0],
+      entries=_size(state, 'quantize.embedding.weight'),
+      channels=_size(state, 'encoder.conv_out.weight'),
     ),
   )
 
@@ -152,25 +151,21 @@ def convert(state):
 def model_of(state):
   """Reads config.model off the shapes of a checkpoint; heads are 32 wide, as published."""
   audio, ldm = 'cond_stage_model_for_audio', 'cond_stage_model_for_ldm'
-  _need(
-    state, f'{UNET}input_blocks.0.0.weight', f'{UNET}out.2.weight', f'{UNET}time_embed.0.weight'
-  )
-  _need(state, *(f'{audio}.encoder_conv.{2 * i}.weight' for i in range(4)))
-  _need(state, f'{audio}.encoder_fc1.2.weight')
-  _need(state, f'{ldm}.encoder_fc1.0.weight', f'{ldm}.encoder_fc1.4.weight')
-  width = state[f'{UNET}input_blocks.0.0.weight'].shape[0]
+  width, out = _size(state, f'{UNET}input_blocks.0.0.weight'), '.0.out_layers.3.weight'
   multipliers, blocks, attention, number = [], 0, [], 1
-  while (key := f'{UNET}input_blocks.{number}.0.out_layers.3.weight') in state:
-    multipliers.append(state[key].shape[0] // width)
-    blocks = 0
-    while f'{UNET}input_blocks.{number}.0.out_layers.3.weight' in state:
-      if f'{UNET}input_blocks.{number}.1.norm.weight' in state and not blocks:
-        attention.append(2 ** (len(multipliers) - 1))
-      blocks, number = blocks + 1, number + 1
-    number += 1  # what halves the resolution
+  while f'{UNET}input_blocks.{number}{out}' in state:
+    multipliers.append(_times(state, f'{UNET}input_blocks.{number}{out}', width))
+    if f'{UNET}input_blocks.{number}.1.norm.weight' in state:
+      attention.append(2 ** (len(multipliers) - 1))
+    blocks = _count(state, f'{UNET}input_blocks.{{}}{out}', number)
+    number += blocks + 1  # one that halves the resolution
+  attending = [width * k for i, k in enumerate(multipliers) if 2**i in attention]
+  attending += [width * k for k in multipliers[-1:]]  # the middle
+  if any(channels % HEAD for channels in attending):
+    raise InputError(f'attention is {attending} wide, expected multiples of heads of {HEAD}')
   inside = {key: v for key, v in state.items() if key.startswith(FIRST_STAGE)}
   size = dict(SIZES['paper'], **_pictures(strip_first_stage(inside)) if inside else {})
-  size['vq'] = dict(size['vq'], channels=state[f'{UNET}out.2.weight'].shape[0])
+  size['vq'] = dict(size['vq'], channels=_size(state, f'{UNET}out.2.weight'))
   size |= dict(
     **AS_PUBLISHED,
     unet=dict(
@@ -178,19 +173,19 @@ def model_of(state):
       multipliers=tuple(multipliers),
       blocks=blocks,
       attention=tuple(attention),
-      head_width=32,
+      head_width=HEAD,
     ),
     audio=dict(
-      channels=tuple(state[f'{audio}.encoder_conv.{2 * i}.weight'].shape[0] for i in range(4)),
-      features=state[f'{audio}.encoder_fc1.2.weight'].shape[0],
+      channels=tuple(_size(state, f'{audio}.encoder_conv.{2 * i}.weight') for i in range(4)),
+      features=_size(state, f'{audio}.encoder_fc1.2.weight'),
     ),
     landmarks=dict(
       size['landmarks'],
-      hidden=state[f'{ldm}.encoder_fc1.0.weight'].shape[0],
-      features=state[f'{ldm}.encoder_fc1.4.weight'].shape[0],
+      hidden=_size(state, f'{ldm}.encoder_fc1.0.weight'),
+      features=_size(state, f'{ldm}.encoder_fc1.4.weight'),
       units='pixels',
     ),
-    speech_width=state[f'{audio}.encoder_conv.0.weight'].shape[1],
+    speech_width=_size(state, f'{audio}.encoder_conv.0.weight', 1),
   )
   return ml_collections.ConfigDict(size)
 
@@ -204,14 +199,21 @@ def build(config):
   return ml_collections.ConfigDict(config)
 
 
-def _need(state, *names):
-  lost = [name for name in names if name not in state]
-  if lost:
-    raise InputError(f'weights have no {", ".join(lost)}: check --kind and the checkpoint')
+def _size(state, name, axis=0):
+  """Reads one axis of a weight, which has to be there and to have two axes at least."""
+  if name not in state or state[name].ndim < 2 or not state[name].size:
+    raise InputError(f'weights have no {name} of any use: check --kind and the checkpoint')
+  return state[name].shape[axis]
 
 
-def _count(state, name):
+def _times(state, name, width):
+  """Reads how many times `width` a layer is wide; one that is no multiple will not fit."""
+  return max(1, _size(state, name) // width)
+
+
+def _count(state, name, start=0):
+  """Counts the names from a number on that are there without a gap."""
   count = 0
-  while name.format(count) in state:
+  while name.format(start + count) in state:
     count += 1
   return count

@@ -99,6 +99,25 @@ def test_what_does_not_fit_is_listed_and_the_right_kind_named():
     difftalk.convert_first_stage({OUT: state[OUT]})
 
 
+@pytest.mark.parametrize(
+  'name',
+  [
+    OUT,
+    'model.diffusion_model.input_blocks.0.0.weight',
+    'model.diffusion_model.input_blocks.4.0.out_layers.3.weight',
+    'cond_stage_model_for_audio.encoder_conv.4.weight',
+    'first_stage_model.quantize.embedding.weight',
+    'first_stage_model.encoder.down.1.block.0.conv2.weight',
+  ],
+)
+@pytest.mark.parametrize('shape', [(), (0, 3, 3, 3), (20, 20, 3, 3), (1,)])
+def test_shapes_out_of_place_are_one_line(name, shape):
+  state = {**zeros(), name: np.zeros(shape, np.float32)}
+  convert = difftalk.convert_first_stage if 'first' in name else difftalk.convert
+  with pytest.raises(InputError):
+    convert(state)
+
+
 def test_the_command_makes_checkpoints_of_both_stages(tmp_path):
   file = tmp_path / 'talk.safetensors'
   file.write_bytes(safetensors.save({key: np.array(value) for key, value in zeros().items()}))
