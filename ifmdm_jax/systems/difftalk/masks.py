@@ -57,8 +57,7 @@ def outlines(points, window=WINDOW):
     points: [T, N, 2], fractions of the side.
     window: frames; 1: the published polygon of each frame by itself.
   """
-  points = np.asarray(points, np.float64)
-  rigid, corners = points[:, RIGID], points[:, POLYGON]
+  rigid, corners = (np.asarray(points[:, each], np.float64) for each in (RIGID, POLYGON))
   still = np.broadcast_to(np.median(rigid, axis=0), rigid.shape)
   held = align.similarity(rigid, still)(corners)
   away = held - held[:, -1:]
@@ -92,8 +91,8 @@ def polygon(corners, side, reach):
 
 def unit(points, side):
   """Measures the median distance of the outer corners of the eyes of [T, N, 2], pixels."""
-  points = np.asarray(points, np.float64)
-  return float(np.median(np.linalg.norm(points[:, EYES[0]] - points[:, EYES[1]], axis=-1))) * side
+  across = np.asarray(points[:, EYES[0]] - points[:, EYES[1]], np.float64)
+  return float(np.median(np.linalg.norm(across, axis=-1))) * side
 
 
 def soften(mask, reach):

@@ -186,8 +186,8 @@ class Sampler:
       raise InputError(f'{self.name} paints squares of {self.size} px, got {shot.size}')
     side, channels = self._config.latent, self._config.vq.channels
     noise, key = start_noise(check_seed(seed), (side, side, channels))
-    points = np.asarray(shot.landmarks[:, :POINTS, :2], np.float32) / self.size
-    corners, unit = masks.outlines(points), masks.unit(points, self.size)
+    points = shot.landmarks[:, :POINTS, :2]  # pixels
+    corners, unit = masks.outlines(points) / self.size, masks.unit(points, 1)
     features, numbers = self._hear(shot)
     film, anchor, last = _regrouped(shot.blocks(), self._counts(len(shot), chain)), None, None
     for start, stop, rows, length, begins in groups(len(shot), chain, self._block):
@@ -198,7 +198,7 @@ class Sampler:
       ]
       frames = {
         'picture': pictures,
-        'points': points[start:stop],
+        'points': np.float32(points[start:stop] / self.size),
         'keep': np.stack([masks.keep(each, side) for each in polygons]),
         'speech': conditions.voice(features, numbers[start:stop]),
       }
