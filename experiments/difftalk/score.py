@@ -68,12 +68,14 @@ def main():
     parser.add_argument(f'--{name}', required=True)
   parser.add_argument('--every', type=int, default=6)
   parser.add_argument('--count', type=int, default=8)
+  parser.add_argument('--clips', type=int, default=100)
   parser.add_argument('--steps', default=None)
   flags = parser.parse_args()
   sampler, net = ifm.load(flags.run), lpips.load('alex')
   landmarker, detector = FaceLandmarker(), FaceDetector()
   read_one = lambda frame: landmarker.track(frame[None], detector)[0][:, :2]
   clips = [clip for clip in records.clips(flags.cache, 'val') if clip.waveform is not None]
+  clips = clips[: flags.clips]
   rows, strips, opened = [], [], {}
   for number, clip in enumerate(clips):
     other = clips[(number + 1) % len(clips)].waveform

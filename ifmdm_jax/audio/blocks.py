@@ -32,6 +32,11 @@ def padded(features, steps=STEPS):
   return np.pad(features, ((half, steps - half), (0, 0)))
 
 
+def standardised(features):
+  """Brings every number of features [T, A] to mean 0 and deviation 1 over the recording."""
+  return (features - features.mean(0)) / (features.std(0) + 1e-3)
+
+
 def blocks(features, frames, neighbours=NEIGHBOURS, steps=STEPS):
   """Cuts the blocks of some frames.
 

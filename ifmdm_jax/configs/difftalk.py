@@ -39,6 +39,7 @@ def get_config(size='lite'):
     autoencoder='' if kind == 'tiny' else 'runs/vq',  # run of stage 1; '': drawn at random
     speech_width=voice['width'],
     speech=voice['audio'],  # encoder of the voice
+    standardise=kind != 'paper',  # its features, over each recording
     draws={'paper': 1, 'lite': 2, 'tiny': 2}[kind],  # noises and steps of each frame of a batch
     timesteps=1000,
     first_beta=0.0015,  # the root of beta grows linearly
@@ -50,6 +51,7 @@ def get_config(size='lite'):
     size=SIZES[size]['image'],  # side that records are read at, pixels
     gap=60,  # frames between a frame and its reference, at least
     audio=voice['audio'],
+    standardise=config.model.standardise,
     augment=kind != 'paper',
     stills=0.0,
     licence='',  # only clips in whose licence this pattern is found

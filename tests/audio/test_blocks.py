@@ -26,3 +26,10 @@ def test_beyond_the_ends_there_is_silence_and_the_end_frame_stands_for_its_neigh
 def test_a_block_is_cut_out_of_the_whole_recording():
   whole = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
   np.testing.assert_array_equal(blocks.blocks(whole, [20, 3])[1], blocks.blocks(whole, [3])[0])
+
+
+def test_a_standardised_recording_says_nothing_by_its_level():
+  whole = np.random.default_rng(0).normal(size=(80, 5)).astype(np.float32)
+  plain, loud = blocks.standardised(whole), blocks.standardised(3 * whole + 7)
+  np.testing.assert_allclose(plain.std(0), 1, atol=2e-3)
+  np.testing.assert_allclose(plain, loud, atol=5e-3)

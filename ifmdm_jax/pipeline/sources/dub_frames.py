@@ -33,7 +33,17 @@ class DubFrames(loader.Listed):
   """
 
   def __init__(
-    self, folder, split, size=None, *, gap=GAP, audio='', augment=False, stills=0.0, licence=''
+    self,
+    folder,
+    split,
+    size=None,
+    *,
+    gap=GAP,
+    audio='',
+    standardise=False,
+    augment=False,
+    stills=0.0,
+    licence='',
   ):
     """Opens the clips of a set.
 
@@ -43,6 +53,7 @@ class DubFrames(loader.Listed):
       size: side that frames are brought to, pixels; None: as stored.
       gap: frames that a reference is away, at least.
       audio: speech encoder whose features `prepare --features` wrote; '': no voice is read.
+      standardise: whether each of its numbers has mean 0 and deviation 1 over a clip.
       augment: whether place, size, side and colours are varied, of both frames alike.
       stills: share of examples made of single pictures, which are their own references.
       licence: pattern that has to be found in the licence or provenance.
@@ -53,7 +64,7 @@ class DubFrames(loader.Listed):
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips, self.gap, self.augment = records.clips(folder, **which), gap, augment
     self.stills = records.clips(folder, stills=True, **which) if stills else []
-    self.voiced = bool(audio)
+    self.voiced, self.standardise = bool(audio), standardise
     if audio:
       if stills:
         raise InputError(f'data.stills is {stills} with a voice, expected 0: pictures say nothing')
@@ -90,7 +101,8 @@ class DubFrames(loader.Listed):
       distance=np.int32(distance),
     )
     if self.voiced:
-      example['speech'] = blocks.blocks(clip.features, [frame])[0]
+      speech = blocks.standardised(clip.features) if self.standardise else clip.features
+      example['speech'] = blocks.blocks(speech, [frame])[0]
     return example
 
   def reference(self, index, frame, rng):
@@ -134,7 +146,7 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   speech float32 [B, 8, 16, A], the block of `audio.blocks`, where `config.audio` names an encoder.
 
   Reads `config.cache`, the folder of a set, `config.size`, `config.gap`, `config.audio`,
-  `config.augment`, `config.stills` and `config.licence`: see `DubFrames`.
+  `config.standardise`, `config.augment`, `config.stills` and `config.licence`: see `DubFrames`.
   """
   train = split == 'train'
   source = DubFrames(
@@ -143,6 +155,7 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
     config.size or None,
     gap=config.gap,
     audio=config.audio,
+    standardise=config.get('standardise', False),
     augment=train and config.augment,
     stills=config.stills if train else 0.0,
     licence=config.licence if train else '',

@@ -86,6 +86,7 @@ class Denoiser:
   last_beta: float
   steps: str
   reference: str
+  standardise: bool = False
 
 
 SCHEMAS = {'autoencoder': Autoencoder, 'denoiser': Denoiser}
@@ -154,7 +155,7 @@ def pack(runs):
   trees = {'denoiser': params, 'autoencoder': model.frozen(config.model)}
   packed = {}
   for name, schema in SCHEMAS.items():
-    settings = {field.name: whole[field.name] for field in dataclasses.fields(schema)}
+    settings = {f.name: whole[f.name] for f in dataclasses.fields(schema) if f.name in whole}
     checked(name, settings)
     packed[name] = bundle.Part(settings, _half(trees[name]))
   return bundle.Bundle('difftalk', packed)
@@ -197,7 +198,7 @@ def _check_sizes(config, where):
   for name, value in config.items():
     for number in value if isinstance(value, tuple) else (value,):
       whole = isinstance(number, int) and 1 <= number <= LARGEST
-      if not whole and (isinstance(value, tuple) or isinstance(number, int)):
+      if not whole and (isinstance(value, tuple) or type(number) is int):
         raise InputError(f'expected {name} of {where} from 1 to {LARGEST}, got {number!r:.80}')
 
 

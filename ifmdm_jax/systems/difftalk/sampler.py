@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax.audio import blocks
 from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import check_frames, check_seed
 from ifmdm_jax.diffusion import steppers
@@ -215,7 +216,10 @@ class Sampler:
     length = (int(numbers[-1]) + 1) * SAMPLE_RATE // FPS
     waveform = np.asarray(shot.waveform, np.float32)[:length]
     waveform = np.pad(waveform, (0, length - len(waveform)))
-    return self._encoder.features(waveform, SAMPLE_RATE), numbers
+    features = self._encoder.features(waveform, SAMPLE_RATE)
+    if self._config.get('standardise', False):
+      features = blocks.standardised(features)
+    return features, numbers
 
   def generate(self, clip, *, seed=0, steps=None, reference=None):
     """Yields uint8 [t, size, size, 3]: the clip with lips that follow its voice.
