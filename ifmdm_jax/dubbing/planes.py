@@ -20,7 +20,7 @@ FULL = 2  # FFmpeg's number for samples of the full range
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593),
            10: (0.2627, 0.0593)}  # fmt: skip
 BT601 = 0.299, 0.114  # of red and blue in brightness; of films that do not say theirs, too
-COARSE = 1.4  # pixels of the source for one of the result, from which areas are averaged
+FINE = 4  # samples across that are averaged for one pixel of a small copy, at most twice as many
 ROOM = 4  # pixels around a region, for the kernel
 
 
@@ -200,9 +200,20 @@ def _drawn(plane, matrix, size, kernel=cv2.INTER_LINEAR, edge=cv2.BORDER_REPLICA
   high = np.clip(np.ceil(corners.max(0) + room).astype(int), low + 1, limit)
   part = plane[low[1] : high[1], low[0] : high[0]]
   matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - low])
-  if zoom > COARSE:
-    small = np.maximum(np.round((high - low) / zoom).astype(int), 1)
-    part = cv2.resize(part, tuple(small.tolist()), interpolation=cv2.INTER_AREA)
-    factor = small / (high - low)
-    matrix = matrix * factor[:, None]
+  part, factor = _shrunk(part, int(zoom))
+  matrix = matrix / factor
   return crop.warp(part, crop.indexed(matrix), size, kernel=kernel, edge=edge, inverse=True)
+
+
+def _shrunk(part, factor):
+  """Shrinks a picture by a whole number, averaging; returns it and by how much it was shrunk."""
+  factor = min(factor, *part.shape)
+  if factor < 2:
+    return part, 1
+  if factor >= 2 * FINE:  # so many samples are enough for an average
+    step = factor // FINE
+    small, rest = _shrunk(part[::step, ::step], factor // step)
+    return small, rest * step
+  height, width = (side // factor * factor for side in part.shape)
+  size = width // factor, height // factor
+  return cv2.resize(part[:height, :width], size, interpolation=cv2.INTER_AREA), factor
