@@ -4,6 +4,8 @@
   python -m ifmdm_jax.import_weights --kind wav2vec2 --source wav2vec2-base/ --output runs/wav2vec2
   python -m ifmdm_jax.import_weights --kind motion --source 400000.pt --output runs/ifmdm \\
       --autoencoder runs/stage1 --audio runs/wav2vec2
+  python -m ifmdm_jax.import_weights --kind difftalk_autoencoder --source vq-f4/model.ckpt \\
+      --output runs/vq
   python -m ifmdm_jax.import_weights --kind inception_fid --source pt_inception.pth \\
       --output weights/inception
   python -m ifmdm_jax.import_weights --kind motion --source runs/motion --export motion.safetensors
@@ -60,10 +62,13 @@ _LAYER = flags.DEFINE_string(
   **errors.SHARED,
 )
 _AUTOENCODER = flags.DEFINE_string(
-  'autoencoder', None, 'motion: folder of the stage 1 that draws its codes.', **errors.SHARED
+  'autoencoder', None, 'motion, difftalk: folder of the stage 1 it works with.', **errors.SHARED
 )
 _AUDIO = flags.DEFINE_string(
-  'audio', None, 'motion: folder of the speech encoder that makes its features.', **errors.SHARED
+  'audio',
+  None,
+  'motion, difftalk: folder of the speech encoder that makes its features.',
+  **errors.SHARED,
 )
 _HEADS = flags.DEFINE_integer(
   'heads',
@@ -100,7 +105,8 @@ def take(kind, source, output, parts=None, **options):
     kind: in `kinds.KINDS`.
     source: files or folders; what they hold is put together.
     output: folder that does not exist, or is empty.
-    parts: for `motion`, folders of the `autoencoder` and the `audio` encoder it works with.
+    parts: for `motion` and `difftalk`, folders of the `autoencoder` and the `audio` encoder that
+      it works with.
     options: see `kinds.read`.
   """
   output = pathlib.Path(output).absolute()
@@ -163,6 +169,11 @@ def _save_checkpoint(folder, kind, converted, source, parts):
       config['data']['autoencoder'] = beside(parts['autoencoder'])
     if parts.get('audio'):
       config['model']['audio'] = beside(parts['audio'])
+  if kind == 'difftalk':
+    config['sampler'] = dict(steps='ddim200', reference='fixed')
+    for name, key in (('autoencoder', 'autoencoder'), ('audio', 'speech')):
+      if parts.get(name):
+        config['model'][key] = str(parts[name])
   params = {kinds.KINDS[name].part or '': part.params for name, part in converted.items()}
   params = params.get('', params)
   state = TrainState(jnp.zeros((), jnp.int32), params, {}, None)

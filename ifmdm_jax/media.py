@@ -62,7 +62,8 @@ class Flaws:
   """What was wrong with a track, noted while it is read.
 
   Attributes:
-    damaged: packets that could not be decoded.
+    damaged: packets that could not be decoded, and
+    why: not the last of them.
     missing: seconds in which there is nothing, though the track goes on after them.
     first: time of the first of these, seconds.
     end: where the track ends, and
@@ -73,6 +74,7 @@ class Flaws:
   """
 
   damaged: int = 0
+  why: str = ''
   missing: float = 0.0
   first: float | None = None
   end: float = 0.0
@@ -188,10 +190,10 @@ def decoded(container, stream, flaws, strict=False):
       yield from packet.decode() if packet is not None else stream.codec_context.decode(None)
     except av.error.EOFError:
       return
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
       if strict:
         raise
-      flaws.damaged += 1
+      flaws.damaged, flaws.why = flaws.damaged + 1, reason(error)
 
 
 def _packets(container, stream, flaws, strict):

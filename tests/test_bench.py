@@ -73,6 +73,22 @@ class Plain:
       yield np.zeros((1, 64, 64, 3), np.uint8)
 
 
+class OfFilms(Plain):
+  """A generator that is shown a film and its landmarks."""
+
+  needs = frozenset({'video', 'landmarks', 'voice'})
+
+  def generate(self, clip, *, seed=0):
+    assert clip.image is None and clip.landmarks.shape == (len(clip.frames), 468, 2)
+    assert 0 < clip.landmarks[..., 0].mean() < 64  # pixels of frames of its size
+    yield clip.frames
+
+
+def test_a_generator_that_needs_a_film_is_measured_with_a_drawn_one():
+  numbers = ends.measure_end(OfFilms(), 0.4, repeats=1)
+  assert numbers['end_to_end_fps'] > 0
+
+
 def test_any_generator_is_measured_as_far_as_it_goes():
   plain = Plain()
   assert set(parts.measure_parts(plain, ROOF, 1, (1,))) == {'transfer', 'mp4'}

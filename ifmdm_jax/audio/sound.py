@@ -2,7 +2,8 @@
 
 Time zero is the start of the file, for pictures and sound alike. Samples stand where their times
 say: a hole is silence, what comes twice is dropped, and a rate or a number of channels that changes
-on the way is followed.
+on the way is followed. MP3 and AAC without a container (ADTS) hold no times: what is missing there
+cannot be seen.
 """
 
 import itertools

@@ -238,7 +238,9 @@ class Folder:
     ]
     if not paths:
       raise InputError(f'no video {clip.name}.mp4 in {folder.name}/')
-    notes, frames = [], list(read.frames(paths[0]))
+    flaws = media.Flaws()
+    frames = list(read.frames(paths[0], flaws=flaws))
+    notes = [said] if (said := flaws.sentence('pictures')) else []
     rate = frame_rate(paths[0])
     if abs(rate - FPS) > 0.01:
       notes.append(f'{rate:g} frames per second brought to {FPS} by their times')

@@ -269,8 +269,10 @@ def load(protocol, entry, track, encode_audio):
     raise InputError(f'{entry.video} ends before {entry.start} s: check "start"')
   if last is not None and len(frames) < last - first:
     notes.append(f'ends after {len(frames)} of {last - first} frames')
+  if flaws['pictures'].damaged:  # what is between would be compared with a frame that stands
+    raise InputError(f'{entry.video} is damaged: {flaws["pictures"].sentence("pictures")}')
   if last is not None and len(frames) == last - first:
-    del flaws['pictures']  # what follows was not read
+    flaws['pictures'].promised = None  # what follows was not read
   shape = frames[0].shape[:2]
   square = None
   if protocol.crop == 'face':
@@ -292,8 +294,7 @@ def load(protocol, entry, track, encode_audio):
     waveform = None
   else:
     notes += [said] if (said := flaws['sound'].sentence()) else []
-  if 'pictures' in flaws and (said := flaws['pictures'].sentence('pictures')):
-    notes.append(said)
+  notes += [said] if (said := flaws['pictures'].sentence('pictures')) else []
   clip = Clip(
     name=entry.name,
     person=entry.person,

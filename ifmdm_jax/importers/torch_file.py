@@ -2,7 +2,7 @@
 
 Such a file is a pickle that describes tensors, and their bytes. A pickle may name any function of
 Python to be called when it is opened. This reader knows the few names that describe tensors, puts
-lifeless stand-ins for a few more that training programs store beside them (an argparse.Namespace),
+lifeless stand-ins for a few more that training programs store beside them (argparse.Namespace),
 and refuses every other name before anything of it is looked up.
 
 Layouts: the zip archive (PyTorch 1.6 and later, TorchScript), and the older sequence of pickles.
@@ -90,6 +90,7 @@ LIFELESS = {
   ('argparse', 'Namespace'),
   ('pathlib', 'PosixPath'),
   ('_codecs', 'encode'),
+  ('pytorch_lightning.callbacks.model_checkpoint', 'ModelCheckpoint'),  # names its own notes
   ('numpy', 'dtype'),
   ('numpy.core.multiarray', 'scalar'),
   ('numpy._core.multiarray', 'scalar'),

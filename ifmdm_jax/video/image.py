@@ -8,6 +8,7 @@ from PIL import Image, ImageCms, TiffImagePlugin
 
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError, note
+from ifmdm_jax.video import heic
 
 SMALLEST = 64  # pixels: less holds no usable face
 MAX_PIXELS = 2**27  # 134 million; decoding them takes 1.5 GB
@@ -15,7 +16,6 @@ MAX_BYTES = 2**30  # of a file
 # By Pillow. Never EPS, which starts another program.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'AVIF', 'JPEG2000', 'PPM',
            'TGA', 'PSD', 'QOI')  # fmt: skip
-HEIC = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')  # brands
 ORIENTATION, ICC = 0x112, 34675  # tags of EXIF and of TIFF
 TURNED = {  # value of ORIENTATION -> how the picture becomes upright
   2: lambda p: p[:, ::-1],
@@ -149,7 +149,7 @@ def _by_ffmpeg(path, max_pixels):
   """HEIC, and TIFF of 16 bits, which Pillow does not know."""
   with open(path, 'rb') as file:
     head = file.read(64)
-    if head[4:8] == b'ftyp' and head[8:12] in HEIC:
+    if heic.is_heic(head):
       return _heic(path, max_pixels)
     if head[:4] not in (b'II*\0', b'MM\0*'):
       raise InputError(_unreadable(path))
@@ -158,7 +158,7 @@ def _by_ffmpeg(path, max_pixels):
     tags.load(file)
     size = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
     check_size([int(side) for side in size], path, max_pixels)
-  image = _to_8_bits(_frame(path, 'tiff_pipe', 'rgba64le')[0])
+  image = _to_8_bits(_tiff(path))
   opaque, alpha = Image.fromarray(image[..., :3]), Image.fromarray(image[..., 3])
   white = Image.new('RGB', opaque.size, 'white')
   white.paste(_to_srgb(opaque, tags.get(ICC), path), mask=alpha)
@@ -166,31 +166,17 @@ def _by_ffmpeg(path, max_pixels):
 
 
 def _heic(path, max_pixels):
-  image, rotation = _frame(path, 'mov', 'rgb24', max_pixels)
-  if image is None:
-    raise InputError(
-      f'expected a picture, {path} is HEIC in tiles, which are not put together here: export it as '
-      'JPEG'
-    )
-  return np.rot90(image, round(rotation / 90) % 4)
+  image, profile = heic.read(path, lambda size: check_size(size, path, max_pixels))
+  return np.asarray(_to_srgb(Image.fromarray(np.ascontiguousarray(image)), profile, path))
 
 
-def _frame(path, container, form, max_pixels=None):
-  """Decodes the first picture of a file: pixels [H, W, C], and degrees that it is to be turned.
-
-  None in place of pixels: the file has several pictures, of which none is the whole.
-  """
+def _tiff(path):
+  """Decodes a TIFF of 16 bits: uint16 [H, W, 4]."""
   import av  # here: networks and their training run without
 
-  limits = {'format_whitelist': container, 'protocol_whitelist': 'file'}
-  with av.open(str(path.absolute()), format=container, options=limits) as opened:
-    streams = opened.streams.video
-    if len(streams) != 1:
-      return None, 0
-    if max_pixels is not None:
-      check_size((streams[0].width, streams[0].height), path, max_pixels)
-    frame = next(opened.decode(streams[0]))
-    return frame.to_ndarray(format=form), frame.rotation
+  limits = {'format_whitelist': 'tiff_pipe', 'protocol_whitelist': 'file'}
+  with av.open(str(path.absolute()), format='tiff_pipe', options=limits) as opened:
+    return next(opened.decode(video=0)).to_ndarray(format='rgba64le')
 
 
 def _unreadable(path, error=None):
@@ -203,4 +189,4 @@ def _unreadable(path, error=None):
 def _is_heic(path):
   with open(path, 'rb') as file:
     head = file.read(12)
-  return head[4:8] == b'ftyp' and head[8:] in HEIC
+  return heic.is_heic(head)

@@ -32,14 +32,21 @@ WIDE = {9, 11, 12}  # primaries of BT.2020 and P3
 BT709, SRGB = 1, 13
 
 
-def frames(path, fps=FPS, threads=0, flaws=None) -> Iterator[np.ndarray]:
+def frames(path, fps=FPS, threads=0, flaws=None, blank=False) -> Iterator[np.ndarray]:
   """Yields uint8 RGB [H, W, 3]: for every 1/fps the frame nearest in time, by true timestamps.
 
   Variable frame rates, dropped frames and 29.97 fps come out right; 25 fps comes out untouched.
-  Frames are as players show them: turned as phones say, with square pixels, in sRGB if they are
-  HDR, without the combs of interlacing, and all of the first one's size. The number of frames is
-  round(seconds * fps). Each of the decoder's `threads` (0: one per core) holds a frame or two of
-  its own. In `flaws`, a `media.Flaws`, stands where they end.
+  Frames are as players show them: turned and mirrored as phones say, with square pixels, in sRGB if
+  they are HDR, without the combs of interlacing, and all of the first one's size. The number of
+  frames is round(seconds * fps). Where packets are damaged, what can be decoded is at its time, and
+  the last good frame stands until then.
+
+  Args:
+    path: of a film.
+    fps: of what is yielded.
+    threads: of the decoder, each holds a frame or two of its own; 0: one per core.
+    flaws: a `media.Flaws`, in which stands what is wrong, and where they end.
+    blank: yield black frames where there is none that is good.
 
   Raises:
     InputError: there is no film; `media.Damaged` where it breaks off.
@@ -48,22 +55,30 @@ def frames(path, fps=FPS, threads=0, flaws=None) -> Iterator[np.ndarray]:
 
   flaws = media.Flaws() if flaws is None else flaws
   try:
-    yield from _even(path, fps, threads, flaws)
+    yield from _even(path, fps, threads, flaws, blank)
   except av.error.FFmpegError as error:
     raise media.Damaged(path, media.reason(error), flaws.end) from error
 
 
-def _even(path, fps, threads, flaws):
+def _even(path, fps, threads, flaws, blank):
   with media.opened(path, 'video') as (container, stream):
     stream.codec_context.thread_count = threads
     origin, show = media.origin(container), _Shown(stream, path)
     number, last, last_time, end = 0, None, 0.0, 0.0
     spacing = float(1 / stream.average_rate) if stream.average_rate else 1 / fps
-    decoded = media.decoded(container, stream, flaws, strict=True)
-    for frame in progressive(decoded, stream):
+    good = _Good(media.decoded(container, stream, flaws), flaws)
+    for frame in progressive(good, stream):
       time = last_time + spacing if frame.time is None else frame.time - origin
       media.check_hole(time - last_time, path, 'video')
-      if last is not None:  # all ticks that are nearer to `last`
+      if last is not None and good.lost and time > last_time + 1.5 * spacing:
+        flaws.hole(last_time + spacing, time - last_time - spacing)
+        while number / fps < last_time + spacing / 2:
+          yield last
+          number += 1
+        while number / fps < time - spacing / 2:
+          yield np.zeros_like(last) if blank else last
+          number += 1
+      elif last is not None:  # all ticks that are nearer to `last`
         while number / fps < (last_time + time) / 2:
           yield last
           number += 1
@@ -71,6 +86,8 @@ def _even(path, fps, threads, flaws):
           spacing = time - last_time
       last, last_time, end = show(frame), time, time + spacing
       flaws.end = end
+    if flaws.broken or good.waiting:
+      raise media.Damaged(path, flaws.broken or flaws.why, flaws.end)
     if last is None:
       raise InputError(f'expected a video, {path} holds no frames: pass another file')
     # A frame shown for half a tick too short is a rounding of timestamps, not an end.
@@ -82,6 +99,34 @@ def _even(path, fps, threads, flaws):
 def read_frames(path, fps=FPS):
   """Reads a whole short video, uint8 [T, H, W, 3]."""
   return np.stack(list(frames(path, fps)))
+
+
+class _Good:
+  """Iterates over decoded frames but those that were decoded from damaged ones.
+
+  Attributes:
+    waiting: for a frame that needs no other, since a packet was damaged.
+    lost: whether frames may be missing for that.
+  """
+
+  def __init__(self, decoded, flaws):
+    self.decoded, self.flaws = decoded, flaws
+    self.seen, self.keys, self.waiting, self.lost = 0, 0, False, False
+
+  def __iter__(self):
+    for frame in self.decoded:
+      self._look()
+      if self.waiting and not frame.key_frame:
+        continue
+      # Decoders differ in what they still give: the hole may be before the second such frame.
+      self.keys += frame.key_frame
+      self.waiting, self.lost = False, self.lost and self.keys <= 2
+      yield frame
+    self._look()
+
+  def _look(self):
+    if self.flaws.damaged > self.seen:
+      self.seen, self.keys, self.waiting, self.lost = self.flaws.damaged, 0, True, True
 
 
 class _Shown:
@@ -112,7 +157,7 @@ class _Shown:
       colorspace = BT709 if int(frame.colorspace) == BT709 else None
       shown = self.convert.reformat(frame, src_colorspace=colorspace, **options)
     image = shown.to_ndarray()
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+    return np.ascontiguousarray(_upright(image, frame))
 
 
 def tone_mapped(convert, frame, path, **options):
@@ -144,13 +189,19 @@ def tone_mapped(convert, frame, path, **options):
     ) from error
 
 
-def progressive(frames, stream):
-  """Yields decoded frames, those that are two half frames at once without their combs.
+def _upright(image, frame):
+  """Turns and mirrors pixels [H, W, 3] as a film says; to quarters of a turn."""
+  said = [data for data in frame.side_data if data.type.name == 'DISPLAYMATRIX']
+  if not said:
+    return image
+  a, b, _, c, d = np.frombuffer(bytes(said[0]), np.int32)[:5]  # x' = a x + c y, y' = b x + d y
+  if abs(int(b)) + abs(int(c)) > abs(int(a)) + abs(int(d)):
+    image, a, d = image.swapaxes(0, 1), c, b
+  return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
-  Args:
-    frames: of PyAV, in order.
-    stream: that they are of.
-  """
+
+def progressive(frames, stream):
+  """Yields frames, those that are two half frames at once without their combs."""
   import av  # here: networks and their training run without
 
   graph = kind = None

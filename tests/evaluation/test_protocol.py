@@ -7,7 +7,8 @@ import pytest
 
 from ifmdm_jax import testing, video
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.evaluation import protocol
+from ifmdm_jax.evaluation import generators, protocol
+from tests.video import test_shown
 
 PROTOCOLS = pathlib.Path(__file__).parents[2] / 'data' / 'protocols'
 
@@ -135,3 +136,20 @@ def test_the_protocols_that_ship_are_well_formed_and_name_nobody():
     if root.is_dir():
       protocol.read(path)
     assert all(clip['person'] == clip['name'] for clip in content['clips'])
+
+
+def test_a_clip_whose_pictures_are_damaged_is_scored_by_nobody(write, tmp_path):
+  """A frame that stands for what is lost would be compared with what a generator draws."""
+  path = write()
+  test_shown.spoiled(tmp_path / 'clips' / 'a.mp4', [23], 'mjpeg', 'yuvj420p')
+  with pytest.raises(InputError, match='is damaged: 1 packet of pictures'):
+    load(path)
+
+
+def test_a_video_of_others_whose_pictures_are_damaged_is_noted(write, tmp_path):
+  clips = protocol.read(write())
+  reference = protocol.load(clips, clips.clips[0], track, encode_audio)
+  (tmp_path / 'theirs').mkdir()
+  test_shown.spoiled(tmp_path / 'theirs' / 'a.mp4', [23], 'mjpeg', 'yuvj420p')
+  video = generators.Folder(tmp_path / 'theirs').driven(reference, 0)
+  assert len(video.frames) == 50 and '1 packet of pictures' in video.notes[0]

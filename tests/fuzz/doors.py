@@ -35,6 +35,7 @@ from ifmdm_jax.video import read as films
 
 FIXTURES = testing.REPOSITORY / 'data' / 'fixtures'
 TORCH = testing.REPOSITORY / 'tests' / 'importers' / 'fixtures'
+HEIC = testing.REPOSITORY / 'tests' / 'video' / 'fixtures' / 'tiles.heic'
 
 
 def _bytes(name, make):
@@ -315,6 +316,7 @@ FILMS = {'mp4': ('mp4', ['libx264', 'aac']), 'mkv': ('matroska', ['mpeg4', 'aac'
 DOORS = [
   *((f'picture.{ending}', _bytes(f'a.{ending}', functools.partial(_picture, form)), _look)
     for ending, form in PICTURES.items()),
+  ('picture.heic', _bytes('a.heic', HEIC.read_bytes), _look),
   *((f'sound.{ending}', _bytes(f'a.{ending}', functools.partial(_sound, *of)), _listen)
     for ending, of in SOUNDS.items()),
   *((f'sound.{ending}', _bytes(f'a.{ending}', functools.partial(_media, *of)), _listen)

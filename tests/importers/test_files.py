@@ -124,6 +124,17 @@ def test_a_checkpoint_with_its_command_line_is_read(tmp_path, write):
   equal(files.pick(tree, ('gen',), 'x.pt'), arrays())
 
 
+@WRITERS
+def test_a_checkpoint_of_lightning_is_read(tmp_path, write):
+  """Latent diffusion's files name the class that wrote them beside the weights."""
+  state, storages = checkpoint()
+  callback = Global('pytorch_lightning.callbacks.model_checkpoint', 'ModelCheckpoint')
+  notes = {callback: {'best_model_score': state['a.bias'], 'dirpath': 'logs'}}
+  whole = {'epoch': 7, 'callbacks': notes, 'lr_schedulers': [], 'state_dict': state}
+  tree = files.read(write(tmp_path / 'model.ckpt', whole, storages))
+  equal(files.pick(tree, (), 'model.ckpt'), arrays())
+
+
 @pytest.mark.parametrize('name', ['state.pt', 'state_old_layout.pt', 'scripted.pt'])
 def test_what_pytorch_wrote_is_read(name):
   tree = files.read(FIXTURES / name)

@@ -10,11 +10,23 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.importers import arcface, engine, i3d, inception, kinds, lpips, syncnet, vgg
+from ifmdm_jax.importers import (
+  arcface,
+  difftalk,
+  engine,
+  i3d,
+  inception,
+  kinds,
+  lpips,
+  syncnet,
+  vgg,
+)
 from ifmdm_jax.importers import autoencoder as autoencoders
 from ifmdm_jax.importers import wav2vec2 as speech
+from tests.systems.difftalk import goldens as difftalk_goldens
 
 FIXTURES = pathlib.Path(__file__).parent / 'fixtures'
+DIFFTALK = pathlib.Path(__file__).parents[1] / 'systems' / 'difftalk' / 'fixtures' / 'goldens.npz'
 
 
 @functools.cache
@@ -42,6 +54,8 @@ def shapes_of(kind):
     'autoencoder': lambda: golden_keys('gen_S64'),
     'discriminator': lambda: golden_keys('dis_S64'),
     'motion': lambda: golden_keys('dit_A0'),
+    'difftalk': lambda: difftalk_goldens.read(DIFFTALK)[0],
+    'difftalk_autoencoder': lambda: difftalk.strip_first_stage(shapes_of('difftalk')),
     'vgg16': lambda: vgg.published('vgg16'),
     'vgg19': lambda: vgg.published('vgg19'),
     'lpips': lpips.published,

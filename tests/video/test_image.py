@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.video import image
 
@@ -224,6 +225,37 @@ def test_heic_that_cannot_be_read_is_named(tmp_path, brand):
   (tmp_path / 'a.jpg').write_bytes(b'\0\0\0\x18ftyp' + brand + bytes(40))
   with pytest.raises(InputError, match='is HEIC'):
     image.read_image(tmp_path / 'a.jpg')
+
+
+HEIC = testing.REPOSITORY / 'tests' / 'video' / 'fixtures'
+TILES = {  # each of 2 x 3 tiles of 128 pixels, made by libheif
+  'tiles': lambda p: p,
+  'tiles_turned': lambda p: p,  # stored as a column, turned and mirrored by its properties
+  'tiles_profile': lambda p: p[..., ::-1],  # whose red is blue
+}
+
+
+@pytest.mark.parametrize('name', TILES)
+def test_heic_in_tiles_is_put_together(name):
+  read = image.read_image(HEIC / f'{name}.heic')
+  expected = TILES[name](quarters(200, 300))
+  assert read.shape == expected.shape
+  assert np.abs(read.astype(int) - expected).mean() < 3  # lossy
+
+
+def test_tiles_that_are_not_there_are_said(tmp_path):
+  whole = (HEIC / 'tiles.heic').read_bytes()
+  at = whole.index(b'dimg') + 8
+  twice = whole[: at + 2] + whole[at : at + 2] + whole[at + 4 :]  # the second tile is the first
+  for name, data in dict(short=whole[:-200], twice=twice).items():
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match='tiles|is HEIC, which cannot be read|cut short'):
+      image.read_image(tmp_path / name)
+
+
+def test_heic_is_as_large_as_its_header_says_before_it_is_decoded(tmp_path):
+  with pytest.raises(InputError, match='of 50000 pixels at most.*300 x 200'):
+    image.read_image(HEIC / 'tiles.heic', max_pixels=50_000)
 
 
 def test_nothing_but_the_line_is_printed(tmp_path, capfd):

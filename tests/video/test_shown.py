@@ -1,11 +1,13 @@
 """Frames as players show them, whatever a film says about its pixels, colours and times."""
 
+import struct
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
+from ifmdm_jax import media
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.video import read
 
@@ -139,6 +141,33 @@ def test_joined_films_go_on(tmp_path):
   assert abs(len(numbers) - 40) <= 1 and max(numbers[:20]) >= 18 and max(numbers[20:]) >= 18
 
 
+TURNS = {  # (a, b, c, d) of x' = a x + c y, y' = b x + d y -> what is shown
+  (1, 0, 0, 1): lambda p: p,
+  (-1, 0, 0, 1): lambda p: p[:, ::-1],  # as a mirror
+  (1, 0, 0, -1): lambda p: p[::-1],
+  (-1, 0, 0, -1): lambda p: np.rot90(p, 2),
+  (0, 1, -1, 0): lambda p: np.rot90(p, -1),  # a phone held upright
+  (0, -1, 1, 0): lambda p: np.rot90(p, 1),
+  (0, 1, 1, 0): lambda p: p.swapaxes(0, 1),
+  (0, -1, -1, 0): lambda p: np.rot90(p, 2).swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize('matrix', TURNS)
+def test_films_are_turned_and_mirrored_as_they_say(tmp_path, matrix):
+  picture = grey(90, 64, 96)
+  picture[:32, :48], picture[:32, 48:], picture[32:, :48] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+  path = film(tmp_path / 'a.mp4', [picture] * 2)
+  data, (a, b, c, d) = bytearray(path.read_bytes()), matrix
+  at = data.index(b'tkhd') + 44  # 16.16
+  one = 1 << 16
+  data[at : at + 36] = struct.pack('>9i', a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+  path.write_bytes(data)
+  shown, expected = next(read.frames(path)), TURNS[matrix](picture)
+  assert shown.shape == expected.shape
+  assert np.abs(shown.astype(int) - expected).mean() < 12  # H.264 with half-size colour
+
+
 def test_times_that_jump_by_hours_are_refused(tmp_path):
   times = [0, 3600, 7200, 90_000 * 10_000]
   path = film(tmp_path / 'a.mkv', [grey(90)] * 4, times=times)
@@ -155,6 +184,64 @@ def test_a_film_that_breaks_off_is_one_line(tmp_path):
   numbers = []
   with pytest.raises(InputError, match='cannot be decoded further than|cannot be read'):
     numbers.extend(frame.mean() for frame in read.frames(path))
+
+
+def spoiled(path, numbers, codec, pixels='yuv420p'):
+  """A film of 50 frames, each 5 brighter than the one before, some of whose packets are noise."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream(codec, rate=25)
+    stream.width = stream.height = 64
+    stream.pix_fmt, stream.codec_context.gop_size = pixels, 10
+    packets = []
+    for number in range(50):
+      frame = av.VideoFrame.from_ndarray(grey(5 * number), 'rgb24')
+      frame.pts = number
+      packets += stream.encode(frame)
+    for number, packet in enumerate(packets + stream.encode(None)):
+      if number in numbers:
+        noise = av.Packet(np.random.default_rng(number).bytes(packet.size))
+        noise.pts, noise.dts, noise.duration = packet.pts, packet.dts, packet.duration
+        noise.time_base, noise.stream = packet.time_base, packet.stream
+        packet = noise
+      container.mux(packet)
+  return path
+
+
+SPOILED = {  # film, codec, pixels -> the frame after the hole: needs no other one
+  ('a.avi', 'mjpeg', 'yuvj420p'): 24,
+  ('a.avi', 'mpeg4', 'yuv420p'): 30,
+  ('a.webm', 'libvpx-vp9', 'yuv420p'): 30,
+  ('a.mp4', 'libx265', 'yuv420p'): 31,
+}
+
+
+@pytest.mark.parametrize('threads', [1, 0])
+@pytest.mark.parametrize('kind', SPOILED, ids=[kind[1] for kind in SPOILED])
+def test_a_damaged_packet_of_pictures_costs_what_depends_on_it(tmp_path, kind, threads):
+  name, codec, pixels = kind
+  path, flaws, back = spoiled(tmp_path / name, [23], codec, pixels), media.Flaws(), SPOILED[kind]
+  levels = np.array([f.mean() / 5 for f in read.frames(path, threads=threads, flaws=flaws)])
+  expected = np.arange(50)
+  expected[23:back] = 22  # the last good one stands; after it all is at its time
+  near = np.abs(levels - expected) <= 2  # lossy
+  assert len(levels) == 50 and near[:18].all() and near[back + 1 :].all()
+  assert near.mean() > 0.9 or threads == 0  # threads give up some that are good
+  assert flaws.damaged == 1 and flaws.missing > 0
+  assert '1 packet of pictures cannot be decoded' in flaws.sentence('pictures')
+
+
+def test_where_pictures_are_damaged_nobody_is_seen_by_who_wants_to_know(tmp_path):
+  path = spoiled(tmp_path / 'a.avi', [23, 24, 25, 26], 'mjpeg', 'yuvj420p')
+  levels = [frame.mean() for frame in read.frames(path, blank=True)]
+  assert [number for number, level in enumerate(levels) if level < 3] == [0, 23, 24, 25, 26]
+
+
+def test_damage_after_which_nothing_can_be_decoded_is_said(tmp_path):
+  path = spoiled(tmp_path / 'a.avi', range(23, 50), 'mjpeg', 'yuvj420p')
+  numbers = []
+  with pytest.raises(media.Damaged, match=r'further than 0\.9'):
+    numbers.extend(frame.mean() for frame in read.frames(path))
+  assert len(numbers) >= 22
 
 
 def test_the_cover_of_a_song_is_no_film(tmp_path):

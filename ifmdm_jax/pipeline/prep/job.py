@@ -92,11 +92,14 @@ class Job:
     )
 
   def frames(self, until=None):
-    """Yields the frames at 25 fps; a file damaged on the way ends there."""
+    """Yields the frames at 25 fps; what is damaged is black, so that nobody is seen in it.
+
+    A file that cannot be read further ends there.
+    """
     count, self.pictures = 0, media.Flaws()
     try:
       # One thread: there is a process per core, and threads hold frames of 4K each.
-      frames = read.frames(self.source.path, threads=1, flaws=self.pictures)
+      frames = read.frames(self.source.path, threads=1, flaws=self.pictures, blank=True)
       for count, frame in enumerate(frames, 1):
         yield frame
         if until is not None and count >= until:

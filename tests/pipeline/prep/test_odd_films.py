@@ -25,11 +25,12 @@ BLACK = [np.zeros((96, 128, 3), np.uint8)] * 6
 
 
 def film(path, pictures=SHOWN, tracks=(VOICE,), lost=(), start=0, default=0, late=0.0, codec=None,
-         sound=None, pixels='yuv420p', aspect=None, damaged=()):  # fmt: skip
+         sound=None, pixels='yuv420p', aspect=None, damaged=(), torn=()):  # fmt: skip
   """Writes a film.
 
   Args:
     lost, damaged: packets of sound that are left out, and that are spoiled.
+    torn: packets of pictures that are spoiled.
     start: time at which all begins, in 1/90000 s.
     late: seconds by which the sound begins later than the pictures.
   """
@@ -48,12 +49,14 @@ def film(path, pictures=SHOWN, tracks=(VOICE,), lost=(), start=0, default=0, lat
       streams.append(file.add_stream(sound or 'aac', rate=RATE, layout=layout))
       on = av.stream.Disposition.default if number == default else av.stream.Disposition(0)
       streams[-1].disposition = on
+    packets = []
     for number, picture in enumerate(pictures):
       frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), 'rgb24')
       if codec is None:
         frame.pts, frame.time_base = start + 3600 * number, BASE
-      file.mux(video.encode(frame))
-    file.mux(video.encode(None))
+      packets += video.encode(frame)
+    for number, packet in enumerate(packets + video.encode(None)):
+      file.mux(spoiled(packet) if number in torn else packet)
     for stream, track in zip(streams, tracks):
       layout, track = stream.layout.name, track.reshape(len(track), -1)
       packets = []
@@ -64,14 +67,17 @@ def film(path, pictures=SHOWN, tracks=(VOICE,), lost=(), start=0, default=0, lat
         frame.pts = first + round(start * RATE / 90_000 + late * RATE)
         packets += stream.encode(frame)
       for number, packet in enumerate(packets + stream.encode(None)):
-        if number in damaged:
-          spoiled = av.Packet(b'\xff' * packet.size)
-          spoiled.pts, spoiled.dts, spoiled.duration = packet.pts, packet.dts, packet.duration
-          spoiled.time_base, spoiled.stream = packet.time_base, packet.stream
-          packet = spoiled
         if number not in lost:
-          file.mux(packet)
+          file.mux(spoiled(packet) if number in damaged else packet)
   return path
+
+
+def spoiled(packet):
+  """A packet in whose place nothing can be decoded."""
+  noise = av.Packet(b'\xff' * packet.size)
+  noise.pts, noise.dts, noise.duration = packet.pts, packet.dts, packet.duration
+  noise.time_base, noise.stream = packet.time_base, packet.stream
+  return noise
 
 
 def song(path):
@@ -134,6 +140,7 @@ ODD = {
   'lat\xe9.mkv': (film, 'kept'),  # not UTF-8 on the disk, see below
   'hole.mkv': (lambda path: film(path, lost=range(6, 9)), 'kept'),
   'damaged.mp4': (lambda path: film(path, damaged=range(6, 9)), 'kept'),
+  'torn.mov': (lambda path: film(path, codec='mjpeg', pixels='yuvj420p', torn=(19, 20)), 'kept'),
   'later.mov': (lambda path: film(path, tracks=(VOICE[4_800:],), late=0.3), 'kept'),
   'hour.mkv': (lambda path: film(path, start=90_000 * 3600), 'kept'),
   'wraps.ts': (lambda path: film(path, start=2**33 - 40_000), 'kept'),
@@ -175,7 +182,10 @@ def test_every_film_has_a_true_fate(fates):
 def test_what_is_damaged_or_missing_is_told(fates):
   output, done = fates
   damage = {name: result['damage'] for name, result in done.items() if result['damage']}
-  assert damage.keys() == {'hole.mkv', 'damaged.mp4'}
+  assert damage.keys() == {'hole.mkv', 'damaged.mp4', 'torn.mov'}
+  assert '2 packets of pictures cannot be decoded, 0.08 s' in damage['torn.mov']
+  (kept,) = done['torn.mov']['kept']
+  assert (kept['start'], kept['stop']) == (0, 19)  # no face stands still in it
   assert 'of sound are missing, from 0.3' in damage['hole.mkv']
   assert '3 packets of sound cannot be decoded' in damage['damaged.mp4']
   page = (output / 'report.html').read_text()

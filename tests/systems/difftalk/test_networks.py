@@ -12,7 +12,7 @@ from ifmdm_jax.systems.difftalk.sizes import SIZES
 from tests.nn.reference import drawn
 
 RNG = np.random.default_rng(0)
-PUBLISHED = {  # by part
+PUBLISHED = {  # as the build in experiments/difftalk_goldens counts them
   'vq': 55_322_782,
   'unet': 530_152_963,
   'audio': 32_800,

@@ -95,7 +95,7 @@ def guided_denoiser(params, config, condition, guidance=2.0):
 
 def sample(
   params, config, noise, condition, solver=DEFAULT, *, normalizer=None, clip=None, step_rng=None,
-  known=None,
+  known=None, region=None, key=None,
 ):  # fmt: skip
   """Samples motion codes for one window of speech.
 
@@ -109,6 +109,9 @@ def sample(
     clip: bound on |x_0| in each step, in the network's units.
     step_rng: key for the noise of a stochastic stepper.
     known: [B, K, M], codes of the window's first K frames, which the others continue.
+    region: (codes [B, T, M], which directions of them are known, bool [M]): they are put in place
+      at every step, and the network makes the others fit them.
+    key: for the noise of the known directions, see `steppers.known_region`.
 
   Returns:
     [B, T, M].
@@ -130,10 +133,20 @@ def sample(
   origin = normalizer.origin(condition.hint, condition.reference)
   seen = normalizer.condition(condition)
   denoiser = guided_denoiser(params, config, seen, solver.guidance)
-  amend = None
+  amend, noised = [], None
+  if region is not None:
+    codes, which = region
+    given = normalizer.motion(codes, origin)
+    keep = jnp.asarray(which, given.dtype)[None, None]
+    amend.append(lambda x_0: jnp.where(keep > 0, given, x_0))
+    noised = steppers.known_region(diffusion, given, keep)
   if known is not None and known.shape[1]:
-    amend = functools.partial(continued, normalizer.motion(known, origin))
-  x_0 = steppers.sample(denoiser, diffusion, stepper, noise, step_noise, amend=amend)
+    amend.append(functools.partial(continued, normalizer.motion(known, origin)))
+  x_0 = steppers.sample(
+    denoiser, diffusion, stepper, noise, step_noise,
+    amend=(lambda x_0: functools.reduce(lambda x, put: put(x), amend, x_0)) if amend else None,
+    known=noised, key=key,
+  )  # fmt: skip
   codes = normalizer.bounded(normalizer.codes(x_0, origin), origin)
   return smooth(codes, condition.hint, getattr(config, 'smoothing', ()))
 
