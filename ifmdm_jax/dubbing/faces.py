@@ -1,8 +1,9 @@
 """Reads a film once, frame by frame, and notes every face in it.
 
 The detector sees the first frame of every take, the part between two cuts, and twice a second after
-that, once a second while somebody is there; in between landmarks follow each face. They go to a file that has no name, so that an hour of
-film costs its disk and not its memory: 4 kB for each face of a frame.
+that, once a second while somebody is there; in between landmarks follow each face. They go to a
+file that has no name, so that an hour of film costs its disk and not its memory: 4 kB for each face
+of a frame.
 """
 
 import dataclasses
