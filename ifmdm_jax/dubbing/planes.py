@@ -115,15 +115,16 @@ def look(frame, matrix, size):
     uint8 RGB [height, width, 3].
   """
   what, (light, blue, red) = kind(frame), planes(frame)
-  to_colour = _to_colour(what)
-  y = _drawn(light, matrix, size).astype(np.float32)
-  u, v = (_drawn(each, compose(to_colour, matrix), size).astype(np.float32) for each in (blue, red))
-  yuv = np.stack([y, u, v], axis=-1)
+  to_colour = compose(_to_colour(what), matrix)
+  yuv = cv2.merge(
+    [_drawn(light, matrix, size), _drawn(blue, to_colour, size), _drawn(red, to_colour, size)]
+  )
   # One matrix for range and colours: rgb = to_rgb (yuv - offset) / scale.
   scaled = 255 * what.to_rgb / np.float32([what.span, what.reach, what.reach])
   offset = scaled @ np.float32([what.zero, what.middle, what.middle])
+  # OpenCV rounds to what it was given, and keeps within its range.
   rgb = cv2.transform(yuv, np.column_stack([scaled, -offset]))
-  return cv2.convertScaleAbs(np.maximum(rgb, 0))
+  return rgb if rgb.dtype == np.uint8 else np.minimum(rgb, 255).astype(np.uint8)
 
 
 def paint(frame, matrix, square, mask):
@@ -135,12 +136,12 @@ def paint(frame, matrix, square, mask):
     square: uint8 RGB [S, S, 3].
     mask: float32 [S, S]; where it is 0, samples stay as they are.
   """
-  left, top, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+  square, mask, matrix = _trimmed(square, mask, matrix)
+  height, width = mask.shape
   if not width:
     return
   what, (light, blue, red) = kind(frame), planes(frame)
-  corners = np.array([(x, y) for x in (left - 1, left + width + 1)
-                      for y in (top - 1, top + height + 1)])  # fmt: skip
+  corners = np.array([(0, 0), (width, 0), (0, height), (width, height)])
   corners = corners @ matrix[:, :2].T + matrix[:, 2]
   step = np.array([what.across, what.down])
   low = np.maximum(np.floor(corners.min(0) / step).astype(int) * step, 0)
@@ -166,6 +167,15 @@ def paint(frame, matrix, square, mask):
   for plane, values in ((blue, yuv[..., 1]), (red, yuv[..., 2])):
     drawn = _region(values, back, colour_low, colour_high)
     _mix(plane, colour_low, colour_high, drawn, share, what.largest)
+
+
+def _trimmed(square, mask, matrix):
+  """Leaves away what a mask does not take; a little around it stays, for the kernel."""
+  left, top, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+  rows = slice(max(0, top - ROOM), top + height + ROOM if height else 0)
+  columns = slice(max(0, left - ROOM), left + width + ROOM if width else 0)
+  shift = np.array([[1, 0, columns.start], [0, 1, rows.start]], np.float64)
+  return square[rows, columns], mask[rows, columns], compose(matrix, shift)
 
 
 def _to_colour(what):
