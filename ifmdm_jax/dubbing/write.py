@@ -110,7 +110,10 @@ class _Others:
     for stream in self.source.streams:
       if stream.index in (film.index, *replaced):
         continue
-      codec = stream.codec_context.name if stream.codec_context is not None else 'unknown'
+      context = stream.codec_context
+      codec = (
+        'unknown' if context is None else getattr(context.codec, 'canonical_name', context.name)
+      )
       if stream.type not in KEPT or codec not in target.supported_codecs:
         lost.append(f'{stream.type} ({codec})')
         continue

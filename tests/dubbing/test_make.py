@@ -145,6 +145,19 @@ def test_the_sound_is_the_new_voice_and_other_tracks_stay(tmp_path, voice, capsy
     read.audio(tmp_path / 'o.mp4', track=3)
 
 
+def test_subtitles_stay_where_they_can_and_are_named_where_not(tmp_path, voice, capsys):
+  path = films.write(tmp_path / 'a.mkv', films.talk(20), subtitle='Guten Tag')
+  dubbing.dub(path, voice, tmp_path / 'o.mkv', films.Painter())
+  with av.open(str(tmp_path / 'o.mkv')) as container:
+    [text] = container.streams.subtitles
+    assert text.language == 'ger'
+    [packet] = [packet for packet in container.demux(text) if packet.size]
+    assert b'Guten Tag' in bytes(packet) and float(packet.pts * packet.time_base) == 0.2
+  assert 'not kept' not in capsys.readouterr().err
+  dubbing.dub(path, voice, tmp_path / 'o.mp4', films.Painter())
+  assert 'not kept, as o.mp4 cannot hold them: subtitle (ass)' in capsys.readouterr().err
+
+
 def test_the_metadata_says_synthetic_and_no_path(tmp_path, voice):
   path = films.write(tmp_path / 'a.mp4', films.talk(10))
   dubbing.dub(path, voice, tmp_path / 'o.mp4', films.Painter(), seed=5, checkpoint='/home/me/best')
