@@ -60,7 +60,7 @@ class FilmWriter(Writer):
     codec = 'libx265' if film.codec == 'hevc' else 'libx264'
     form = film.format
     if any(side % 2 for side in film.size):
-      form = planes.FORMAT.sub(r'yuv\g<1>444p\g<3>', form).replace('None', '')
+      form = planes.FORMAT.sub(r'yuv\g<1>444p\g<3>', form)
     self.base = max(film.time_base, Fraction(1, FINEST))
     self.video = self.container.add_stream(codec, rate=Fraction(film.rate))
     (self.video.width, self.video.height), self.video.pix_fmt = film.size, form

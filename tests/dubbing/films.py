@@ -111,7 +111,9 @@ class Painter:
     mask = np.zeros((side, side), np.float32)
     cv2.ellipse(mask, (side // 2, round(0.66 * side)), (side // 4, side // 5), 0, 0, 360, 1, -1)
     mask = cv2.GaussianBlur(mask, (9, 9), 0)
+    seen = shot.blocks()  # a little ahead, as generators do
     for start in range(0, len(shot), self.block):
+      next(seen, None)
       count = min(self.block, len(shot) - start)
       frames = np.full((count, side, side, 3), self.colour, np.uint8)
       yield Painted(frames, np.repeat(mask[None], count, 0))
