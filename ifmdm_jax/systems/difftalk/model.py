@@ -114,8 +114,8 @@ def loss(params, batch, rng, *, config, step, frozen):
   target, reference = as_float(batch['target']), as_float(batch['reference'])
   given = jax.lax.stop_gradient(latents(frozen, target, reference, batch['points'], config))
   process, network = gaussian(config), networks.network(config)
-  told = batch['speech'], conditions.landmarks(batch['points'])
-  context = network.apply({'params': params}, *told, method='context')
+  inputs = batch['speech'], conditions.landmarks(batch['points'])
+  context = network.apply({'params': params}, *inputs, method='context')
   lower = ~masks.visible(batch['points'], given.z.shape[1], masks.TRAINING)
   # Latents are made once, and noised several times.
   repeated = lambda x: jnp.repeat(x, config.get('draws', 1), axis=0)
