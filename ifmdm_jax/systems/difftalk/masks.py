@@ -4,8 +4,7 @@
   sampling    black at and below the base of the nose (landmark 33); generated is a polygon through
               the jaw, 2 to 14, and 33, drawn at full resolution and resized to the latent
 
-The black half says nothing of the lips. The polygon follows the jaw, which a mouth moves: `margin`
-widens it, so that less of the old jaw stays; what is outside is kept and does betray a little.
+The black half says nothing of the lips. A polygon that followed the jaw would: see `outlines`.
 
 Landmarks are fractions of the side, [..., 468 or 478, 2] in the order of the face mesh; its points
 nearest to the 68 of iBUG stand for them.
@@ -14,14 +13,17 @@ nearest to the 68 of iBUG stand for them.
 import cv2
 import jax.numpy as jnp
 import numpy as np
+from scipy import ndimage
 
-from ifmdm_jax.face.points import IBUG
+from ifmdm_jax.face import align
+from ifmdm_jax.face.points import IBUG, RIGID
 
 TRAINING, SAMPLING = 30, 33  # landmarks at whose height the black begins
 JAW = np.arange(2, 15)
 POLYGON = IBUG[[*JAW, SAMPLING]]
 EYES = IBUG[[36, 45]]  # outer corners: the unit of margins
 MARGIN, SOFT = 0.12, 0.08  # in distances of the eyes
+WINDOW = 51  # frames, two seconds
 BLACK = -1.0  # of pictures in [-1, 1]
 FINE = 4  # fractions of a pixel that the polygon's corners are rounded to, as a power of two
 
@@ -44,18 +46,44 @@ def black_out(image, points, landmark):
   return jnp.where(shown, image, jnp.asarray(BLACK, image.dtype))
 
 
-def polygon(points, side, margin=MARGIN):
-  """Fills the polygon to be generated: float32 [side, side], 1 inside.
+def outlines(points, window=WINDOW):
+  """Places the polygon's corners in every frame of a shot: float64 [T, 14, 2], fractions.
+
+  The published polygon follows the jaw from frame to frame, and so its outline, and the skin that
+  it leaves, say how far the mouth is open. Here the head is held still, every corner is taken as
+  far from the base of the nose as it is anywhere in the window, and moves with the head alone.
 
   Args:
-    points: [N, 2] of one frame, fractions of the side.
-    side: pixels.
-    margin: by which it is widened, in distances of the outer corners of the eyes.
+    points: [T, N, 2], fractions of the side.
+    window: frames; 1: the published polygon of each frame by itself.
   """
-  corners = np.asarray(points, np.float64)[POLYGON] * side - 0.5
+  points = np.asarray(points, np.float64)
+  rigid, corners = points[:, RIGID], points[:, POLYGON]
+  still = np.broadcast_to(np.median(rigid, axis=0), rigid.shape)
+  held = align.similarity(rigid, still)(corners)
+  away = held - held[:, -1:]
+  mean = ndimage.uniform_filter1d(away, window, axis=0, mode='nearest')
+  length = np.linalg.norm(mean, axis=-1, keepdims=True)
+  along = mean / np.maximum(length, 1e-9)
+  reach = (away * along).sum(-1, keepdims=True)
+  reach = ndimage.maximum_filter1d(reach, window, axis=0, mode='nearest')
+  reach = ndimage.uniform_filter1d(reach, window, axis=0, mode='nearest')
+  base = ndimage.uniform_filter1d(held[:, -1:], window, axis=0, mode='nearest')
+  return align.similarity(still, rigid)(base + along * reach)
+
+
+def polygon(corners, side, reach):
+  """Fills a polygon: float32 [side, side], 1 inside.
+
+  Args:
+    corners: [P, 2], fractions of the side.
+    side: pixels.
+    reach: pixels by which it is widened.
+  """
+  corners = np.asarray(corners, np.float64) * side - 0.5
   mask = np.zeros((side, side), np.uint8)
   cv2.fillPoly(mask, [np.round(corners * 2**FINE).astype(np.int32)], 1, shift=FINE)
-  reach = round(margin * unit(points, side))
+  reach = round(reach)
   if reach > 0:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     mask = cv2.dilate(mask, disc)
@@ -63,9 +91,9 @@ def polygon(points, side, margin=MARGIN):
 
 
 def unit(points, side):
-  """Measures the distance of the outer corners of the eyes, pixels."""
+  """Measures the median distance of the outer corners of the eyes of [T, N, 2], pixels."""
   points = np.asarray(points, np.float64)
-  return float(np.linalg.norm(points[EYES[0]] - points[EYES[1]])) * side
+  return float(np.median(np.linalg.norm(points[:, EYES[0]] - points[:, EYES[1]], axis=-1))) * side
 
 
 def soften(mask, reach):

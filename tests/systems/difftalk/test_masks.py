@@ -40,20 +40,44 @@ def test_a_blackened_frame_says_nothing_of_the_mouth(points):
   np.testing.assert_array_equal(a, b)
 
 
+def film(points, openings):
+  """The face with its chin and lower lip dropped, and its head moved about."""
+  chin, lips = IBUG[4:13], IBUG_MOUTH[6:12]
+  frames = []
+  for i, opening in enumerate(openings):
+    frame = points.copy()
+    frame[chin, 1] += opening * np.sin(np.linspace(0, np.pi, 9))
+    frame[lips, 1] += opening
+    frames.append(frame + 0.02 * np.sin(i / 9))
+  return np.stack(frames)
+
+
 def test_the_polygon_holds_the_mouth_and_fades_outwards(points):
-  mask = masks.polygon(points, 128)
+  mask = masks.polygon(masks.outlines(points[None])[0], 128, 4.0)
   rows, columns = np.round(points[IBUG_MOUTH] * 128 - 0.5).astype(int).T[::-1]
   assert mask[rows, columns].all()
-  assert not mask[: int(0.45 * 128)].any() and not mask[:, :10].any()  # eyes and background
+  assert not mask[: int(0.4 * 128)].any() and not mask[:, :10].any()  # eyes and background
   soft = masks.soften(mask, 6)
   assert (soft[mask == 1] == 1).all() and soft.min() == 0
   steps = np.abs(np.diff(soft, axis=0))
   assert 0 < steps.max() < 0.5 and soft.sum() > mask.sum()
+  assert masks.polygon(masks.outlines(points[None])[0], 128, 0.0).sum() < mask.sum()
 
 
-def test_a_wider_margin_takes_more(points):
-  plain, wide = (masks.polygon(points, 128, margin) for margin in (0.0, 0.2))
-  assert (wide >= plain).all() and wide.sum() > plain.sum()
+def test_the_published_polygon_betrays_the_jaw_and_ours_does_not(points):
+  openings = 0.05 * (np.sin(np.arange(100)) > 0)
+  frames = film(points, openings)
+  heights = lambda corners: np.ptp(corners[..., 1], axis=1)
+  published, steady = (heights(masks.outlines(frames, each)) for each in (1, masks.WINDOW))
+  assert np.corrcoef(published, openings)[0, 1] > 0.99
+  assert np.std(steady) < 0.05 * np.std(published)
+  assert (steady >= published.max() - 0.005).all()  # the widest mouth is inside in every frame
+
+
+def test_the_polygon_moves_with_the_head(points):
+  frames = film(points, np.zeros(60))
+  corners = masks.outlines(frames)
+  np.testing.assert_allclose(corners, frames[:, masks.POLYGON], atol=1e-5)
 
 
 def test_a_cell_of_the_latent_is_kept_only_if_the_polygon_leaves_it_alone():
