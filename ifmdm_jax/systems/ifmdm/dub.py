@@ -28,7 +28,7 @@ def dub(shot, lips_of, seed=0):
     InputError: the shot has no frames, or landmarks and times do not belong to them.
   """
   landmarks = checked(shot)
-  film = dub_motion.read(landmarks, shot.times, lips_of.code, lips_of.normalizer)
+  film = dub_motion.read(landmarks, shot.times, lips_of.code)
   lips = lips_of.lips(film, shot.waveform, seed)
   bank = dub_mouth.Bank(film, landmarks, shot.blocks())
   start = 0
@@ -38,11 +38,11 @@ def dub(shot, lips_of, seed=0):
       raise InputError(f'expected {len(landmarks)} frames of a shot, its blocks hold more')
     codes = lips.at(shot.times[start : start + len(block)])
     frames = [
-      planned(film, bank, landmarks[number], number, code, lips_of.code)
+      planned(film, bank, landmarks[number].astype(np.float64), number, code, lips_of.code)
       for number, code in zip(numbers, codes)
     ]
     drawn = lips_of.ahead(
-      functools.partial(draw, picture, landmarks[number], number, film, bank, *plan)
+      functools.partial(draw, picture, number, film, bank, *plan)
       for picture, number, plan in zip(block, numbers, frames)
     )
     pictures, masks = zip(*drawn)
@@ -63,7 +63,7 @@ def checked(shot):
     raise InputError(
       f'expected {len(landmarks)} times of a shot that rise, got {times.shape}: pass true ones'
     )
-  landmarks = landmarks[:, :POINTS, :2].astype(np.float64)
+  landmarks = landmarks[:, :POINTS, :2]
   if not (np.isfinite(landmarks).all() and np.isfinite(times).all()):
     raise InputError('expected finite landmarks and times of a shot: leave frames without a face')
   return landmarks
@@ -82,13 +82,13 @@ def planned(film, bank, landmarks, number, lips, code):
   return frame, target, shares
 
 
-def draw(picture, landmarks, number, film, bank, frame, target, shares):
+def draw(picture, number, film, bank, frame, target, shares):
   """Draws a frame as planned: uint8 [S, S, 3], float32 [S, S]."""
 
   def sources():
     for source, share in shares.items():
       if source == 'own':
-        yield share, dub_mouth.glimpse(picture, landmarks, film.poses, number, copy=False)
+        yield share, dub_mouth.glimpse(picture, frame.landmarks, film.poses, number, copy=False)
       else:
         yield share, bank.prior if source == 'prior' else bank.glimpses[source]
 

@@ -31,6 +31,7 @@ USUAL, LEAST, MOST = 0.1, 0.65, 1.15  # wide opening of the network's people; ho
 SPEAKING = 0.03  # heights of the face: a film whose mouth opens less says nothing of its person
 WIDEST = 0.075, 0.115  # heights of the face: where an opening slows down, and ends
 QUIET, VOICE = -38.0, -30.0  # dB below the loud parts of a voice: lips rest, and follow it
+PIECE = 500  # frames
 NOTHING = -65.0  # dB, of no voice at all
 REACH = 4  # frames that lips move ahead of their sound, and after it
 
@@ -56,37 +57,48 @@ class Film(NamedTuple):
   known: np.ndarray
 
 
-def read(landmarks, times, code, normalizer):
-  """Reads a `Film` off landmarks.
+def read(landmarks, times, code):
+  """Reads a `Film` off landmarks, some seconds at a time.
 
   Args:
     landmarks: [T, 468, 2], pixels.
     times: [T], seconds.
     code: {'encode', 'bias', 'decode'}, see `pipeline.landmark_code`.
-    normalizer: of the motion network.
   """
-  poses = dub_face.poses(landmarks)
-  front = dub_face.frontal(landmarks, poses)
-  seen = encoded(code, dub_face.framed(front))
-  gaps, widths = dub_face.gaps(front), dub_face.widths(front)
+  pieces = [
+    _read(np.asarray(landmarks[start : start + PIECE], np.float64), code)
+    for start in range(0, len(landmarks), PIECE)
+  ]
+  turn, end, lips, gaps, widths, middle, flat = map(np.concatenate, zip(*pieces))
+  poses = dub_face.Poses(turn, end)
+  lips = lips - by_pose(lips, gaps, poses.angles)
+  # As a square around the whole film shows it, which the head moves through.
+  size = dub_face.FRAMING / np.median(poses.scale)
+  place = np.array(dub_face.MIDDLE[1]) - size * np.median(middle, axis=0)
+  codes = size * flat + encoded(code, np.broadcast_to(place, (1, POINTS, 2)))
+  codes[:, LIPS] = lips
   shut = gaps <= np.percentile(gaps, SHUT) + NEAR
-  seen[:, LIPS] -= by_pose(seen[:, LIPS], gaps, poses.angles)
-  low, high = landmarks.min(1), landmarks.max(1)
-  whole = (landmarks - np.median((low + high) / 2, axis=0)) / np.median(poses.scale)
-  codes = encoded(code, dub_face.framed(whole + dub_face.MIDDLE[0]))
-  codes[:, LIPS] = seen[:, LIPS]
-  rest = np.median(codes, axis=0)
-  rest[LIPS] = seen[shut][:, LIPS].mean(0)
-  closed = gaps[shut].mean()
+  rest, closed = np.median(codes, axis=0), gaps[shut].mean()
+  rest[LIPS] = lips[shut].mean(0)
   if closed > CLOSED:  # a film that never closes its mouth
     way = opening(code)
     rest[LIPS] -= way * (closed - CLOSED) / (way @ way)
     closed = CLOSED
   count = int(np.ceil(times[-1] * FPS - 1e-6)) + 1
   known = np.stack([np.interp(np.arange(count) / FPS, times, c) for c in codes.T], -1)
-  as_float = lambda x: x.astype(np.float32)
-  lips = as_float(seen[:, LIPS])
-  return Film(poses, lips, gaps, widths, as_float(rest), max(float(closed), 0.0), as_float(known))
+  lips, rest, known = (x.astype(np.float32) for x in (lips, rest, known))
+  return Film(poses, lips, gaps, widths, rest, max(float(closed), 0.0), known)
+
+
+def _read(landmarks, code):
+  """Reads a piece of a film: turn, end, code of the lips, gap, width, middle of each face, and its
+  pixels as a code without the bias."""
+  poses = dub_face.poses(landmarks)
+  front = dub_face.frontal(landmarks, poses)
+  lips = encoded(code, dub_face.framed(front))[:, LIPS]
+  middle = (landmarks.min(1) + landmarks.max(1)) / 2
+  flat = landmarks.reshape(len(landmarks), -1) @ code['encode']
+  return *poses, lips, dub_face.gaps(front), dub_face.widths(front), middle, flat
 
 
 def by_pose(lips, gaps, angles):
@@ -103,19 +115,19 @@ def by_pose(lips, gaps, angles):
 
 def opening(code):
   """How far the mouth opens with the lips' code, heights of the face: [8]."""
-  way = np.float64(code['decode'])[LIPS].reshape(-1, POINTS, 2) / dub_face.FRAMING
+  way = code['decode'][LIPS].reshape(-1, POINTS, 2) / dub_face.FRAMING
   return way[:, LOWER_MIDDLE, 1] - way[:, UPPER_MIDDLE, 1]
 
 
 def encoded(code, places):
   """Encodes landmarks [T, 468, 2], fractions of the side: [T, 20]."""
-  return places.reshape(len(places), -1) @ np.float64(code['encode']) - np.float64(code['bias'])
+  return places.reshape(len(places), -1) @ code['encode'] - code['bias']
 
 
 def moved(code, change):
   """Says how far a change of the lips' code [T, 8] moves points: [T, 468, 2], heights of the face,
   along the head's axes."""
-  way = change @ np.float64(code['decode'])[LIPS]
+  way = change @ code['decode'][LIPS]
   return way.reshape(len(change), POINTS, 2) / dub_face.FRAMING
 
 
@@ -227,7 +239,8 @@ class Lips:
     count, plan = len(film.known), voice.plan
     whole = count * SAMPLE_RATE // FPS
     waveform = np.asarray(waveform, np.float32)[: whole + plan.future * SAMPLE_RATE // FPS]
-    waveform = np.pad(waveform, (0, max(0, whole - len(waveform))))
+    if len(waveform) < whole:
+      waveform = np.pad(waveform, (0, whole - len(waveform)))
     self._follow = following(waveform, count)
     self._plan, self._seed = plan, np.uint32(seed % 2**32)
     self._sample = voice.sample
@@ -286,11 +299,12 @@ class Lips:
 def following(waveform, frames):
   """Says how far lips follow a voice, [frames], 1 fully: where it is silent they rest.
 
-  They are ahead of a sound and close after it, as they do in speech.
+  They are ahead of a sound and close after it, as they do in speech. The waveform, 16 kHz, is as
+  long as the frames.
   """
   hop = SAMPLE_RATE // FPS
-  sound = np.resize(np.pad(waveform, (0, max(0, frames * hop - len(waveform)))), (frames, hop))
-  level = 10 * np.log10(np.square(sound.astype(np.float64)).mean(1) + 1e-12)
+  sound = waveform[: frames * hop].reshape(frames, hop)
+  level = 10 * np.log10(np.einsum('fs,fs->f', sound, sound) / hop + 1e-12)
   loud = np.percentile(level, 95)
   if loud < NOTHING:
     return np.zeros(frames)

@@ -27,13 +27,14 @@ OPEN = 0.015  # heights of the face: a mouth that shows what is inside
 UNITS = np.array(
   [0.012, 8.0, 8.0, 0.04]
 )  # of opening, yaw, pitch and width: as unlike as each other
+FAST = 0.015  # heights of the face a frame: a mouth that opens so fast is half as welcome
 OWN = 1.0  # by so much a frame's own mouth is preferred
-STAY = 1.0  # by so much another one has to be better than the last one
+STAY = 2.5  # by so much another one has to be better than the last one
 PRIOR = 9.0  # how unlike a mouth has to be before none is taken
-CHANGE = 0.5  # share of a new source in the first frame that takes it
-SOFT, REACH = 1.6, 5.0  # pixels of 512: of a lip's edge, and that its movement reaches into it
-LINE = 0.005  # heights of the face: width of the line where lips touch
-LIT, DARKEST = 0.045, 0.2  # heights of the face between lips that let all light in; and at none
+CHANGE = 0.65  # share of a new source in the first frame that takes it
+SOFT, REACH = 2.0, 5.0  # pixels of 512: of a lip's edge, and that its movement reaches into it
+LINE = 0.006  # heights of the face: width of the line where lips touch
+LIT, DARKEST = 0.045, 0.3  # heights of the face between lips that let all light in; and at none
 BITE = np.array([0.0, dub_face.MEAN[13, 1], dub_face.MEAN[13, 2] + 0.02])  # a place of the skull
 ROWS = 5  # of the mesh between the lips
 SKIN = np.array([205, 425, 50, 280, 152, 164, 187, 411])  # points of bare skin around a mouth
@@ -78,13 +79,15 @@ def choose(described, gaps):
   most = np.percentile(gaps[candidates], 99)
   candidates = candidates[gaps[candidates] <= most]
   chosen = [int(candidates[gaps[candidates].argmax()])]
+  # A mouth that moves fast is blurred.
+  calm = 1.0 / (1.0 + np.abs(np.gradient(gaps) / FAST)) if len(gaps) > 1 else np.ones(1)
   nearest = np.full(len(candidates), np.inf)
   while len(chosen) < min(MOST, len(candidates)):
     last = described[chosen[-1]]
     nearest = np.minimum(nearest, np.square(described[candidates] - last).sum(1))
     if nearest.max() < 0.25:
       break
-    chosen.append(int(candidates[nearest.argmax()]))
+    chosen.append(int(candidates[(nearest * calm[candidates]).argmax()]))
   return chosen
 
 

@@ -21,7 +21,7 @@ SEAM = 0.015  # heights of the face: half the width of the mask's soft edge
 BORDER = 0.05  # of the side, in which all movement fades
 ROLLED = 0.2, 0.3  # of upper and lower lips that were open: what is not seen when they are closed
 PALE = 0.8, 0.6  # light and redness of teeth: more than, and less than such a share of the lip's
-CONTACT = 0.4  # how dark the line is between lips that were open
+CONTACT = 0.25  # how dark the line is between lips that were open
 INNER = UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1]
 OUTER = UPPER_LIP_OUTER[1:-1], LOWER_LIP_OUTER[1:-1]
 

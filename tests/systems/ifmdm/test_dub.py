@@ -1,7 +1,5 @@
 """A film with new lips: what may change, what must not, and whether lips do what is asked."""
 
-import types
-
 import cv2
 import jax
 import jax.numpy as jnp
@@ -84,7 +82,6 @@ class Asked:
   """Stands for `dub_motion.Voice`: lips open as far as they are asked to."""
 
   code, ahead = CODE, staticmethod(lambda calls: [call() for call in calls])
-  normalizer = types.SimpleNamespace(fixed=False)
 
   def __init__(self, openings):
     self.openings = openings
@@ -184,7 +181,7 @@ def lips_of(sampler, shot):
     sampler.stages, sampler._params, sampler.audio, sampler.offline, sampler.options(),
     sampler._pool, sampler._dubbed,
   )  # fmt: skip
-  read = dub_motion.read(dub.checked(shot), shot.times, voice.code, voice.normalizer)
+  read = dub_motion.read(dub.checked(shot), shot.times, voice.code)
   return voice.lips(read, shot.waveform, 0), read.rest[LIPS]
 
 
@@ -221,7 +218,7 @@ def test_what_is_no_shot(sampler, change, message):
 def test_the_bank_is_bounded_and_holds_the_open_mouths():
   rng = np.random.default_rng(0)
   shot, _ = film(0.12 * rng.random(150))
-  read = dub_motion.read(dub.checked(shot), shot.times, CODE, Asked.normalizer)
+  read = dub_motion.read(dub.checked(shot), shot.times, CODE)
   bank = dub_mouth.Bank(read, dub.checked(shot), shot.blocks())
   assert 3 < len(bank.glimpses) <= dub_mouth.MOST
   assert max(read.gaps[list(bank.glimpses)]) > 0.1
