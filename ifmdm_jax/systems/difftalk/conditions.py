@@ -1,4 +1,4 @@
-"""What the denoiser is told of a frame besides pictures: 39 landmarks, and the voice around it.
+"""What the denoiser reads of a frame besides pictures: 39 landmarks, and the voice around it.
 
 Deviations from the published code, which are deliberate: landmarks are counted from the middle of
 the picture in half sides, not in pixels; the voice is read by a multilingual encoder, 50 features a

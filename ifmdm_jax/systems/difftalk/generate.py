@@ -118,12 +118,14 @@ def load_run(workdir, config, params):
   """Returns the `Sampler` of a run of stage 2, with the stage 1 that its config names.
 
   Raises:
-    InputError: it is a run of stage 1.
+    InputError: it is a run of stage 1, or names none.
   """
   if config.model.module != STAGE_2:
     raise InputError(
       f'{workdir} is a run of stage 1: expected one of configs/difftalk.py, or a bundle'
     )
+  if 'imported' in config and not config.model.autoencoder:
+    raise InputError(f'{workdir} names no stage 1: import it with --autoencoder RUN')
   autoencoder = model.frozen(config.model)
   name = pathlib.Path(workdir).resolve().name
   result = _sampler(config.model, params, autoencoder, config.sampler, name)

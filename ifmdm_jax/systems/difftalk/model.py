@@ -49,7 +49,7 @@ def frozen(config):
       f'{trained.model.module} in {config.autoencoder}'
     )
   wanted, found = ({'image': each.image, **each.vq} for each in (config, trained.model))
-  if json.dumps(wanted) != json.dumps(found):  # which tells no tuple from a list
+  if json.dumps(wanted, sort_keys=True) != json.dumps(found, sort_keys=True):  # lists are tuples
     raise InputError(
       f'{config.autoencoder} was trained with {found}, expected {wanted}: choose the size that it '
       'was trained in'
@@ -114,11 +114,11 @@ def loss(params, batch, rng, *, config, step, frozen):
   target, reference = as_float(batch['target']), as_float(batch['reference'])
   given = jax.lax.stop_gradient(latents(frozen, target, reference, batch['points'], config))
   process, network = gaussian(config), networks.network(config)
-  told = batch['speech'], conditions.landmarks(batch['points'])
-  context = network.apply({'params': params}, *told, method='context')
+  inputs = batch['speech'], conditions.landmarks(batch['points'])
+  context = network.apply({'params': params}, *inputs, method='context')
   lower = ~masks.visible(batch['points'], given.z.shape[1], masks.TRAINING)
   # Latents are made once, and noised several times.
-  repeated = lambda x: jnp.repeat(x, config.draws, axis=0)
+  repeated = lambda x: jnp.repeat(x, config.get('draws', 1), axis=0)
   given, context, lower = jax.tree.map(repeated, (given, context, lower))
   t = jax.random.randint(key_t, (len(given.z),), 0, config.timesteps)
   noise = jax.random.normal(key_noise, given.z.shape)

@@ -116,8 +116,8 @@ def draw(params, autoencoder, frames, reference, noise, key, *, config, steps):
     pictures, points = as_float(frame['picture']), frame['points']
     before = as_float(reference)
     given = model.latents(autoencoder, pictures, before, points, config, masks.SAMPLING)
-    told = frame['speech'], conditions.landmarks(points)
-    context = network.apply({'params': params}, *told, method='context')
+    inputs = frame['speech'], conditions.landmarks(points)
+    context = network.apply({'params': params}, *inputs, method='context')
     rest = dict(config=config, steps=steps)
     z = sample(params, given, frame['keep'], context, noise, key, **rest)
     made = (model.decode(autoencoder, z, config) + 1) * 127.5

@@ -33,7 +33,7 @@ def run(dub_set, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def sampler():
-  """Random weights everywhere: fresh ones would say 0, whatever they are told."""
+  """Random weights everywhere: fresh ones would say 0, whatever they read."""
   config = difftalk.get_config('tiny').model
   shapes = jax.eval_shape(lambda key: networks.init(key, config), jax.random.key(0))
   params = testing.random_params(shapes, scale=0.15)

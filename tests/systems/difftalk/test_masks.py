@@ -88,9 +88,9 @@ def test_a_cell_of_the_latent_is_kept_only_if_the_polygon_leaves_it_alone():
 
 
 def test_landmarks_are_39_from_the_middle_and_do_not_know_mouth_or_chin(points):
-  told = conditions.landmarks(points)
-  assert told.shape == (39, 2)
-  np.testing.assert_allclose(told[list(conditions.KEPT).index(33)], [0.0, 0.2], atol=1e-6)
+  picked = conditions.landmarks(points)
+  assert picked.shape == (39, 2)
+  np.testing.assert_allclose(picked[list(conditions.KEPT).index(33)], [0.0, 0.2], atol=1e-6)
   moved = points.copy()
   moved[IBUG_MOUTH], moved[IBUG[4:13]] = 0.9, 0.9
-  np.testing.assert_array_equal(conditions.landmarks(moved), told)
+  np.testing.assert_array_equal(conditions.landmarks(moved), picked)
