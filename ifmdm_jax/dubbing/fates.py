@@ -27,7 +27,7 @@ def decide(reading, people, chosen):
   Args:
     reading: `faces.Reading`.
     people: of `people.tell_apart`.
-    chosen: number of the one whose lips are new.
+    chosen: number of the one whose lips are new; None: nobody.
 
   Returns:
     Fates, numbers of NAMES, int8 [T]; and rows, the record of the chosen face in each frame, int
@@ -37,7 +37,7 @@ def decide(reading, people, chosen):
   fates, rows = np.full(count, NO_FACE, np.int8), np.full(count, -1, np.int64)
   for track in reading.tracks:
     fates[track.start : track.stop] = OTHER
-  for track in people[chosen].tracks:
+  for track in [] if chosen is None else people[chosen].tracks:
     rows[track.start : track.stop] = track.rows
   for start in range(0, count, PIECE):
     part = np.flatnonzero(rows[start : start + PIECE] >= 0) + start

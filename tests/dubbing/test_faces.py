@@ -57,6 +57,15 @@ def test_people_are_told_apart_across_a_cut(two, capsys):
   assert heights[0] > 1.3 * heights[1]
 
 
+def test_people_are_told_apart_without_a_network_of_recognition(two, monkeypatch):
+  def missing():
+    raise InputError('not installed')
+
+  monkeypatch.setattr(faces, 'SFace', missing)
+  _, _, everybody, _ = read(two)
+  assert [len(person.tracks) for person in everybody] == [2, 2]
+
+
 def test_a_person_is_chosen_by_number_or_place(two):
   assert read(two, face=2)[3] == 1
   assert read(two, who='largest')[3] == 0
@@ -98,10 +107,11 @@ def test_frames_without_a_usable_face_say_why(tmp_path):
   assert {'dubbed', 'mouth beyond the border'} <= {what for what, _ in parts}
 
 
-def test_a_film_without_any_face_is_one_line(tmp_path):
+def test_a_film_without_any_face_passes_unless_one_is_asked_for(tmp_path):
   path = films.write(tmp_path / 'a.mp4', [films.wall(240, 320)] * 5)
+  assert story(path) == [('no face', 5)]
   with pytest.raises(InputError, match='expected a face'):
-    read(path)
+    read(path, face=1)
 
 
 def test_a_head_that_turns_is_measured():

@@ -221,6 +221,15 @@ def test_each_shot_gets_its_own_part_of_the_voice(tmp_path):
   assert np.abs(shown[0] - shown[1]).mean() < 2
 
 
+def test_a_film_without_a_face_gets_the_voice_alone(tmp_path, voice, capsys):
+  path = films.write(tmp_path / 'a.mp4', [films.wall(240, 320)] * 20)
+  painter = films.Painter()
+  result = dubbing.dub(path, voice, tmp_path / 'o.mp4', painter)
+  assert (result.frames, result.dubbed, painter.shots) == (20, 0, [])
+  assert 'can get new lips (no face): all pass as they are' in capsys.readouterr().err
+  assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.1
+
+
 def test_new_lips_fade_within_a_take_and_not_at_a_cut():
   plan = timeline.Timeline(np.arange(20), np.arange(20) / 25, 0.8)
   parts = report.segments(
