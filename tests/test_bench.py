@@ -116,11 +116,26 @@ def test_the_sound_before_a_streams_first_frame_is_counted():
 
 
 @pytest.mark.parametrize(
-  ('words', 'said'), [(['--sizes=huge'], 'huge'), (['--batches=one'], 'one')]
+  ('words', 'said'),
+  [
+    (['--sizes=huge'], 'huge'),
+    (['--batches=one'], 'one'),
+    (['--seconds=nan'], '--seconds above 0, got .* nan'),
+    (['--parts=x'], '--parts of .*, got x'),
+    (['--parts='], '--parts of '),
+  ],
 )
 def test_bad_flags_are_one_line(run, words, said):
   with pytest.raises(InputError, match=said):
     run(*words)
+
+
+@pytest.mark.parametrize('word', ['--seconds=-1', '--seconds=0', '--seconds=1e9', '--dtype=x',
+                                  '--streams=0'])  # fmt: skip
+def test_what_no_benchmark_can_have_is_no_flag(run, word):
+  """Before anything is measured: it once took 40 seconds to fail."""
+  with pytest.raises(flags.IllegalFlagValueError, match=word.split('=')[0].strip('-')):
+    run(word)
 
 
 def test_a_new_process_draws_a_first_frame_and_says_in_one_line_what_it_cannot():

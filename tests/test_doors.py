@@ -13,11 +13,14 @@ import sys
 import tracemalloc
 import zipfile
 
+import jax
 import ml_collections
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
-from ifmdm_jax import bundle, compile_cache, files
+from ifmdm_jax import bundle, compile_cache, evaluate, files, train
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import protocol
 from ifmdm_jax.importers import files as foreign
@@ -25,6 +28,7 @@ from ifmdm_jax.pipeline import codes, records
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.training import checkpoints
 from ifmdm_jax.training.state import TrainState
+from tests.training import toy
 
 PAYLOAD = "import pathlib\npathlib.Path({place!r}).write_text('run')\n"
 
@@ -96,17 +100,56 @@ def test_a_bundle_reads_no_file_outside_its_folder(tmp_path, name):
     bundle.read(folder)
 
 
-def test_a_run_names_nothing_that_is_imported(harm, tmp_path):
+def run_of(folder, module):
+  """Writes a training run whose model is another module."""
   config = ml_collections.ConfigDict(
-    {'model': {'module': 'evil.payload'}, 'data': {'autoencoder': 'evil'}, 'train': {}}
+    {'model': {'module': module}, 'data': {'autoencoder': 'evil'}, 'train': {}}
   )
   state = TrainState(np.zeros((), np.int32), {'w': np.ones(2)}, {}, None)
-  with checkpoints.Checkpoints(tmp_path / 'run') as writer:
+  with checkpoints.Checkpoints(folder) as writer:
     writer.save(1, state, config=config, data={}, seconds=0.0)
+
+
+def test_a_run_names_nothing_that_is_imported(harm, tmp_path):
+  run_of(tmp_path / 'run', 'evil.payload')
   with pytest.raises(InputError, match='evil.payload'):
     bundle.load(tmp_path / 'run')
   with pytest.raises(InputError, match='evil.payload'):
     bundle.trained(tmp_path / 'run')
+
+
+@pytest.mark.parametrize('place', ['config.json', 'checkpoints'])
+def test_a_folder_of_videos_names_nothing_that_is_imported(harm, place):
+  """`evaluate --generate FOLDER` takes such a one for weights."""
+  pathlib.Path('evil/a.mp4').write_bytes(b'a film')
+  if place == 'config.json':
+    parts = {'a': {'file': 'a.npz', 'settings': {}}}
+    config = dict(module='evil.payload', format=1, system='evil.payload', parts=parts)
+    pathlib.Path('evil/config.json').write_text(json.dumps(config))
+  else:
+    run_of('evil', 'evil.payload')
+  with pytest.raises(InputError):
+    evaluate.row('evil')
+
+
+def test_a_run_brings_no_compiled_programs(tmp_path, monkeypatch):
+  """They are native code: going on with a run of somebody else's loads none."""
+  run, changes, config = tmp_path / 'run', [], toy.get_config()
+  (run / '.cache').mkdir(parents=True)
+  config.train.update(steps=2, eval_every=0, pictures_every=0)
+  monkeypatch.setattr(jax.config, 'update', lambda *change: changes.append(change))
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'home'))
+  monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR', raising=False)
+  monkeypatch.setattr(compile_cache, '_kept', None)
+  flags.FLAGS.mark_as_parsed()
+  try:
+    with flagsaver.flagsaver((train._WORKDIR, str(run)), (train._CONFIG, config)):
+      train.main(None)
+  finally:
+    flags.FLAGS.unparse_flags()
+  folders = [value for name, value in changes if name == 'jax_compilation_cache_dir']
+  assert folders and all(folder.startswith(str(tmp_path / 'home')) for folder in folders)
+  assert not list((run / '.cache').iterdir())
 
 
 def test_a_checkpoint_tells_nobody_where_it_was_made(tmp_path):

@@ -1,8 +1,9 @@
 """Reads a film once, frame by frame, and notes every face in it.
 
 The detector sees the first frame of every take, the part between two cuts, and twice a second after
-that; in between landmarks follow each face. They go to a file that has no name, so that an hour of
-film costs its disk and not its memory: 4 kB for each face of a frame.
+that, once a second while somebody is there; in between landmarks follow each face. They go to a
+file that has no name, so that an hour of film costs its disk and not its memory: 4 kB for each face
+of a frame.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from ifmdm_jax.face.track import DETECT_EVERY, MOST_FACES, PRESENCE, Cuts, box_o
 from ifmdm_jax.perception.sface import SFace
 
 SMALL = 640  # longer side of the copy that the detector sees, pixels
+SELDOM = 2 * DETECT_EVERY  # frames between two looks of the detector while a face is followed
 CUT_SIDE = 32  # and of the one in which cuts are found
 MOUTH = 16  # side of the small picture of the mouth, pixels
 CHIPS, CHIP_EVERY = 5, 12  # faces of a track that are recognised, and frames from one to the next
@@ -136,7 +138,7 @@ class _Follower:
         self.since = 0  # detect at once: it may be somebody who turned fast
       else:
         kept.append((track, where))
-    if self.since % DETECT_EVERY == 0:
+    if self.since % (SELDOM if kept else DETECT_EVERY) == 0:
       found = self._detected(frame, kept)
     self.since += 1
     for where in found:

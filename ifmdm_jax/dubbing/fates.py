@@ -12,9 +12,10 @@ NAMES = (
 )  # fmt: skip
 SMALLEST = 40  # pixels from forehead to chin
 TURNED = 50.0  # degrees to the side, from which half of the mouth is hidden
-LIKE, FALL = 0.55, 0.25  # correlation of a mouth with what it mostly looks like: less is a cover,
-TYPICAL = 200  # where it falls so far below the usual; frames by which that is known,
-FEW = 25  # and in fewer it is not
+# What a mouth looks like is learned from its take: a mean and MODES of change.
+MODES, TYPICAL, FEW = 6, 300, 25  # frames that are learned from, and fewer say nothing
+ODD = 0.1  # share of its frames, the least like the median, that is not learned
+LEFT, FALL = 0.65, 0.3  # how much of a mouth is not explained: a cover, this much more than usual
 BRIDGED = 3  # frames: a shorter profile or cover is none
 SHORTEST = 8  # frames: fewer are left as they are
 PIECE = 1000  # records that are read at a time
@@ -26,7 +27,7 @@ def decide(reading, people, chosen):
   Args:
     reading: `faces.Reading`.
     people: of `people.tell_apart`.
-    chosen: number of the one whose lips are new.
+    chosen: number of the one whose lips are new; None: nobody.
 
   Returns:
     Fates, numbers of NAMES, int8 [T]; and rows, the record of the chosen face in each frame, int
@@ -36,7 +37,7 @@ def decide(reading, people, chosen):
   fates, rows = np.full(count, NO_FACE, np.int8), np.full(count, -1, np.int64)
   for track in reading.tracks:
     fates[track.start : track.stop] = OTHER
-  for track in people[chosen].tracks:
+  for track in [] if chosen is None else people[chosen].tracks:
     rows[track.start : track.stop] = track.rows
   for start in range(0, count, PIECE):
     part = np.flatnonzero(rows[start : start + PIECE] >= 0) + start
@@ -71,18 +72,39 @@ def _judged(reading, rows):
 
 
 def _cover(fates, rows, reading):
-  """Marks frames of one take whose mouth looks unlike what it mostly does."""
+  """Marks frames of one take whose mouth is unlike all that it does in the others."""
   part = np.flatnonzero(fates == DUBBED)
   if len(part) < FEW:
     return
-  some = part[np.linspace(0, len(part) - 1, min(len(part), TYPICAL)).astype(int)]
-  usual = _centred(np.median(reading.records[rows[some]]['mouth'], axis=0)[None])[0]
-  alike = np.concatenate([
-    _centred(reading.records[rows[part[start : start + PIECE]]]['mouth'].astype(np.float32)) @ usual
+  mouths = lambda some: _centred(reading.records[rows[some]]['mouth'].astype(np.float32))
+  mean, modes = _learned(
+    mouths(part[np.linspace(0, len(part) - 1, min(len(part), TYPICAL)).astype(int)])
+  )
+  left = np.concatenate([
+    unexplained(mouths(part[start : start + PIECE]), mean, modes)
     for start in range(0, len(part), PIECE)
   ])  # fmt: skip
-  alike = scipy.ndimage.median_filter(alike, 5, mode='nearest')
-  fates[part[alike < min(LIKE, np.median(alike) - FALL)]] = COVERED
+  left = scipy.ndimage.median_filter(left, 5, mode='nearest')
+  fates[part[left > max(LEFT, np.median(left) + FALL)]] = COVERED
+
+
+def _learned(mouths):
+  """Learns what a mouth does from vectors [n, 768]: mean [768] and modes [k, 768].
+
+  The least alike are left out, in case they are covered.
+  """
+  usual = np.median(mouths, axis=0)
+  alike = mouths @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
+  known = mouths[alike >= np.quantile(alike, ODD)]
+  mean = known.mean(0)
+  modes = np.linalg.svd(known - mean, full_matrices=False)[2]
+  return mean, modes[: min(MODES, len(known) // 4)]
+
+
+def unexplained(mouths, mean, modes):
+  """Measures how much of each vector [n, 768] a mean and modes leave, [n]: 0 nothing, 1 all."""
+  rest = mouths - mean
+  return np.linalg.norm(rest - (rest @ modes.T) @ modes, axis=1)
 
 
 def _centred(mouths):

@@ -29,6 +29,7 @@ class Film:
 
   Attributes:
     path, container: of it, and FFmpeg's name for what it is.
+    hdr, interlaced: whether its colours are of high dynamic range, its frames two half frames.
     codec: FFmpeg's name.
     size: (width, height) of the frames as stored.
     aspect: of a pixel, a Fraction or None.
@@ -60,13 +61,14 @@ class Film:
       self.count = stream.frames or round(length * self.rate)
       self.index = stream.index
     self.format = self.size = self.colours = None
+    self.interlaced = False
     first = next(self._frames(), None)
     if first is None:
       raise InputError(f'expected a video, {path} holds no frames: pass another file')
     _, frame, raw = first
-    self.hdr, self.interlaced = raw.color_trc in read.HDR, raw.interlaced_frame
+    self.hdr = raw.color_trc in read.HDR
     self.rotation = round(raw.rotation / 90) % 4 * 90
-    self.seekable = self.container in SEEKABLE and not self.interlaced
+    self.seekable = self.container in SEEKABLE
     self.shown, self.stored = _as_shown(self.size, self.aspect, self.rotation)
 
   def say(self):
@@ -98,6 +100,7 @@ class Film:
     across, down = (64 // side(64) for side in (frame.format.chroma_width,
                                                frame.format.chroma_height))  # fmt: skip
     sampling = {(2, 2): '20', (2, 1): '22'}.get((across, down), '44' if across < 4 else '20')
+    sampling = '20' if len(frame.format.components) < 3 else sampling  # grey
     deep = max(part.bits for part in frame.format.components) > 8
     if frame.format.is_rgb:
       self.colours = Colours(BT709, BT709, BT709, LIMITED)
@@ -116,7 +119,7 @@ class Film:
           start = round((self.times[first] + origin) / stream.time_base)
           container.seek(start, stream=stream, backward=True)
         decoded = media.decoded(container, stream, flaws, strict=True)
-        for raw in read.progressive(decoded, stream):
+        for raw in read.progressive(self._watched(decoded), stream):
           if self.format is None:
             self._prepare(raw)
           time = None if raw.time is None else raw.time - origin
@@ -124,6 +127,12 @@ class Film:
     except av.error.FFmpegError as error:
       raise media.Damaged(self.path, media.reason(error), flaws.end or self.end) from error
     self.promised = flaws.promised
+
+  def _watched(self, frames):
+    """Notes whether frames are two half frames at once."""
+    for frame in frames:
+      self.interlaced = self.interlaced or bool(frame.interlaced_frame)
+      yield frame
 
   def _converted(self, convert, raw):
     size = dict(width=self.size[0], height=self.size[1])
@@ -154,7 +163,7 @@ class Film:
       times.append(time)
       self.end = time + spacing
       yield frame
-    self.seekable = self.seekable and known
+    self.seekable = self.seekable and known and not self.interlaced
     self.times = np.array(times)
     self._check_whole()
 

@@ -150,6 +150,7 @@ def dub(
     why = fates.NAMES[int(np.bincount(fate).argmax())]
     note(f'no frame of {video} can get new lips ({why}): all pass as they are')
   _say_lengths(film, voice, plan, longer)
+  _say_slow(film, parts)
 
   tags = provenance.metadata(checkpoint, seed, provenance.DUBBED)
   rate, sound = voice.blocks(film.end if longer == 'cut' else None)
@@ -162,7 +163,6 @@ def dub(
       frames = itertools.chain.from_iterable(make(part) for part in parts)
       for frame, moment in zip(_progress(frames, len(plan.numbers), 'dub'), plan.times):
         writer.add(frame, moment)
-      make.close()
   except (OSError, av.error.FFmpegError) as error:  # disk full, folder gone
     said = errors.system(error) if isinstance(error, OSError) else media.reason(error)
     raise InputError(f'expected to be able to write {output}, {said}') from error
@@ -218,6 +218,15 @@ def _say_lengths(film, voice, plan, longer):
     note(f'the voice is {-less:.2f} s longer than the film: --longer {longer} fills that')
 
 
+def _say_slow(film, parts):
+  """Notes that a film has to be read from its start for each part."""
+  if not film.seekable and len(parts) > 4:
+    note(
+      f'{film.path} cannot be searched, and is read from its start for each of {len(parts)} '
+      'segments: as MP4 it would go faster'
+    )
+
+
 def _progress(iterable, total, what):
   return tqdm(iterable, total=total or None, unit='frame', desc=what, disable=None)
 
@@ -229,14 +238,13 @@ class _Maker:
     self.film, self.reading, self.rows, self.plan = film, reading, rows, plan
     self.voice, self.generator, self.seed, self.options = voice, generator, seed, options
     self.folder = folder
-    self.frames = film.at(plan.numbers)  # once through the result, whoever paints
 
   def __call__(self, part):
     """Yields the frames of a `report.Segment`."""
-    if not part.dubbed:
-      yield from itertools.islice(self.frames, part.stop - part.start)
-      return
     numbers = self.plan.numbers[part.start : part.stop]
+    if not part.dubbed:
+      yield from self.film.at(numbers)
+      return
     times = self.plan.times[part.start : part.stop]
     begins, ends = (round(each * SAMPLE_RATE) for each in (part.begins, part.ends))
     cutter = Cutter(
@@ -248,16 +256,13 @@ class _Maker:
       for square, mask in zip(painted.frames, painted.mask):
         if done == len(numbers):
           raise RuntimeError(f'a generator painted more frames than the {done} of its shot')
-        frame = planes.copied(next(self.frames))
+        frame = planes.copied(cutter.frame(done))
         planes.paint(frame, cutter.matrices[done], square, mask * gains[done])
         yield frame
         done += 1
     if done < len(numbers):
       raise RuntimeError(f'a generator painted {done} frames of a shot of {len(numbers)}')
-
-  def close(self):
-    """Closes the film."""
-    self.frames.close()
+    cutter.close()
 
 
 def _gains(times, fades):

@@ -97,15 +97,16 @@ def choose(people, reading, film, face=None, who=None):
     who: of WHO; None: the first of `people`.
 
   Returns:
-    The number of one of `people`, from 0 on.
+    The number of one of `people`, from 0 on; None: nobody is there, and nobody was asked for.
 
   Raises:
-    InputError: nobody is there, no such one, or the film has no sound to speak to.
+    InputError: there is no such one, or the film has no sound to speak to.
   """
+  if not people and face is None and who is None:
+    return None  # all passes as it is
   if not people:
     raise InputError(
-      f'expected a face in {film.path}, none is found in any frame: use another film, or a larger '
-      'picture'
+      f'expected a face in {film.path}, none is found in any frame: use another film'
     )
   count = len(people)
   if face is not None and not 1 <= face <= count:

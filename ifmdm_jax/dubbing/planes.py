@@ -20,7 +20,7 @@ FULL = 2  # FFmpeg's number for samples of the full range
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593),
            10: (0.2627, 0.0593)}  # fmt: skip
 BT601 = 0.299, 0.114  # of red and blue in brightness; of films that do not say theirs, too
-COARSE = 1.4  # pixels of the source for one of the result, from which areas are averaged
+FINE = 4  # samples across that are averaged for one pixel of a small copy, at most twice as many
 ROOM = 4  # pixels around a region, for the kernel
 
 
@@ -115,15 +115,16 @@ def look(frame, matrix, size):
     uint8 RGB [height, width, 3].
   """
   what, (light, blue, red) = kind(frame), planes(frame)
-  to_colour = _to_colour(what)
-  y = _drawn(light, matrix, size).astype(np.float32)
-  u, v = (_drawn(each, compose(to_colour, matrix), size).astype(np.float32) for each in (blue, red))
-  yuv = np.stack([y, u, v], axis=-1)
+  to_colour = compose(_to_colour(what), matrix)
+  yuv = cv2.merge(
+    [_drawn(light, matrix, size), _drawn(blue, to_colour, size), _drawn(red, to_colour, size)]
+  )
   # One matrix for range and colours: rgb = to_rgb (yuv - offset) / scale.
   scaled = 255 * what.to_rgb / np.float32([what.span, what.reach, what.reach])
   offset = scaled @ np.float32([what.zero, what.middle, what.middle])
+  # OpenCV rounds to what it was given, and keeps within its range.
   rgb = cv2.transform(yuv, np.column_stack([scaled, -offset]))
-  return cv2.convertScaleAbs(np.maximum(rgb, 0))
+  return rgb if rgb.dtype == np.uint8 else np.minimum(rgb, 255).astype(np.uint8)
 
 
 def paint(frame, matrix, square, mask):
@@ -135,12 +136,12 @@ def paint(frame, matrix, square, mask):
     square: uint8 RGB [S, S, 3].
     mask: float32 [S, S]; where it is 0, samples stay as they are.
   """
-  left, top, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+  square, mask, matrix = _trimmed(square, mask, matrix)
+  height, width = mask.shape
   if not width:
     return
   what, (light, blue, red) = kind(frame), planes(frame)
-  corners = np.array([(x, y) for x in (left - 1, left + width + 1)
-                      for y in (top - 1, top + height + 1)])  # fmt: skip
+  corners = np.array([(0, 0), (width, 0), (0, height), (width, height)])
   corners = corners @ matrix[:, :2].T + matrix[:, 2]
   step = np.array([what.across, what.down])
   low = np.maximum(np.floor(corners.min(0) / step).astype(int) * step, 0)
@@ -166,6 +167,15 @@ def paint(frame, matrix, square, mask):
   for plane, values in ((blue, yuv[..., 1]), (red, yuv[..., 2])):
     drawn = _region(values, back, colour_low, colour_high)
     _mix(plane, colour_low, colour_high, drawn, share, what.largest)
+
+
+def _trimmed(square, mask, matrix):
+  """Leaves away what a mask does not take; a little around it stays, for the kernel."""
+  left, top, width, height = cv2.boundingRect((mask > 0).view(np.uint8))
+  rows = slice(max(0, top - ROOM), top + height + ROOM if height else 0)
+  columns = slice(max(0, left - ROOM), left + width + ROOM if width else 0)
+  shift = np.array([[1, 0, columns.start], [0, 1, rows.start]], np.float64)
+  return square[rows, columns], mask[rows, columns], compose(matrix, shift)
 
 
 def _to_colour(what):
@@ -200,9 +210,20 @@ def _drawn(plane, matrix, size, kernel=cv2.INTER_LINEAR, edge=cv2.BORDER_REPLICA
   high = np.clip(np.ceil(corners.max(0) + room).astype(int), low + 1, limit)
   part = plane[low[1] : high[1], low[0] : high[0]]
   matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - low])
-  if zoom > COARSE:
-    small = np.maximum(np.round((high - low) / zoom).astype(int), 1)
-    part = cv2.resize(part, tuple(small.tolist()), interpolation=cv2.INTER_AREA)
-    factor = small / (high - low)
-    matrix = matrix * factor[:, None]
+  part, factor = _shrunk(part, int(zoom))
+  matrix = matrix / factor
   return crop.warp(part, crop.indexed(matrix), size, kernel=kernel, edge=edge, inverse=True)
+
+
+def _shrunk(part, factor):
+  """Shrinks a picture by a whole number, averaging; returns it and by how much it was shrunk."""
+  factor = min(factor, *part.shape)
+  if factor < 2:
+    return part, 1
+  if factor >= 2 * FINE:  # so many samples are enough for an average
+    step = factor // FINE
+    small, rest = _shrunk(part[::step, ::step], factor // step)
+    return small, rest * step
+  height, width = (side // factor * factor for side in part.shape)
+  size = width // factor, height // factor
+  return cv2.resize(part[:height, :width], size, interpolation=cv2.INTER_AREA), factor

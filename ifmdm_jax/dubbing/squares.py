@@ -14,6 +14,8 @@ ZOOM = 1.0  # and its size and turn
 BLOCK = 16  # frames that a generator is given at a time
 PIECE = 1000  # frames of landmarks at a time
 TRIED = 50  # frames that say how much of the square the face takes
+KEPT = 2**26  # bytes of decoded frames that wait to be painted, when a generator has just seen them
+APART = 50  # frames from which one is searched, rather than all before it decoded
 
 
 def places(reading, rows, rate):
@@ -90,11 +92,39 @@ class Cutter:
       part = slice(start, start + PIECE)
       landmarks[part] = _in_squares(reading.landmarks(rows[part]), shown[part])
     self.shot = Shot(self._blocks, landmarks, times - times[0], waveform, size)
+    width, height = film.size
+    self.most = max(BLOCK, KEPT // (3 * width * height)) if film.seekable else 0
+    self.kept, self.reader, self.place = {}, None, 0
+
+  def frame(self, place):
+    """Returns one of the shot's frames, in rising order: kept from `blocks`, or read again."""
+    frame = self.kept.pop(place, None)
+    if frame is not None:
+      return frame
+    far = place - self.place > APART and self.film.seekable
+    if self.reader is None or far:
+      self.close()
+      self.place = place if self.film.seekable else 0
+      self.reader = self.film.at(self.numbers[self.place :])
+    while self.place <= place:
+      frame = next(self.reader)
+      self.place += 1
+    return frame
+
+  def close(self):
+    """Closes the film."""
+    if self.reader is not None:
+      self.reader.close()
+    self.reader = None
 
   def _blocks(self):
     size, block = self.shot.size, []
-    for frame, matrix in zip(self.film.at(self.numbers), self.matrices):
+    for place, (frame, matrix) in enumerate(zip(self.film.at(self.numbers), self.matrices)):
       block.append(planes.look(frame, matrix, (size, size)))
+      if self.most:
+        if len(self.kept) >= self.most:
+          self.kept.pop(next(iter(self.kept)))  # the one that was seen first
+        self.kept[place] = frame
       if len(block) == BLOCK:
         yield np.stack(block)
         block = []

@@ -60,7 +60,7 @@ class FilmWriter(Writer):
     codec = 'libx265' if film.codec == 'hevc' else 'libx264'
     form = film.format
     if any(side % 2 for side in film.size):
-      form = planes.FORMAT.sub(r'yuv\g<1>444p\g<3>', form).replace('None', '')
+      form = planes.FORMAT.sub(r'yuv\g<1>444p\g<3>', form)
     self.base = max(film.time_base, Fraction(1, FINEST))
     self.video = self.container.add_stream(codec, rate=Fraction(film.rate))
     (self.video.width, self.video.height), self.video.pix_fmt = film.size, form
@@ -110,7 +110,10 @@ class _Others:
     for stream in self.source.streams:
       if stream.index in (film.index, *replaced):
         continue
-      codec = stream.codec_context.name if stream.codec_context is not None else 'unknown'
+      context = stream.codec_context
+      codec = (
+        'unknown' if context is None else getattr(context.codec, 'canonical_name', context.name)
+      )
       if stream.type not in KEPT or codec not in target.supported_codecs:
         lost.append(f'{stream.type} ({codec})')
         continue

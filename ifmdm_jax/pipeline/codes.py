@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import scipy.ndimage
 
+from ifmdm_jax import files
 from ifmdm_jax.face.points import MIRROR, mouth_opening, smooth
 from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
@@ -80,7 +81,8 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
   numbers = statistics.set_statistics(
     column('codes'), column('features'), window, column('opening')
   )
-  np.savez(folder / 'statistics.npz', **numbers)
+  with files.atomic(folder / 'statistics.npz') as half:
+    np.savez(half, **numbers)
   return len(entries)
 
 

@@ -54,8 +54,8 @@ def talk(count=20, height=240, width=320, side=220, seed=0, **options):
 
 
 def write(path, pictures, times=None, *, codec='libx264', pixels='yuv420p', options=None,
-          turned=0, waveforms=(), subtitles=(), **settings):  # fmt: skip
-  """Writes frames uint8 RGB at 25 a second or at `times`, seconds, and sounds [L] at 16 kHz."""
+          turned=0, waveforms=(), subtitle='', **settings):  # fmt: skip
+  """Writes frames uint8 RGB at 25 a second or at `times`, seconds, sounds [L] at 16 kHz, a text."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream(codec, rate=25, options=options or {'crf': '12'})
     stream.height, stream.width = pictures[0].shape[:2]
@@ -65,12 +65,20 @@ def write(path, pictures, times=None, *, codec='libx264', pixels='yuv420p', opti
     if turned:
       stream.set_display_rotation(turned)
     sounds = [container.add_stream('aac', rate=RATE, layout='mono') for _ in waveforms]
+    if subtitle:
+      text = container.add_stream('ass')
+      text.metadata['language'] = 'ger'
     for number, picture in enumerate(pictures):
       frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), 'rgb24')
       frame.pts = round(90_000 * (number / 25 if times is None else times[number]))
       frame.time_base = Fraction(1, 90_000)
       container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+    if subtitle:
+      packet = av.Packet(f'0,0,Default,,0,0,0,,{subtitle}'.encode())
+      packet.pts = packet.dts = 200
+      packet.duration, packet.time_base, packet.stream = 300, Fraction(1, 1000), text
+      container.mux(packet)
     for sound, waveform in zip(sounds, waveforms):
       frame = av.AudioFrame.from_ndarray(np.float32(waveform)[None], 'fltp', 'mono')
       frame.sample_rate, frame.pts = RATE, 0
@@ -103,7 +111,9 @@ class Painter:
     mask = np.zeros((side, side), np.float32)
     cv2.ellipse(mask, (side // 2, round(0.66 * side)), (side // 4, side // 5), 0, 0, 360, 1, -1)
     mask = cv2.GaussianBlur(mask, (9, 9), 0)
+    seen = shot.blocks()  # a little ahead, as generators do
     for start in range(0, len(shot), self.block):
+      next(seen, None)
       count = min(self.block, len(shot) - start)
       frames = np.full((count, side, side, 3), self.colour, np.uint8)
       yield Painted(frames, np.repeat(mask[None], count, 0))

@@ -68,6 +68,7 @@ KINDS = {
   'turned to the right': dict(turned=270),
   'ten bits': dict(pixels='yuv420p10le'),
   'a cut': dict(cut=True),
+  'a broadcast, in which nothing is searched': dict(cut=True, suffix='.ts'),
 }
 
 
@@ -83,8 +84,9 @@ def test_every_pixel_outside_the_mask_is_the_films_bit_for_bit(tmp_path, voice, 
     pictures = [np.rot90(p, -turned // 90) for p in pictures]
   path = films.write(tmp_path / f'a{suffix}', pictures, **options)
   film, painter = Film(path), films.Painter()
+  output = tmp_path / ('o.mp4' if suffix == '.ts' else f'o{suffix}')
   before = [planes.copied(frame) for frame in film.all_times()]
-  result = dubbing.dub(path, voice, tmp_path / f'o{suffix}', painter, longer='cut')
+  result = dubbing.dub(path, voice, output, painter, longer='cut')
   handed, masks = spy
   assert result.dubbed == len(before) == len(handed) and len(painter.shots) == 1 + cut
   masks = {id(frame): (matrix, mask) for frame, matrix, mask in masks}
@@ -100,7 +102,7 @@ def test_every_pixel_outside_the_mask_is_the_films_bit_for_bit(tmp_path, voice, 
       changed += (a != b).sum()
   assert changed > 500 * len(before)
   # And it lies on the mouth, as players show it, in a film of the same size.
-  shown = read.read_frames(tmp_path / f'o{suffix}')
+  shown = read.read_frames(output)
   assert shown.shape[1:3] == film.shown[::-1]
   new = (np.abs(shown[3].astype(int) - read.read_frames(path)[3]).max(-1) > 80).nonzero()
   assert [np.mean(each) for each in new] == pytest.approx([film.shown[1] / 2 - 38, 137], abs=8)
@@ -143,6 +145,19 @@ def test_the_sound_is_the_new_voice_and_other_tracks_stay(tmp_path, voice, capsy
   assert count > 11_000 and np.abs(second[0][:count] - second[1][:count]).mean() < 0.02
   with pytest.raises(InputError, match='--track 1 to 2'):
     read.audio(tmp_path / 'o.mp4', track=3)
+
+
+def test_subtitles_stay_where_they_can_and_are_named_where_not(tmp_path, voice, capsys):
+  path = films.write(tmp_path / 'a.mkv', films.talk(20), subtitle='Guten Tag')
+  dubbing.dub(path, voice, tmp_path / 'o.mkv', films.Painter())
+  with av.open(str(tmp_path / 'o.mkv')) as container:
+    [text] = container.streams.subtitles
+    assert text.language == 'ger'
+    [packet] = [packet for packet in container.demux(text) if packet.size]
+    assert b'Guten Tag' in bytes(packet) and float(packet.pts * packet.time_base) == 0.2
+  assert 'not kept' not in capsys.readouterr().err
+  dubbing.dub(path, voice, tmp_path / 'o.mp4', films.Painter())
+  assert 'not kept, as o.mp4 cannot hold them: subtitle (ass)' in capsys.readouterr().err
 
 
 def test_the_metadata_says_synthetic_and_no_path(tmp_path, voice):
@@ -204,6 +219,15 @@ def test_each_shot_gets_its_own_part_of_the_voice(tmp_path):
   # What passes is the film's.
   shown = [read.read_frames(each)[12].astype(int) for each in (path, tmp_path / 'o.mp4')]
   assert np.abs(shown[0] - shown[1]).mean() < 2
+
+
+def test_a_film_without_a_face_gets_the_voice_alone(tmp_path, voice, capsys):
+  path = films.write(tmp_path / 'a.mp4', [films.wall(240, 320)] * 20)
+  painter = films.Painter()
+  result = dubbing.dub(path, voice, tmp_path / 'o.mp4', painter)
+  assert (result.frames, result.dubbed, painter.shots) == (20, 0, [])
+  assert 'can get new lips (no face): all pass as they are' in capsys.readouterr().err
+  assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.1
 
 
 def test_new_lips_fade_within_a_take_and_not_at_a_cut():

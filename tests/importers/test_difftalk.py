@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
+import ifmdm_jax as ifm
 from ifmdm_jax import import_weights
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import difftalk, engine, kinds, latent
-from ifmdm_jax.systems.difftalk import networks, vq
+from ifmdm_jax.systems.difftalk import model, networks, vq
 from ifmdm_jax.systems.difftalk.sizes import SIZES
 from ifmdm_jax.training import checkpoints
 from tests.systems.difftalk import goldens
@@ -128,6 +129,9 @@ def test_the_command_makes_checkpoints_of_both_stages(tmp_path):
   config, params = checkpoints.load(tmp_path / 'talk')
   assert set(params) == {'audio', 'attention', 'landmarks', 'unet'}
   assert config.model.autoencoder == str(tmp_path / 'vq')
+  assert paths(model.frozen(config.model)) == paths(checkpoints.load(tmp_path / 'vq')[1]['gen'])
+  with pytest.raises(InputError, match="audio encoder 'deepspeech'"):  # nothing here makes it
+    ifm.load(tmp_path / 'talk')
 
 
 def test_a_checkpoint_that_would_run_something_is_refused(tmp_path):

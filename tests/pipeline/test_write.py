@@ -102,12 +102,14 @@ def test_a_film_that_kills_its_process_costs_itself_only(film_folder, settings, 
   assert len(records.clips(tmp_path)) == 2
 
 
-def test_writing_a_set_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch):
+def test_writing_a_set_leaves_nothing_in_the_temporary_folder(tmp_path, monkeypatch, capfd):
   temporary = tmp_path / 'temporary'
   temporary.mkdir()
   monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
   testing.write_cache(tmp_path / 'set', people=2, num_frames=2)
   assert not list(temporary.iterdir())
+  said = capfd.readouterr()
+  assert 'ownload' not in said.out + said.err  # as TFDS calls it to write a set
 
 
 def test_where_nothing_can_be_kept_the_report_says_why(settings, tmp_path):

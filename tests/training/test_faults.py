@@ -66,6 +66,24 @@ def test_a_full_disk_is_reported_and_the_next_save_tries_again(tmp_path, monkeyp
   assert checkpoints.load(tmp_path)[0].train.steps == 12
 
 
+def test_what_else_went_wrong_in_a_save_is_not_the_next_ones_fault(tmp_path, monkeypatch, capsys):
+  """Orbax writes in many threads, and raises what one of them met when it is asked to save next."""
+  save = checkpoints.ocp.CheckpointManager.save
+
+  def hands_on(self, step, *args, **kwargs):
+    self.failed = getattr(self, 'failed', False) or step == 4
+    if self.failed:
+      (self.directory / f'{step}{checkpoints.HALF[1:-1]}').mkdir()
+      raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return save(self, step, *args, **kwargs)
+
+  monkeypatch.setattr(checkpoints.ocp.CheckpointManager, 'save', hands_on)
+  loop.train(config_of(), tmp_path)
+  assert capsys.readouterr().out.count('could not be saved') == 1
+  saved = {path.name for path in (tmp_path / checkpoints.FOLDER).iterdir()}
+  assert saved == {'8', '12'}  # and no half one
+
+
 def test_a_disk_that_stays_full_ends_in_one_line(tmp_path, monkeypatch):
   config = config_of(steps=4)
   loop.train(config, tmp_path)

@@ -90,7 +90,7 @@ def gen_loss(gen, batch, rng, *, dis, statistics, active, config, frozen):
     params = flax.traverse_util.unflatten_dict({**flat, vq.LAST: kernel})
     z = network.apply({'params': params}, target, method='encode')
     quantized = network.apply({'params': params}, z, method='quantize')
-    return network.apply({'params': params}, quantized.z, method='_drawn'), (z, quantized)
+    return network.apply({'params': params}, quantized.z, method='draw'), (z, quantized)
 
   drawn, pull, (z, quantized) = jax.vjp(draw, flat[vq.LAST], has_aux=True)
   like = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, drawn.dtype), tree)

@@ -9,7 +9,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from ifmdm_jax import bundle, generator
+from ifmdm_jax import bundle, generator, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.systems.difftalk import model, networks, vq
@@ -171,9 +171,10 @@ def fresh(size, dtype='float32'):
     raise InputError(f'expected a size of {", ".join(SIZES)} in float32, got {size} in {dtype}')
   config = ml_collections.ConfigDict(SIZES[size])
   config.update(speech='mel', speech_width=160, timesteps=1000, first_beta=0.0015, last_beta=0.0195)
-  keys = jax.random.split(jax.random.key(0))
-  params = jax.jit(lambda key: networks.init(key, config))(keys[0])
-  autoencoder = jax.jit(lambda key: vq.init(key, config))(keys[1])
+  draw = lambda init: testing.random_params(
+    jax.eval_shape(lambda key: init(key, config), jax.random.key(0)), scale=0.02
+  )
+  params, autoencoder = draw(networks.init), draw(vq.init)
   advice = dict(steps='50', reference='fixed')
   return _sampler(config, params, autoencoder, advice, f'difftalk {size}')
 

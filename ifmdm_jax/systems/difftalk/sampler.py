@@ -28,7 +28,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.shot import Painted, Shot
-from ifmdm_jax.systems.difftalk import conditions, masks, model, networks
+from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, probes
 from ifmdm_jax.systems.difftalk.autoencoder import as_float
 
 MOST = 4096  # frames of a chain that is begun anew
@@ -164,6 +164,10 @@ class Sampler:
         f'{name} reads {config.speech_width} numbers a speech feature, its encoder gives '
         f'{encoder.width}: use the encoder that it was trained with'
       )
+
+  def probes(self, batches):
+    """Lists its parts for `ifmdm_jax.bench`, see `generator.Probed`."""
+    return probes.probes(self._config, self._params, self._autoencoder, self._encoder, batches)
 
   def _compiled(self, steps):
     return jax.jit(functools.partial(draw, config=self._config, steps=steps))

@@ -144,14 +144,15 @@ class VQ(nn.Module):
 
   def decode(self, z):
     """Quantises latents [B, h, w, channels], decodes them -> pictures [B, H, W, 3], not clipped."""
-    return self._drawn(self.quantizer(z).z)
+    return self.draw(self.quantizer(z).z)
 
   def __call__(self, pictures):
     """Encodes, quantises and decodes -> (pictures, `nn.vq.Quantized`), for training."""
     quantized = self.quantizer(self.encode(pictures))
-    return self._drawn(quantized.z), quantized
+    return self.draw(quantized.z), quantized
 
-  def _drawn(self, z):
+  def draw(self, z):
+    """Decodes latents [B, h, w, channels] that are quantised already, see `decode`."""
     return self.decoder(self.post_quant_conv(z))
 
 

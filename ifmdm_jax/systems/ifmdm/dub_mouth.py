@@ -28,13 +28,13 @@ UNITS = np.array(
   [0.012, 8.0, 8.0, 0.04]
 )  # of opening, yaw, pitch and width: as unlike as each other
 FAST = 0.015  # heights of the face a frame: a mouth that opens so fast is half as welcome
-OWN = 1.0  # by so much a frame's own mouth is preferred
+OWN = 2.5  # by so much a frame's own mouth is preferred
 STAY = 2.5  # by so much another one has to be better than the last one
 PRIOR = 9.0  # how unlike a mouth has to be before none is taken
 CHANGE = 0.65  # share of a new source in the first frame that takes it
 SOFT, REACH = 2.0, 5.0  # pixels of 512: of a lip's edge, and that its movement reaches into it
 LINE = 0.006  # heights of the face: width of the line where lips touch
-LIT, DARKEST = 0.045, 0.3  # heights of the face between lips that let all light in; and at none
+LIT, DARKEST = 0.035, 0.4  # heights of the face between lips that let all light in; and at none
 BITE = np.array([0.0, dub_face.MEAN[13, 1], dub_face.MEAN[13, 2] + 0.02])  # a place of the skull
 ROWS = 5  # of the mesh between the lips
 SKIN = np.array([205, 425, 50, 280, 152, 164, 187, 411])  # points of bare skin around a mouth
@@ -187,7 +187,6 @@ class Frame(NamedTuple):
 
   box: dub_warp.Box
   cover: np.ndarray  # [h, w], 1 between the lips
-  gap: np.ndarray  # [h, w], pixels from lip to lip there
   contact: np.ndarray  # [h, w], 1 on the line where lips touch
   near: np.ndarray  # [h, w], 1 on and between the edges of the lips, fading away from them
   u: np.ndarray  # [h, w], pixels along the mouth,
@@ -233,35 +232,27 @@ def frame_of(landmarks, side, scale, within):
   contact *= ends * np.clip(1.5 - gap / (LINE * scale), 0.0, 1.0)
   near = np.clip(1.0 - np.maximum(lines[0] - v, v - lines[1]) / reach, 0.0, 1.0) * ends
   as_float = lambda *arrays: [a.astype(np.float32) for a in arrays]
-  return Frame(
-    box, *as_float(cover, gap, contact, near), u, tuple(lip[0] for lip in lips), v < middle
-  )
+  return Frame(box, *as_float(cover, contact, near), u, tuple(lip[0] for lip in lips), v < middle)
 
 
-def shade(source, gap, scale):
-  """Darkens what a wide open mouth shows where it is seen through a narrow gap.
+def _shade(gaps, shown):
+  """Darkens what a wide mouth shows where it is seen through a narrower gap.
 
   Args:
-    source: `Glimpse`.
-    gap: [h, w], heights of the face.
-    scale: pixels of these, in the frame.
-
-  Returns:
-    float32 [h, w, 1].
+    gaps, shown: [11], between new lips and the source's, heights of the face.
   """
-  shown = float(np.linalg.norm(source.lower - source.upper, axis=1).max()) / scale
   light = lambda gap: DARKEST + (1 - DARKEST) * np.clip(gap / LIT, 0.0, 1.0)
-  return np.minimum(light(gap) / light(shown), 1.0).astype(np.float32)[..., None]
+  return np.minimum(light(gaps) / light(shown), 1.0)
 
 
-def seen(source, landmarks, turn, bite, box):
+def seen(source, landmarks, turn, bite, inner):
   """Draws what of a source is between new lips.
 
   Args:
     source: `Glimpse`.
     landmarks: with new lips, [468, 2], pixels of the frame.
     turn, bite: of the frame.
-    box: `dub_warp.Box` to draw.
+    inner: `Frame`, of these landmarks.
 
   Returns:
     float32 [h, w, 3], 0 to 255.
@@ -289,9 +280,14 @@ def seen(source, landmarks, turn, bite, box):
   places = upper[None] + rows[..., None] * ways[None]
   v = first + rows * np.maximum(shrink * length, 0.0)
   looks = corner + u[None, :, None] * across + v[..., None] * below - source.corner
-  values, _ = dub_warp.interpolated(places.reshape(-1, 2), looks.reshape(-1, 2) - 0.5, _GRID, box)
+  values, _ = dub_warp.interpolated(
+    places.reshape(-1, 2), looks.reshape(-1, 2) - 0.5, _GRID, inner.box
+  )
   drawn = cv2.remap(source.picture, *values, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-  return drawn.astype(np.float32)
+  scale = lambda turn: np.linalg.norm(turn, axis=-1).mean()
+  gaps = np.linalg.norm(lower - upper, axis=1) / scale(turn)
+  light = np.interp(inner.u, inner.knots[0], _shade(gaps, room / scale(source.turn)))
+  return drawn * light[..., None].astype(np.float32)
 
 
 def _grid():

@@ -19,7 +19,7 @@ FULL = 0.6  # pixels from which on a place is all new
 NEARER = 0.015  # heights of the face by which lips come together as far as counts
 SEAM = 0.015  # heights of the face: half the width of the mask's soft edge
 BORDER = 0.05  # of the side, in which all movement fades
-ROLLED = 0.2, 0.3  # of upper and lower lips that were open: what is not seen when they are closed
+ROLLED = 0.1, 0.2  # of upper and lower lips that were open: what is not seen when they are closed
 PALE = 0.8, 0.6  # light and redness of teeth: more than, and less than such a share of the lip's
 CONTACT = 0.25  # how dark the line is between lips that were open
 INNER = UPPER_LIP_INNER[1:-1], LOWER_LIP_INNER[1:-1]
@@ -168,6 +168,5 @@ def _between(picture, frame, target, inner, source):
   if isinstance(source, dub_mouth.Prior):
     return source.seen(target, inner.box)
   light = dub_mouth.skin_of(picture, frame.landmarks) / source.skin
-  light = light * dub_mouth.shade(source, inner.gap / frame.scale, frame.scale)
-  drawn = dub_mouth.seen(source, target, frame.turn, frame.bite, inner.box)
+  drawn = dub_mouth.seen(source, target, frame.turn, frame.bite, inner)
   return np.clip(drawn * light, 0.0, 255.0).astype(np.float32)

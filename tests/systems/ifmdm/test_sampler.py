@@ -175,6 +175,8 @@ def test_a_misspelt_option_is_refused_before_any_work(sampler, voice):
     (dict(motion_sdt=1.0), 'got motion_sdt'), (dict(stepper='euler'), 'stepper'),
     (dict(steps='fast'), 'spacing'), (dict(motion_mean=(1.0, 2.0)), 'one per motion direction'),
     (dict(guidance=float('nan')), 'finite guidance'),
+    (dict(guidance=0.5), 'guidance from 1'),
+    (dict(guidance=0), 'guidance from 1'),
   ):  # fmt: skip
     for call in (
       sampler,

@@ -178,7 +178,7 @@ def load(path, motion_dim, audio_width, relative=0, unconditioned_dims=(0, 0), f
       f'expected statistics of the training clips at {path}, found no such file: '
       'prepare the data, or set config.model.normalizer to an empty string'
     )
-  measured = {name: np.float32(x) for name, x in files.read_arrays(path).items()}
+  measured = files.read_arrays(path)
   statistics, expected = {}, plain(motion_dim, audio_width).statistics
   if fixed:
     expected |= dict.fromkeys(FIXED, np.zeros(motion_dim)) | {'opening_bias': np.zeros(1)}
@@ -189,9 +189,11 @@ def load(path, motion_dim, audio_width, relative=0, unconditioned_dims=(0, 0), f
         f'{path} should hold {name} {value.shape}, holds {came}: prepare the data '
         'again, or fit config.model to it'
       )
-    statistics[name] = measured[name]
+    if measured[name].dtype.kind not in 'fiu' or not np.isfinite(measured[name]).all():
+      raise InputError(f'{path} should hold finite numbers as {name}: prepare the data again')
+    statistics[name] = np.float32(measured[name])
     if name.endswith('_std'):  # a direction that never moves stays where it is
-      statistics[name] = np.maximum(measured[name], 1e-6)
+      statistics[name] = np.maximum(statistics[name], 1e-6)
   direction = np.arange(motion_dim)
   first, end = unconditioned_dims
   conditioned = (direction < first) | (direction >= end)

@@ -29,7 +29,8 @@ class Solver:
   Attributes:
     steps: evaluations of the network, a spacing of `diffusion.schedule`; a number N is
       `Trailing(N)`.
-    guidance: how strictly the motion follows the voice; 1 is as in training, and costs half.
+    guidance: how strictly the motion follows the voice, 1 to 100; 1 is as in training, and costs
+      half. Less is refused: motion would follow the voice less than it learned to.
     stepper: 'ddim', 'ddpm', 'dpm', DPM-Solver++(2M), or an instance such as
       `steppers.DDIM(eta=1.0)`.
   """
@@ -41,10 +42,10 @@ class Solver:
   def __post_init__(self):
     object.__setattr__(self, 'steps', schedule.spacing(self.steps))
     number = isinstance(self.guidance, int | float | np.number)
-    if not number or isinstance(self.guidance, bool) or not 0 <= self.guidance <= STRICTEST:
+    if not number or isinstance(self.guidance, bool) or not 1 <= self.guidance <= STRICTEST:
       raise InputError(
-        f'expected a finite guidance from 0 to {STRICTEST:g}, got {self.guidance!r:.80}: pass 1 '
-        'or more'
+        f'expected a finite guidance from 1 to {STRICTEST:g}, got {self.guidance!r:.80}: pass 1 '
+        'to follow the voice as in training'
       )
     object.__setattr__(self, 'guidance', float(self.guidance))
     if isinstance(self.stepper, str) and self.stepper not in steppers.STEPPERS:

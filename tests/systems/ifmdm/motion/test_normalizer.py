@@ -155,3 +155,24 @@ def test_each_voice_may_leave_out_a_control(tmp_path):
   for voice, (mean, std) in enumerate(given):
     np.testing.assert_array_equal(seen.mean[voice], hint[voice] if mean else 0 * hint[voice])
     np.testing.assert_array_equal(seen.std[voice], hint[voice] if std else 0 * hint[voice])
+
+
+DAMAGE = {
+  'empty': lambda path: path.write_bytes(b''),
+  'cut short': lambda path: path.write_bytes(path.read_bytes()[:-300]),
+  'other bytes': lambda path: path.write_bytes(path.read_bytes().replace(b'NUMPY', b'numpy')),
+  'wrong sum': lambda path: path.write_bytes(path.read_bytes().replace(b'\0\0\0@', b'\0\0\0A')),
+  'pickles': lambda path: np.savez(path, **{**statistics(), 'code_mean': np.array([{}] * 4)}),
+  'text': lambda path: np.savez(path, **{**statistics(), 'code_mean': np.array(list('abcd'))}),
+  'not a number': lambda path: np.savez(path, **{**statistics(), 'code_std': [1, 2, np.nan, 3]}),
+  'a list': lambda path: path.write_text('[]'),
+  'a folder': lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_damaged_statistics_are_one_line(tmp_path, kind):
+  path = saved(tmp_path)
+  DAMAGE[kind](path)
+  with pytest.raises(InputError, match='statistics.npz'):
+    normalizer.load(path, 4, 3)
