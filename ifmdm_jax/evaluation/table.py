@@ -125,11 +125,12 @@ def _per_set(family, scorer, row, clips, store):
   draws = np.random.default_rng(0).integers(len(described), size=(count, len(described)))
   drawn = [scorer.score([described[i] for i in chosen]) for chosen in draws]
   for name in family.metrics:
-    value = values[name]
+    own = name.removeprefix(family.video)
+    value = values[own]
     if isinstance(value, Absent):
       cells[name] = Cell(None, reason=value.reason)
       continue
-    spread = [each[name] for each in drawn if not isinstance(each[name], Absent)]
+    spread = [each[own] for each in drawn if not isinstance(each[own], Absent)]
     low, high = np.percentile(spread, [2.5, 97.5]).tolist() if len(spread) > 1 else (None, None)
     cells[name] = Cell(float(value), low, high, len(described))
   return cells

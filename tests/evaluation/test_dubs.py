@@ -70,6 +70,7 @@ def clips(tmp_path, monkeypatch):
     suite.Family(images, suite.OWN, ('psnr',)),
     suite.Family(landmarks, suite.OWN, ('lmd',)),
     suite.Family(seams, suite.ANOTHER),
+    suite.Family(test_evaluate.Brightness(), suite.ANOTHER),
   )
   monkeypatch.setattr(suite, 'DUBBING', families)
   monkeypatch.setattr(run, 'FaceMesh', test_evaluate.Mesh)
@@ -88,6 +89,9 @@ def test_a_dub_is_scored_by_its_own_voice_and_by_anothers_beside_the_film(clips)
   assert film['own_psnr'].value == 100 and film['own_lmd'].value == 0
   assert film['another_changed'].value == 0 and drawn['another_changed'].value > 40
   assert drawn['own_psnr'].value < result.rows['pasted']['own_psnr'].value < 100
+  assert drawn['another_brightness'].value == pytest.approx(
+    film['another_brightness'].value, rel=0.5
+  )
   assert drawn['speed'].value > 0 and 'sync_ridge' not in drawn
   own, *_, another = painter.shots
   first, second = (test_evaluate.talking_face(FRAMES, SIDE, seed)[2] for seed in (0, 1))

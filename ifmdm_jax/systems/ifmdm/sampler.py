@@ -22,7 +22,8 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
-from ifmdm_jax.systems.ifmdm import dub, dub_motion, exported, motion_stream, probes
+from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
+from ifmdm_jax.systems.ifmdm.dub import draw, speech
 from ifmdm_jax.systems.ifmdm.motion import distill, eyes
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
 from ifmdm_jax.systems.ifmdm.render import Renderer
@@ -83,7 +84,7 @@ class Sampler:
     self._pool = device.Pool(layout.workers)
     self.renderer, self.block = Renderer(autoencoder, size, layout, self._pool), layout.block
     self._params, self._begun = jax.device_put(motion.params), set()
-    self._dubbed = dub_motion.program(motion.config, normalizer)
+    self._dubbed = speech.program(motion.config, normalizer)
     self._motion = Jitted(
       functools.partial(motion_stream.sample_motion, motion.config, normalizer),
       ('motion', str(motion.config), normalizer),
@@ -175,10 +176,10 @@ class Sampler:
   def dub(self, shot, *, seed=0, **options):
     """Gives a filmed face lips that follow `shot.waveform`: see `generator.Dubs`."""
     options = self.options(**options)
-    voice = dub_motion.Voice(
+    voice = speech.Voice(
       self.stages, self._params, self.audio, self.offline, options, self._pool, self._dubbed
     )
-    yield from dub.dub(shot, voice, check_seed(seed))
+    yield from draw.dub(shot, voice, check_seed(seed))
 
   def compile_ahead(self, frames=None, *, streaming=False, **options):
     """Begins to compile what `stream` or `frames` needs; see `generator.Compiles`."""

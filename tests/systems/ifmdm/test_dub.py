@@ -19,28 +19,28 @@ from ifmdm_jax.generator import Dubs
 from ifmdm_jax.pipeline import landmark_code
 from ifmdm_jax.pipeline.landmark_code import LIPS
 from ifmdm_jax.shot import Shot
-from ifmdm_jax.systems.ifmdm import dub, dub_face, dub_motion, dub_mouth
+from ifmdm_jax.systems.ifmdm.dub import draw, face, mouth, speech
 from ifmdm_jax.systems.ifmdm.motion import sample
 from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 
 SIDE, HEIGHT = 192, 100.0
 CODE = {k: np.float64(v) for k, v in vars(landmark_code.load()).items()}
-WAY = dub_motion.opening(CODE)
+WAY = speech.opening(CODE)
 WAY = WAY / (WAY @ WAY)  # of the lips' code, that opens a mouth by a height of the face
-AT_REST = dub_face.gaps(dub_face.MEAN[None])[0]
+AT_REST = face.gaps(face.MEAN[None])[0]
 SKIN, LIP, INSIDE = (200, 160, 140), (190, 60, 60), (40, 20, 20)
 TALK = 0.3 * np.sin(np.arange(32_000) * 0.2).astype(np.float32)
 
 
 def landmarks_of(openings, turn=0.0):
   """Landmarks [T, 478, 3] of a face whose mouth opens so far, heights of the face, from rest."""
-  way = dub_motion.moved(CODE, (np.asarray(openings) - AT_REST)[:, None] * WAY)
-  heads = np.repeat(dub_face.MEAN[None], len(openings), 0)
+  way = speech.moved(CODE, (np.asarray(openings) - AT_REST)[:, None] * WAY)
+  heads = np.repeat(face.MEAN[None], len(openings), 0)
   heads[..., :2] += way
   c, s = np.cos(turn), np.sin(turn)
   heads = heads @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
   whole = np.zeros((len(openings), 478, 3), np.float32)
-  middle = dub_face.MEAN[:, :2].mean(0)
+  middle = face.MEAN[:, :2].mean(0)
   whole[:, :468, :2] = (heads[..., :2] - middle) * HEIGHT + (SIDE / 2, SIDE * 0.47)
   return whole
 
@@ -79,7 +79,7 @@ def opened(frames, landmarks):
 
 
 class Asked:
-  """Stands for `dub_motion.Voice`: lips open as far as they are asked to."""
+  """Stands for `speech.Voice`: lips open as far as they are asked to."""
 
   code, ahead = CODE, staticmethod(lambda calls: [call() for call in calls])
 
@@ -109,7 +109,7 @@ FILM = [0.01, 0.03, 0.06, 0.09, 0.09, 0.06, 0.03, 0.01]
 def test_mouths_open_as_far_as_they_are_asked_whatever_the_film_shows(turn):
   shot, film_frames = film(FILM, turn=turn)
   asked = np.array([0.09, 0.08, 0.01, 0.05, 0.01, 0.09, 0.06, 0.03])
-  frames, _ = joined(dub.dub(shot, Asked(asked)))
+  frames, _ = joined(draw.dub(shot, Asked(asked)))
   found, shown = opened(frames, shot.landmarks), opened(film_frames, shot.landmarks)
   np.testing.assert_allclose(found[asked > 0.02], asked[asked > 0.02], atol=0.02)
   closed = asked < 0.02
@@ -118,7 +118,7 @@ def test_mouths_open_as_far_as_they_are_asked_whatever_the_film_shows(turn):
 
 def test_the_film_stays_where_nothing_is_new():
   shot, film_frames = film(FILM)
-  frames, mask = joined(dub.dub(shot, Asked(FILM[3:] + FILM[:3])))
+  frames, mask = joined(draw.dub(shot, Asked(FILM[3:] + FILM[:3])))
   assert mask.dtype == np.float32 and mask.shape == frames.shape[:3] and mask.max() == 1
   np.testing.assert_array_equal(frames[mask == 0], film_frames[mask == 0])
   nose = int(shot.landmarks[:, 5, 1].min())
@@ -134,7 +134,7 @@ def test_the_film_stays_where_nothing_is_new():
 
 def test_lips_that_are_the_films_own_change_nothing():
   shot, film_frames = film(FILM)
-  frames, mask = joined(dub.dub(shot, Asked(FILM)))
+  frames, mask = joined(draw.dub(shot, Asked(FILM)))
   assert (mask == 0).all()
   np.testing.assert_array_equal(frames, film_frames)
 
@@ -143,12 +143,12 @@ def test_nothing_folds_at_the_jaw():
   """The neck below a jaw that drops is pressed together, but keeps its order."""
   shot, _ = film([0.01] * 3)
   points = shot.landmarks[0, :468, :2].astype(np.float64)
-  pose = dub_face.poses(points[None])
-  way = dub_motion.moved(CODE, 0.1 * WAY[None])[0] * dub_face.SHARES[:, None]
-  places, ways = dub_face.with_rings(points, way @ pose.turn[0][:, :2].T, pose.turn[0])
-  before, after = (p[dub_face.TRIANGLES] for p in (places, places + ways))
+  pose = face.poses(points[None])
+  way = speech.moved(CODE, 0.1 * WAY[None])[0] * face.SHARES[:, None]
+  places, ways = face.with_rings(points, way @ pose.turn[0][:, :2].T, pose.turn[0])
+  before, after = (p[face.TRIANGLES] for p in (places, places + ways))
   area = lambda p: np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
-  ring = (dub_face.TRIANGLES >= 468).any(1)
+  ring = (face.TRIANGLES >= 468).any(1)
   assert ring.sum() > 20 and np.abs(ways[points[OVAL].shape[0] :]).max() > 3
   assert (area(after)[ring] * area(before)[ring] > 0).all()
 
@@ -177,11 +177,11 @@ def test_lips_rest_while_the_voice_is_silent(sampler):
 
 
 def lips_of(sampler, shot):
-  voice = dub_motion.Voice(
+  voice = speech.Voice(
     sampler.stages, sampler._params, sampler.audio, sampler.offline, sampler.options(),
     sampler._pool, sampler._dubbed,
   )  # fmt: skip
-  read = dub_motion.read(dub.checked(shot), shot.times, voice.code)
+  read = speech.read(draw.checked(shot), shot.times, voice.code)
   return voice.lips(read, shot.waveform, 0), read.rest[LIPS]
 
 
@@ -218,11 +218,11 @@ def test_what_is_no_shot(sampler, change, message):
 def test_the_bank_is_bounded_and_holds_the_open_mouths():
   rng = np.random.default_rng(0)
   shot, _ = film(0.12 * rng.random(150))
-  read = dub_motion.read(dub.checked(shot), shot.times, CODE)
-  bank = dub_mouth.Bank(read, dub.checked(shot), shot.blocks())
-  assert 3 < len(bank.glimpses) <= dub_mouth.MOST
+  read = speech.read(draw.checked(shot), shot.times, CODE)
+  bank = mouth.Bank(read, draw.checked(shot), shot.blocks())
+  assert 3 < len(bank.glimpses) <= mouth.MOST
   assert max(read.gaps[list(bank.glimpses)]) > 0.1
-  assert min(read.gaps[list(bank.glimpses)]) > dub_mouth.OPEN
+  assert min(read.gaps[list(bank.glimpses)]) > mouth.OPEN
 
 
 def test_what_is_known_of_a_window_is_kept_at_every_step(sampler):

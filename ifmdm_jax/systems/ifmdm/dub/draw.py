@@ -1,8 +1,8 @@
 """A film and a new voice become the film with new lips, without drawing a face anew.
 
-Each frame is its own portrait. Lips are sampled for the head as the film moves it (`dub_motion`),
-the frame's own lower face is warped to them (`dub_paint`), and what an opening mouth shows comes
-from the frames of the shot that show it (`dub_mouth`). Everything above the mouth, and whatever
+Each frame is its own portrait. Lips are sampled for the head as the film moves it (`speech`),
+the frame's own lower face is warped to them (`paint`), and what an opening mouth shows comes
+from the frames of the shot that show it (`mouth`). Everything above the mouth, and whatever
 does not move, stays the film's.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.shot import Painted
-from ifmdm_jax.systems.ifmdm import dub_motion, dub_mouth, dub_paint
+from ifmdm_jax.systems.ifmdm.dub import mouth, paint, speech
 
 
 def dub(shot, lips_of, seed=0):
@@ -21,16 +21,16 @@ def dub(shot, lips_of, seed=0):
 
   Args:
     shot: `ifmdm_jax.shot.Shot`.
-    lips_of: `dub_motion.Voice`.
+    lips_of: `speech.Voice`.
     seed: of the motion.
 
   Raises:
     InputError: the shot has no frames, or landmarks and times do not belong to them.
   """
   landmarks = checked(shot)
-  film = dub_motion.read(landmarks, shot.times, lips_of.code)
+  film = speech.read(landmarks, shot.times, lips_of.code)
   lips = lips_of.lips(film, shot.waveform, seed)
-  bank = dub_mouth.Bank(film, landmarks, shot.blocks())
+  bank = mouth.Bank(film, landmarks, shot.blocks())
   start = 0
   for block in shot.blocks():
     numbers = range(start, start + len(block))
@@ -71,14 +71,14 @@ def checked(shot):
 
 def planned(film, bank, landmarks, number, lips, code):
   """Decides how a frame is drawn: its landmarks with new lips, and its sources of the mouth."""
-  frame = dub_paint.Frame(landmarks, film.poses.turn[number], film.poses.end[number])
+  frame = paint.Frame(landmarks, film.poses.turn[number], film.poses.end[number])
   change = (np.asarray(lips, np.float64) - film.lips[number])[None]
-  way = dub_motion.moved(code, change)[0]
+  way = speech.moved(code, change)[0]
   target = frame.target(way, film.closed)
   wanted = film.gaps[number] + way[14, 1] - way[13, 1]
   width = film.widths[number] + way[291, 0] - way[61, 0]
   described = np.array([wanted, *film.poses.angles[number], width])
-  shares = bank.shares(number, dub_mouth.in_units(described))
+  shares = bank.shares(number, mouth.in_units(described))
   return frame, target, shares
 
 
@@ -88,8 +88,8 @@ def draw(picture, number, film, bank, frame, target, shares):
   def sources():
     for source, share in shares.items():
       if source == 'own':
-        yield share, dub_mouth.glimpse(picture, frame.landmarks, film.poses, number, copy=False)
+        yield share, mouth.glimpse(picture, frame.landmarks, film.poses, number, copy=False)
       else:
         yield share, bank.prior if source == 'prior' else bank.glimpses[source]
 
-  return dub_paint.paint(picture, frame, target, film.closed, sources)
+  return paint.paint(picture, frame, target, film.closed, sources)

@@ -18,8 +18,8 @@ from ifmdm_jax.face.points import (
   POINTS,
   UPPER_LIP_INNER,
 )
-from ifmdm_jax.systems.ifmdm import dub_face, dub_warp
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import mouth, surface
+from ifmdm_jax.systems.ifmdm.dub import face, warp
 
 MOST = 32  # frames of a shot whose mouths are kept
 LOOKED_AT = 3000  # first frames of a shot, that they are chosen from
@@ -35,7 +35,7 @@ CHANGE = 0.65  # share of a new source in the first frame that takes it
 SOFT, REACH = 2.0, 5.0  # pixels of 512: of a lip's edge, and that its movement reaches into it
 LINE = 0.006  # heights of the face: width of the line where lips touch
 LIT, DARKEST = 0.035, 0.4  # heights of the face between lips that let all light in; and at none
-BITE = np.array([0.0, dub_face.MEAN[13, 1], dub_face.MEAN[13, 2] + 0.02])  # a place of the skull
+BITE = np.array([0.0, face.MEAN[13, 1], face.MEAN[13, 2] + 0.02])  # a place of the skull
 ROWS = 5  # of the mesh between the lips
 SKIN = np.array([205, 425, 50, 280, 152, 164, 187, 411])  # points of bare skin around a mouth
 
@@ -102,7 +102,7 @@ class Bank:
     """Reads the frames that are needed, and none after the last of them.
 
     Args:
-      film: `dub_motion.Film`.
+      film: `speech.Film`.
       landmarks: [T, 468, 2].
       blocks: of the shot.
     """
@@ -164,13 +164,13 @@ class Bank:
 def glimpse(frame, landmarks, poses, number, copy=True):
   """Cuts the `Glimpse` of a frame [S, S, 3]."""
   upper, lower = landmarks[UPPER_LIP_INNER], landmarks[LOWER_LIP_INNER]
-  pose = dub_face.Poses(poses.turn[number][None], poses.end[number][None])
+  pose = face.Poses(poses.turn[number][None], poses.end[number][None])
   bite = pose.place(BITE)[0]
   skin = skin_of(frame, landmarks)
   corner = np.zeros(2)
   if copy:
     room = int(0.06 * pose.scale[0]) + 4
-    box = dub_warp.box_around(np.concatenate([upper, lower]), len(frame), room)
+    box = warp.box_around(np.concatenate([upper, lower]), len(frame), room)
     frame, corner = box.of(frame).copy(), np.array([box.x0, box.y0], float)
   return Glimpse(frame, corner, upper, lower, poses.turn[number], bite, skin)
 
@@ -185,7 +185,7 @@ def _along(lip, across, corner):
 class Frame(NamedTuple):
   """The mouth of a frame as it is to be drawn."""
 
-  box: dub_warp.Box
+  box: warp.Box
   cover: np.ndarray  # [h, w], 1 between the lips
   contact: np.ndarray  # [h, w], 1 on the line where lips touch
   near: np.ndarray  # [h, w], 1 on and between the edges of the lips, fading away from them
@@ -207,14 +207,14 @@ def frame_of(landmarks, side, scale, within):
     landmarks: [468, 2].
     side: of the picture.
     scale: pixels of a height of the face.
-    within: `dub_warp.Box` that the mouth's is cut to.
+    within: `warp.Box` that the mouth's is cut to.
 
   Returns:
     `Frame`.
   """
   upper, lower = landmarks[UPPER_LIP_INNER], landmarks[LOWER_LIP_INNER]
   reach = max(REACH * side / 512, 1.0)
-  box = dub_warp.box_around(np.concatenate([upper, lower]), side, int(reach) + 2).within(within)
+  box = warp.box_around(np.concatenate([upper, lower]), side, int(reach) + 2).within(within)
   corner = upper[0]
   width = max(np.linalg.norm(upper[-1] - corner), 1e-6)
   across = (upper[-1] - corner) / width
@@ -280,9 +280,7 @@ def seen(source, landmarks, turn, bite, inner):
   places = upper[None] + rows[..., None] * ways[None]
   v = first + rows * np.maximum(shrink * length, 0.0)
   looks = corner + u[None, :, None] * across + v[..., None] * below - source.corner
-  values, _ = dub_warp.interpolated(
-    places.reshape(-1, 2), looks.reshape(-1, 2) - 0.5, _GRID, inner.box
-  )
+  values, _ = warp.interpolated(places.reshape(-1, 2), looks.reshape(-1, 2) - 0.5, _GRID, inner.box)
   drawn = cv2.remap(source.picture, *values, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
   scale = lambda turn: np.linalg.norm(turn, axis=-1).mean()
   gaps = np.linalg.norm(lower - upper, axis=1) / scale(turn)

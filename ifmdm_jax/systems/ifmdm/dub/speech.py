@@ -17,7 +17,8 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import Listener
-from ifmdm_jax.systems.ifmdm import dub_face, knobs
+from ifmdm_jax.systems.ifmdm import knobs
+from ifmdm_jax.systems.ifmdm.dub import face
 from ifmdm_jax.systems.ifmdm.motion import sample
 from ifmdm_jax.systems.ifmdm.motion.condition import Condition
 
@@ -40,7 +41,7 @@ class Film(NamedTuple):
   """What a film's landmarks say of its T frames.
 
   Attributes:
-    poses: `dub_face.Poses`.
+    poses: `face.Poses`.
     lips: [T, 8], their code as seen from the front.
     gaps, widths: [T], of the mouth, heights of the face.
     rest: [20], code of the person at rest, lips closed.
@@ -48,7 +49,7 @@ class Film(NamedTuple):
     known: [N, 20], codes at 25 frames a second.
   """
 
-  poses: dub_face.Poses
+  poses: face.Poses
   lips: np.ndarray
   gaps: np.ndarray
   widths: np.ndarray
@@ -70,11 +71,11 @@ def read(landmarks, times, code):
     for start in range(0, len(landmarks), PIECE)
   ]
   turn, end, lips, gaps, widths, middle, flat = map(np.concatenate, zip(*pieces))
-  poses = dub_face.Poses(turn, end)
+  poses = face.Poses(turn, end)
   lips = lips - by_pose(lips, gaps, poses.angles)
   # As a square around the whole film shows it, which the head moves through.
-  size = dub_face.FRAMING / np.median(poses.scale)
-  place = np.array(dub_face.MIDDLE[1]) - size * np.median(middle, axis=0)
+  size = face.FRAMING / np.median(poses.scale)
+  place = np.array(face.MIDDLE[1]) - size * np.median(middle, axis=0)
   codes = size * flat + encoded(code, np.broadcast_to(place, (1, POINTS, 2)))
   codes[:, LIPS] = lips
   shut = gaps <= np.percentile(gaps, SHUT) + NEAR
@@ -93,12 +94,12 @@ def read(landmarks, times, code):
 def _read(landmarks, code):
   """Reads a piece of a film: turn, end, code of the lips, gap, width, middle of each face, and its
   pixels as a code without the bias."""
-  poses = dub_face.poses(landmarks)
-  front = dub_face.frontal(landmarks, poses)
-  lips = encoded(code, dub_face.framed(front))[:, LIPS]
+  poses = face.poses(landmarks)
+  front = face.frontal(landmarks, poses)
+  lips = encoded(code, face.framed(front))[:, LIPS]
   middle = (landmarks.min(1) + landmarks.max(1)) / 2
   flat = landmarks.reshape(len(landmarks), -1) @ code['encode']
-  return *poses, lips, dub_face.gaps(front), dub_face.widths(front), middle, flat
+  return *poses, lips, face.gaps(front), face.widths(front), middle, flat
 
 
 def by_pose(lips, gaps, angles):
@@ -115,7 +116,7 @@ def by_pose(lips, gaps, angles):
 
 def opening(code):
   """How far the mouth opens with the lips' code, heights of the face: [8]."""
-  way = code['decode'][LIPS].reshape(-1, POINTS, 2) / dub_face.FRAMING
+  way = code['decode'][LIPS].reshape(-1, POINTS, 2) / face.FRAMING
   return way[:, LOWER_MIDDLE, 1] - way[:, UPPER_MIDDLE, 1]
 
 
@@ -128,7 +129,7 @@ def moved(code, change):
   """Says how far a change of the lips' code [T, 8] moves points: [T, 468, 2], heights of the face,
   along the head's axes."""
   way = change @ code['decode'][LIPS]
-  return way.reshape(len(change), POINTS, 2) / dub_face.FRAMING
+  return way.reshape(len(change), POINTS, 2) / face.FRAMING
 
 
 # ---------------------------------------------------------------------------------- sampling

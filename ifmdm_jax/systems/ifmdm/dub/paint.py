@@ -10,8 +10,8 @@ from ifmdm_jax.face.points import (
   UPPER_LIP_INNER,
   UPPER_LIP_OUTER,
 )
-from ifmdm_jax.systems.ifmdm import dub_face, dub_mouth, dub_warp
-from ifmdm_jax.systems.ifmdm.dub_face import TRIANGLES
+from ifmdm_jax.systems.ifmdm.dub import face, mouth, warp
+from ifmdm_jax.systems.ifmdm.dub.face import TRIANGLES
 
 STEP = 2  # pixels of the picture for each of the mesh's
 STILL = 0.05  # pixels, below which nothing moves
@@ -31,19 +31,19 @@ class Frame:
 
   def __init__(self, landmarks, turn, end):
     self.landmarks, self.turn = landmarks, turn
-    pose = dub_face.Poses(turn[None], end[None])
+    pose = face.Poses(turn[None], end[None])
     self.scale, self.view = float(pose.scale[0]), pose.view[0]
-    self.bite = pose.place(dub_mouth.BITE)[0]
+    self.bite = pose.place(mouth.BITE)[0]
     self.down = turn[:, 1] / np.linalg.norm(turn[:, 1])
 
   def target(self, way, closed):
     """Moves landmarks by `way` [468, 2], heights of the face: [468, 2], pixels."""
-    moved = dub_face.SHARES[:, None] * (way @ self.turn[:, :2].T)
-    return dub_face.parted(self.landmarks + moved, self.landmarks, self.down, closed * self.scale)
+    moved = face.SHARES[:, None] * (way @ self.turn[:, :2].T)
+    return face.parted(self.landmarks + moved, self.landmarks, self.down, closed * self.scale)
 
   def closing(self, target, closed):
     """Says how far lips are brought nearer than the film has them, 0 to 1."""
-    middle = UPPER_LIP_INNER[dub_face.UPPER_MIDDLE], LOWER_LIP_INNER[dub_face.UPPER_MIDDLE]
+    middle = UPPER_LIP_INNER[face.UPPER_MIDDLE], LOWER_LIP_INNER[face.UPPER_MIDDLE]
     gap = lambda points: float((points[middle[1]] - points[middle[0]]) @ self.down) / self.scale
     return float(np.clip((gap(self.landmarks) - max(gap(target), closed)) / NEARER, 0.0, 1.0))
 
@@ -65,7 +65,7 @@ def paint(picture, frame, target, closed, sources):
     frame: `Frame`.
     target: landmarks with new lips, [468, 2].
     closed: heights of the face between the inner lips' landmarks where they are closed.
-    sources: function that lists (share, `dub_mouth.Glimpse` or `dub_mouth.Prior`); shares sum to 1.
+    sources: function that lists (share, `mouth.Glimpse` or `mouth.Prior`); shares sum to 1.
 
   Returns:
     uint8 [S, S, 3], and what of it is new, float32 [S, S].
@@ -119,8 +119,8 @@ def _moved(picture, frame, target, closing):
   """Finds where each pixel of a moved face looks.
 
   Returns:
-    `dub_warp.Box`; how far pixels of it have come, float32 [2, h, w]; which are new, float32
-    [h, w], soft; and the `dub_mouth.Frame` of the lips.
+    `warp.Box`; how far pixels of it have come, float32 [2, h, w]; which are new, float32
+    [h, w], soft; and the `mouth.Frame` of the lips.
   """
   side, ways = len(picture), target - frame.landmarks
   looked = ways.copy()  # from where each point takes its pixels
@@ -128,19 +128,19 @@ def _moved(picture, frame, target, closing):
     inside, lip = frame.landmarks[inner], frame.landmarks[outer] - frame.landmarks[inner]
     part = np.maximum(teeth_on_lip(picture, inside, lip), part)
     looked[inner] -= closing * part[:, None] * lip
-  places, looked = dub_face.with_rings(frame.landmarks, looked, frame.turn)
-  places = places + dub_face.with_rings(frame.landmarks, ways, frame.turn)[1]
+  places, looked = face.with_rings(frame.landmarks, looked, frame.turn)
+  places = places + face.with_rings(frame.landmarks, ways, frame.turn)[1]
   moving = np.abs(looked).max(1) > 1e-3
   soft = max(round(SEAM * frame.scale / STEP), 1)
   chosen = TRIANGLES[moving[TRIANGLES].any(1)]
   around = places[np.concatenate([chosen.ravel(), LIPS_INNER])]
-  box = dub_warp.box_around(around, side, STEP * (2 * soft + 2), STEP)
-  inner = dub_mouth.frame_of(target, side, frame.scale, box)
+  box = warp.box_around(around, side, STEP * (2 * soft + 2), STEP)
+  inner = mouth.frame_of(target, side, frame.scale, box)
 
-  depth = (dub_face.SOLID @ frame.view)[chosen].mean(1) / frame.scale
+  depth = (face.SOLID @ frame.view)[chosen].mean(1) / frame.scale
   slivers = np.isin(chosen, LIPS_INNER).all(1)  # between closed lips: behind all others
   order = np.argsort(-depth - slivers, kind='stable')
-  flow, _ = dub_warp.interpolated(places, looked, chosen[order], box, STEP)
+  flow, _ = warp.interpolated(places, looked, chosen[order], box, STEP)
   flow = np.stack([cv2.blur(part, (3, 3), borderType=cv2.BORDER_CONSTANT) for part in flow])
   share = np.clip((np.abs(flow).max(0) - STILL) / (FULL - STILL), 0.0, 1.0)
   width = 2 * soft + 1
@@ -165,8 +165,8 @@ def _warped(picture, box, flow):
 
 def _between(picture, frame, target, inner, source):
   """Draws what of a source is between the lips, in the light of the picture: float32 [h, w, 3]."""
-  if isinstance(source, dub_mouth.Prior):
+  if isinstance(source, mouth.Prior):
     return source.seen(target, inner.box)
-  light = dub_mouth.skin_of(picture, frame.landmarks) / source.skin
-  drawn = dub_mouth.seen(source, target, frame.turn, frame.bite, inner)
+  light = mouth.skin_of(picture, frame.landmarks) / source.skin
+  drawn = mouth.seen(source, target, frame.turn, frame.bite, inner)
   return np.clip(drawn * light, 0.0, 255.0).astype(np.float32)
