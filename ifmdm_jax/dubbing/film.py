@@ -66,6 +66,8 @@ class Film:
     if first is None:
       raise InputError(f'expected a video, {path} holds no frames: pass another file')
     _, frame, raw = first
+    if read.mirrored(raw):
+      raise InputError(f'expected a film that is not shown as in a mirror, {path} is: convert it')
     self.hdr = raw.color_trc in read.HDR
     self.rotation = round(raw.rotation / 90) % 4 * 90
     self.seekable = self.container in SEEKABLE

@@ -191,13 +191,25 @@ def tone_mapped(convert, frame, path, **options):
 
 def _upright(image, frame):
   """Turns and mirrors pixels [H, W, 3] as a film says; to quarters of a turn."""
-  said = [data for data in frame.side_data if data.type.name == 'DISPLAYMATRIX']
-  if not said:
-    return image
-  a, b, _, c, d = np.frombuffer(bytes(said[0]), np.int32)[:5]  # x' = a x + c y, y' = b x + d y
+  a, b, c, d = _display(frame)
   if abs(int(b)) + abs(int(c)) > abs(int(a)) + abs(int(d)):
     image, a, d = image.swapaxes(0, 1), c, b
   return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def mirrored(frame):
+  """Says whether players show a frame as in a mirror."""
+  a, b, c, d = map(float, _display(frame))
+  return a * d - b * c < 0
+
+
+def _display(frame):
+  """Reads (a, b, c, d) of where players show a pixel: x' = a x + c y, y' = b x + d y."""
+  said = [data for data in frame.side_data if data.type.name == 'DISPLAYMATRIX']
+  if not said:
+    return 1, 0, 0, 1
+  a, b, _, c, d = np.frombuffer(bytes(said[0]), np.int32)[:5]
+  return a, b, c, d
 
 
 def progressive(frames, stream):

@@ -52,6 +52,16 @@ def test_a_turned_film_is_seen_as_players_show_it(tmp_path, turned):
   assert np.abs(seen.astype(int) - next(read.frames(path))).mean() < 3
 
 
+def test_a_film_that_is_shown_as_in_a_mirror_is_refused(tmp_path):
+  path = films.write(tmp_path / 'a.mp4', films.talk(2))
+  data = bytearray(path.read_bytes())
+  at = data.index(b'tkhd') + 44
+  data[at : at + 4] = (-(1 << 16)).to_bytes(4, 'big', signed=True)  # x' = -x
+  path.write_bytes(data)
+  with pytest.raises(InputError, match='not shown as in a mirror'):
+    Film(path)
+
+
 def test_hdr_is_brought_to_standard_range_and_said(tmp_path, capsys):
   path = films.write(
     tmp_path / 'a.mp4', films.talk(2), pixels='yuv420p10le', colorspace=9, color_trc=16,
