@@ -22,6 +22,8 @@ from safetensors import numpy as safetensors
 
 from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing
 from ifmdm_jax.audio import features
+from ifmdm_jax.dubbing import film as dubbed
+from ifmdm_jax.dubbing import planes
 from ifmdm_jax.evaluation import protocol, store
 from ifmdm_jax.importers import files as foreign
 from ifmdm_jax.pipeline import codes, records
@@ -107,6 +109,12 @@ def _listen(path):
 def _watch(path):
   for frame in itertools.islice(films.frames(path), 60):
     assert frame.dtype == np.uint8 and frame.ndim == 3
+
+
+def _cut_out(path):
+  film = dubbed.Film(path)
+  for frame in itertools.islice(film.all_times(), 60):
+    assert planes.look(frame, film.stored, film.shown).ndim == 3
 
 
 def _bundle(folder):
@@ -322,6 +330,8 @@ DOORS = [
   *((f'sound.{ending}', _bytes(f'a.{ending}', functools.partial(_media, *of)), _listen)
     for ending, of in MEDIA.items()),
   *((f'film.{ending}', _bytes(f'a.{ending}', functools.partial(_media, *of)), _watch)
+    for ending, of in FILMS.items()),
+  *((f'dub.{ending}', _bytes(f'a.{ending}', functools.partial(_media, *of)), _cut_out)
     for ending, of in FILMS.items()),
   ('bundle', _bundle, _open_bundle),
   ('arrays.safetensors', _bytes('a.safetensors', _safetensors), _arrays),
