@@ -81,6 +81,13 @@ def trained(workdir):
   return module, system.current(config.model), params
 
 
+def half(params):
+  """Brings parameters, nested dicts of arrays, to half precision."""
+  flat = flax.traverse_util.flatten_dict(dict(params), sep='/')
+  halves = {path: np.asarray(leaf, np.float16) for path, leaf in flat.items()}
+  return flax.traverse_util.unflatten_dict(halves, sep='/')
+
+
 def load(path=None, **options):
   """Returns the `generator.Generator` of a bundle or of a training run.
 

@@ -74,6 +74,15 @@ def load(name, **options):
   )
 
 
+def check_bundled(name, owner):
+  """Refuses a folder as a bundle's speech encoder: what a stranger's file names is not opened."""
+  if name not in NAMES:
+    raise errors.InputError(
+      f'expected a speech encoder of {", ".join(NAMES)}, {owner} has {name!s:.80}: put the folder '
+      'in $IFMDM_WEIGHTS under its kind, and train with that name'
+    )
+
+
 def imported(folder, layer=None):
   """Loads the encoder in a folder of `ifmdm_jax.import_weights`."""
   path = pathlib.Path(folder) / files.IMPORTED

@@ -15,6 +15,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import cost, fingerprint
 from ifmdm_jax.evaluation.generators import ContractError, Video
+from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face import align, points
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.generator import Dubs, Sourced
@@ -127,7 +128,7 @@ class Engine:
   def _shot(self, frames, waveform):
     """Makes a `Shot` of frames uint8 [T, R, R, 3], scaled to the side that the generator wants."""
     size = self.generator.size
-    squares = scaled(frames, size)
+    squares = fit(frames, size)
     marks = self._landmarker.track(squares)
     if not np.isfinite(marks).all():
       missing = int((~np.isfinite(marks).all((1, 2))).sum())
@@ -140,21 +141,11 @@ class Engine:
     done, side = 0, film.shape[1]
     for painted in self.generator.dub(shot, seed=seed):
       block = film[done : done + len(painted.frames)]
-      mask = scaled(painted.mask, side)[..., None]
-      new = scaled(painted.frames, side).astype(np.float32)
+      mask = np.stack([cv2.resize(each, (side, side)) for each in painted.mask])[..., None]
+      new = fit(painted.frames, side).astype(np.float32)
       yield np.where(mask > 0, np.uint8(block + mask * (new - block) + 0.5), block)
       done += len(block)
     if done != len(film):
       raise ContractError(
         f'{self.name} painted {done} frames of a shot of {len(film)}: expected all of them'
       )
-
-
-def scaled(pictures, side):
-  """Brings pictures [T, R, R] or [T, R, R, 3] to another side."""
-  if pictures.shape[1] == side:
-    return pictures
-  method = cv2.INTER_AREA if pictures.shape[1] > side else cv2.INTER_CUBIC
-  if pictures.dtype != np.uint8:
-    method = cv2.INTER_LINEAR  # a mask has to stay within 0 and 1
-  return np.stack([cv2.resize(each, (side, side), interpolation=method) for each in pictures])

@@ -2,11 +2,11 @@
 
 import functools
 
-import cv2
 import jax
 import numpy as np
 
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face.crop import resized
 from ifmdm_jax.perception import lpips
 
 SIDE = 256
@@ -50,6 +50,5 @@ class Scorer:
 def _scaled(frames):
   """Scales uint8 frames to float32 in [-1, 1] at SIDE pixels."""
   if frames.shape[1] != SIDE:
-    method = cv2.INTER_AREA if frames.shape[1] > SIDE else cv2.INTER_CUBIC
-    frames = np.stack([cv2.resize(f, (SIDE, SIDE), interpolation=method) for f in frames])
+    frames = np.stack([resized(frame, SIDE) for frame in frames])
   return frames.astype(np.float32) / 127.5 - 1

@@ -18,7 +18,6 @@ import itertools
 import pathlib
 import re
 
-import cv2
 import numpy as np
 
 from ifmdm_jax import errors, files, media
@@ -26,7 +25,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation.types import Reference
-from ifmdm_jax.face.crop import crop_square, cut
+from ifmdm_jax.face.crop import crop_square, cut, resized
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as video
@@ -317,8 +316,7 @@ def fit(frames, size, square=None):
     return np.stack([cut(frame, square, size) for frame in frames])
   if frames[0].shape[:2] == (size, size):
     return frames if isinstance(frames, np.ndarray) else np.stack(list(frames))
-  method = cv2.INTER_AREA if frames[0].shape[0] > size else cv2.INTER_CUBIC
-  return np.stack([cv2.resize(frame, (size, size), interpolation=method) for frame in frames])
+  return np.stack([resized(frame, size) for frame in frames])
 
 
 def _voice(path, first, count, flaws):

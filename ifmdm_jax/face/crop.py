@@ -76,8 +76,15 @@ def cut(image, square, size=512):
     image = cv2.copyMakeBorder(image, *beyond, cv2.BORDER_REPLICATE)
     x0, y0 = x0 + beyond[2], y0 + beyond[0]
   patch = image[y0 : y0 + side, x0 : x0 + side]
-  kernel = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-  return cv2.resize(patch, (size, size), interpolation=kernel)
+  return resized(patch, size)
+
+
+def resized(picture, size):
+  """Brings a square picture to another side: by areas if it shrinks, bicubic if it grows."""
+  if picture.shape[:2] == (size, size):
+    return picture
+  kernel = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
+  return cv2.resize(picture, (size, size), interpolation=kernel)
 
 
 def crop_square(landmarks, shape, face_fraction=0.5, tight=0.6, tightest=0.7):

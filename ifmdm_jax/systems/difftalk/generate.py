@@ -4,10 +4,8 @@ import dataclasses
 import json
 import pathlib
 
-import flax.traverse_util
 import jax
 import ml_collections
-import numpy as np
 
 from ifmdm_jax import bundle, generator, testing
 from ifmdm_jax.audio import features
@@ -106,11 +104,7 @@ def load(weights):
   config = ml_collections.ConfigDict()
   for name in PARTS:
     config.update(checked(name, weights.parts[name].settings))
-  if config.speech not in features.NAMES:  # what a stranger's file names is not opened
-    raise InputError(
-      f'expected a speech encoder of {", ".join(features.NAMES)}, {weights.name} has '
-      f'{config.speech!r:.80}'
-    )
+  features.check_bundled(config.speech, weights.name)
   params = [weights.parts[name].params for name in reversed(PARTS)]
   return _sampler(config, *params, config, weights.name)
 
@@ -157,7 +151,7 @@ def pack(runs):
   for name, schema in SCHEMAS.items():
     settings = {f.name: whole[f.name] for f in dataclasses.fields(schema) if f.name in whole}
     checked(name, settings)
-    packed[name] = bundle.Part(settings, _half(trees[name]))
+    packed[name] = bundle.Part(settings, bundle.half(trees[name]))
   return bundle.Bundle('difftalk', packed)
 
 
@@ -206,12 +200,6 @@ def _check_sizes(config, where):
 def _sampler(config, params, autoencoder, advice, name):
   advice = {key: advice[key] for key in ('steps', 'reference')}
   return Sampler(config, params, autoencoder, features.load(config.speech), advice, name)
-
-
-def _half(params):
-  flat = flax.traverse_util.flatten_dict(dict(params), sep='/')
-  halves = {path: np.asarray(leaf, np.float16) for path, leaf in flat.items()}
-  return flax.traverse_util.unflatten_dict(halves, sep='/')
 
 
 SYSTEM = generator.System(

@@ -16,12 +16,9 @@ import numpy as np
 from scipy import ndimage
 
 from ifmdm_jax.face import align
-from ifmdm_jax.face.points import IBUG, RIGID
+from ifmdm_jax.face.points import IBUG, LOWER_FACE, RIGID, eye_distance
 
 TRAINING, SAMPLING = 30, 33  # landmarks at whose height the black begins
-JAW = np.arange(2, 15)
-POLYGON = IBUG[[*JAW, SAMPLING]]
-EYES = IBUG[[36, 45]]  # outer corners: the unit of margins
 MARGIN, SOFT = 0.12, 0.08  # in distances of the eyes
 WINDOW = 51  # frames, two seconds
 BLACK = -1.0  # of pictures in [-1, 1]
@@ -57,7 +54,7 @@ def outlines(points, window=WINDOW):
     points: [T, N, 2], fractions of the side.
     window: frames; 1: the published polygon of each frame by itself.
   """
-  rigid, corners = (np.asarray(points[:, each], np.float64) for each in (RIGID, POLYGON))
+  rigid, corners = (np.asarray(points[:, each], np.float64) for each in (RIGID, LOWER_FACE))
   still = np.broadcast_to(np.median(rigid, axis=0), rigid.shape)
   held = align.similarity(rigid, still)(corners)
   away = held - held[:, -1:]
@@ -91,8 +88,7 @@ def polygon(corners, side, reach):
 
 def unit(points, side):
   """Measures the median distance of the outer corners of the eyes of [T, N, 2], pixels."""
-  across = np.asarray(points[:, EYES[0]] - points[:, EYES[1]], np.float64)
-  return float(np.median(np.linalg.norm(across, axis=-1))) * side
+  return float(np.median(eye_distance(np.asarray(points, np.float64)))) * side
 
 
 def soften(mask, reach):

@@ -15,7 +15,6 @@ Which reference a frame reads (the published program has the first mode, the pap
 import functools
 import re
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +24,7 @@ from ifmdm_jax.audio import waveform as waveforms
 from ifmdm_jax.clip import check_frames, check_seed
 from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.shot import Painted, Shot
@@ -262,19 +262,12 @@ def shot_of(clip, size, block=64):
   def blocks():
     for start in range(0, len(places), block):
       frames = np.asarray(clip.frames[places[start : start + block]])
-      yield np.stack([_resized(frame, size) for frame in frames])
+      yield np.stack([resized(frame, size) for frame in frames])
 
   waveform = np.asarray(clip.waveform, np.float32)
   if clip.rate != SAMPLE_RATE:
     waveform = waveforms.prepare(waveform, clip.rate)
   return Shot(blocks, landmarks, np.arange(len(places)) / FPS, waveform, size)
-
-
-def _resized(frame, size):
-  if len(frame) == size:
-    return frame
-  kernel = cv2.INTER_AREA if len(frame) > size else cv2.INTER_CUBIC
-  return cv2.resize(frame, (size, size), interpolation=kernel)
 
 
 def _filled(array, rows, length):

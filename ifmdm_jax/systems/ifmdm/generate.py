@@ -4,9 +4,6 @@ import functools
 import json
 import pathlib
 
-import flax.traverse_util
-import numpy as np
-
 from ifmdm_jax import bundle, files, generator
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
@@ -30,7 +27,7 @@ def load(weights, *, teacher=False):
   stages = [_stage(configs[name], weights.parts[name].params) for name in ('autoencoder', second)]
   motion = configs[second]
   motion.normalizer = str(weights.parts['statistics'].file) if 'statistics' in weights.parts else ''
-  _check_encoder(motion.audio, weights.name)
+  features.check_bundled(motion.audio, weights.name)
   return sampler(*stages, motion, weights.name)
 
 
@@ -87,8 +84,8 @@ def pack(runs):
     advice = json.loads(config.sampler.to_json()) if 'sampler' in config else None
     settings = parts.settings_of(kind, json.loads(config.model.to_json()), advice)
     parts.config_of(name, settings)
-    packed[name] = bundle.Part(settings, _half(params))
-  _check_encoder(packed['motion'].settings.get('audio', features.NAMES[0]), runs['motion'])
+    packed[name] = bundle.Part(settings, bundle.half(params))
+  features.check_bundled(packed['motion'].settings.get('audio', features.NAMES[0]), runs['motion'])
   if measured['motion']:
     packed['statistics'] = bundle.Part({}, files.read_arrays(measured['motion']))
   return bundle.Bundle('ifmdm', packed)
@@ -126,23 +123,8 @@ def options_of(config, advice):
   return Options(solver) if config.normalizer else Options(solver, None, None)
 
 
-def _check_encoder(name, owner):
-  """Refuses a folder as a bundle's speech encoder: what a stranger's file names is not opened."""
-  if name not in features.NAMES:
-    raise InputError(
-      f'expected a speech encoder of {", ".join(features.NAMES)}, {owner} has {name}: put the '
-      'folder in $IFMDM_WEIGHTS under its kind, and train with that name as --config.model.audio'
-    )
-
-
 def _bytes(path):
   return pathlib.Path(path).read_bytes() if path else b''
-
-
-def _half(params):
-  flat = flax.traverse_util.flatten_dict(dict(params), sep='/')
-  halves = {path: np.asarray(leaf, np.float16) for path, leaf in flat.items()}
-  return flax.traverse_util.unflatten_dict(halves, sep='/')
 
 
 SYSTEM = generator.System(

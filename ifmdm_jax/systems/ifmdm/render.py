@@ -2,11 +2,11 @@
 
 import functools
 
-import cv2
 import jax
 import numpy as np
 
 from ifmdm_jax.clip import check_frames, check_image
+from ifmdm_jax.face.crop import resized
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.systems.ifmdm.motion import eyes
 
@@ -73,11 +73,7 @@ class Renderer:
 
   def portrait(self, image, unit=()):
     """Encodes a picture uint8 [H, H, 3] of any side, with face units {name: number} if any."""
-    image = check_image(image)
-    if image.shape[0] != self.size:
-      shrinks = image.shape[0] > self.size
-      way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-      image = cv2.resize(image, (self.size, self.size), interpolation=way)
+    image = resized(check_image(image), self.size)
     portrait = self.programs['portrait'](self.params, image)
     return self._with_units(portrait, dict(unit)) if unit else portrait
 

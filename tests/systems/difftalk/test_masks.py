@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifmdm_jax.face.points import IBUG, IBUG_MOUTH
+from ifmdm_jax.face.points import IBUG, IBUG_MOUTH, LOWER_FACE
 from ifmdm_jax.systems.difftalk import conditions, masks
 
 
@@ -77,7 +77,7 @@ def test_the_published_polygon_betrays_the_jaw_and_ours_does_not(points):
 def test_the_polygon_moves_with_the_head(points):
   frames = film(points, np.zeros(60))
   corners = masks.outlines(frames)
-  np.testing.assert_allclose(corners, frames[:, masks.POLYGON], atol=1e-5)
+  np.testing.assert_allclose(corners, frames[:, LOWER_FACE], atol=1e-5)
 
 
 def test_a_cell_of_the_latent_is_kept_only_if_the_polygon_leaves_it_alone():
