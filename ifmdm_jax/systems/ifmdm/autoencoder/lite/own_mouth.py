@@ -24,6 +24,7 @@ ROWS = 0.0, 0.36, 0.5, 0.64, 1.0  # upper edge, upper lip's outer and inner edge
 INSIDE = 64, 96  # rows and columns of a texture of the inside
 WIDE, HIGH = (-0.2, 0.2), (-0.09, 0.175)  # what it shows, in the mean face, from the upper lip
 ROOM = 3 / 8, 7 / 16  # of the side: height and width of the window for the skin
+MIDDLE = (4, 12), (3, 13)  # sixteenths of the window in which the inside is
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 PARTED = 0.003, 0.009  # heights of the face between lips: from nothing of the inside to all of it
 SHOWS = 0.02  # share of the texture of the inside that a shot has to show
@@ -42,6 +43,8 @@ class Own(NamedTuple):
 
   skin: jax.Array  # [B, 96, 160, 3], its own lips
   gain: jax.Array  # [B, 3], its light over that of the shots
+  cover: jax.Array  # [B, 96, 160, 1], how far the shots' skin is in place of the picture's,
+  change: jax.Array  # [B, 96, 160, 1], and how far what distinguishes it from its own is added
 
 
 class Places(NamedTuple):
@@ -239,9 +242,16 @@ def shares(own, wanted, without=None):
 
 def portrait(own, pixels, landmarks):
   """Reads what a portrait [R, R, 3] in [-1, 1] adds: `Own`, without the leading axis."""
-  skin = skin_of(pixels, landmarks)
-  share, _ = shares(own, key(landmarks))
-  return Own(skin, gain(skin, jnp.tensordot(share, own['skin'], 1)))
+  return of_skin(own, skin_of(pixels, landmarks), key(landmarks))
+
+
+def of_skin(own, skin, wanted, without=None):
+  """Makes the `Own` of a skin [96, 160, 3] held against that of lips like `wanted` [82]."""
+  share, _ = shares(own, wanted, without)
+  full = lambda logits: jax.nn.sigmoid(jax.image.resize(logits, SKIN, 'linear'))[..., None]
+  cover = LIPS * full(own['cover']) + (1.0 - LIPS) * AROUND * full(own['beyond'])
+  change = AROUND * full(own['change']) * (1.0 - cover)
+  return Own(skin, gain(skin, jnp.tensordot(share, own['skin'], 1)), cover, change)
 
 
 def gain(skin, mixed):
@@ -262,21 +272,24 @@ def layers(own, portrait, wanted, without=None):
   """
   share, inner = shares(own, wanted, without)
   mixed = brought(jnp.tensordot(share, own['skin'], 1), portrait.gain)
-  full = lambda logits: jax.nn.sigmoid(jax.image.resize(logits, SKIN, 'linear'))[..., None]
-  cover = LIPS * full(own['cover']) + (1.0 - LIPS) * AROUND * full(own['beyond'])
-  change = AROUND * full(own['change']) * (1.0 - cover)
-  over = cover * mixed + change * (mixed - portrait.skin)
+  over = portrait.cover * mixed + portrait.change * (mixed - portrait.skin)
   if inner is not None:
     inner = brought(jnp.tensordot(inner, own['inside'], 1), portrait.gain)
-  return jnp.concatenate([over, cover], -1), inner
+  return jnp.concatenate([over, portrait.cover], -1), inner
 
 
 def laid(picture, skin, inside, where, kept=1.0):
   """Lays textures over a picture [h, w, 3] at `Places`, the skin by so much; no inside if None."""
-  over = kept * composite.sample(skin[None], where.skin[None])[0]
-  picture = picture * (1.0 - over[..., 3:]) + over[..., :3]
-  if inside is None:
-    return picture
+  picture = _over(picture, skin, where.skin, kept)
+  return picture if inside is None else _within(picture, inside, where)
+
+
+def _over(picture, skin, place, kept):
+  over = kept * composite.sample(skin[None], place[None])[0]
+  return picture * (1.0 - over[..., 3:]) + over[..., :3]
+
+
+def _within(picture, inside, where):
   return picture + where.cover * (composite.sample(inside[None], where.inside[None])[0] - picture)
 
 
@@ -314,7 +327,13 @@ def _paste(own, portrait, picture, landmarks, awake):
   cover = awake * _cover(fields[..., 2:3], fields[..., 3:4], height)
   where = Places(fields[..., :2], fields[..., 4:], cover)
   kept = awake * _edge(shape[0])[:, None, None] * _edge(shape[1])[None, :, None]
-  window = laid(window, skin, inside, where, kept)
+  # Computed once: else anew for each pixel of the picture's end.
+  window = jax.lax.optimization_barrier(_over(window, skin, where.skin, kept))
+  if inside is not None:
+    part = tuple(slice(n * i // 16, n * j // 16) for n, (i, j) in zip(shape, MIDDLE))
+    of = Places(*(each[part] for each in where))
+    within = jax.lax.optimization_barrier(_within(window[part], inside, of))
+    window = jax.lax.dynamic_update_slice(window, within, (part[0].start, part[1].start, 0))
   return jax.lax.dynamic_update_slice(picture, window, (y, x, 0))
 
 

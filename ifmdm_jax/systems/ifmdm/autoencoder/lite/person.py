@@ -142,8 +142,7 @@ def draw(own, batch):
   """Lays own mouths over the squares of a batch: [N, 96, 96, 3]."""
 
   def one(row):
-    mixed = jnp.tensordot(own_mouth.shares(own, row['key'], row['without'])[0], own['skin'], 1)
-    portrait = own_mouth.Own(row['skin'], own_mouth.gain(row['skin'], mixed))
+    portrait = own_mouth.of_skin(own, row['skin'], row['key'], row['without'])
     skin, inside = own_mouth.layers(own, portrait, row['key'], row['without'])
     where = own_mouth.Places(*(row[f'place_{name}'] for name in own_mouth.Places._fields))
     under = row['start'] if inside is None else row['drawn']
