@@ -202,3 +202,17 @@ def run(module, params, state, *inputs, train=False):
     return module.apply(variables, *inputs), state
   result, changed = module.apply(variables, *inputs, mutable=[COLLECTION])
   return result, changed[COLLECTION]
+
+
+def embed(of, params, states, seen, train=False):
+  """Embeds every frame by itself: [B, K, S, S, 6] -> ([B, K, D], state of the embedder after).
+
+  Args:
+    of: `Networks`.
+    params, states: {'embedder': ...}, other networks' are not read.
+    seen: frames beside their drawings.
+    train: see `run`.
+  """
+  flat = seen.reshape(-1, *seen.shape[2:])
+  each, state = run(of.embedder, params['embedder'], states['embedder'], flat, train=train)
+  return each.reshape(*seen.shape[:2], -1), state
