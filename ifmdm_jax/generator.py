@@ -237,8 +237,8 @@ class Personal(Protocol):
     """
     ...
 
-  def pack(self, params) -> Any:
-    """Returns the `bundle.Bundle` of adapted parameters."""
+  def pack(self, found) -> Any:
+    """Returns the `bundle.Bundle` of a `training.adapt.Adapted`."""
     ...
 
 

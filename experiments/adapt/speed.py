@@ -4,6 +4,7 @@ python experiments/adapt/speed.py --learned runs/anna --image data/fixtures/port
 """
 
 import time
+import types
 
 import numpy as np
 from absl import app, flags
@@ -33,7 +34,7 @@ def main(_):
     # The portrait's mouth may be closed: an inside is as costly, whatever it shows.
     own.setdefault('inside', np.zeros((SHOTS.value, *own_mouth.INSIDE, 3), np.float32))
     own.setdefault('shows', np.ones(SHOTS.value, np.float32))
-    learned = system.load(personal.pack({'own': own}))
+    learned = system.load(personal.pack(types.SimpleNamespace(params={'own': own})))
   codes = np.asarray(plain.portrait(image).code) + np.random.default_rng(0).normal(
     0, 0.3, (FRAMES.value, 20)
   ).astype(np.float32)

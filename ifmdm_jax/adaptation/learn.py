@@ -120,21 +120,22 @@ def _learn(personal, weights, count, work):
     asked = rows = personal.rows(everything)
     choice = _fit(personal, rows, config, 'comparing', asked, count, None)
   else:
-    asked, choice = personal.rows(everything), None
+    asked = rows = personal.rows(everything)
+    choice = None
   if choice is not None:
     after = choice.scores[choice.steps][metric]
     before = choice.scores[choice.steps].get('start', choice.scores[0][metric])
     better = after < before
-  params = (
-    choice.params if choice is not None else model.adapt(personal.params, asked, config.model)
-  )
-  grid = _grid(model, params, asked, config)
-  if better and updates:
+  found = choice
+  grid = None if found is None else _grid(model, found.params, asked, config)
+  if better and (updates or found is None):
     config.adapt.steps = ((1, updates),)
     rows = personal.rows(everything)
-    params = _fit(personal, rows, config, 'learning', None, count, work / 'fit.safetensors').params
+    found = _fit(personal, rows, config, 'learning', None, count, work / 'fit.safetensors')
+  if grid is None:
+    grid = _grid(model, found.params, asked, config)
   facts = dict(updates=updates, before=before, after=after, metric=metric, better=better)
-  return personal.pack(params) if better else weights, grid, facts
+  return personal.pack(found) if better else weights, grid, facts
 
 
 def _fit(personal, rows, config, what, asked, count, kept):

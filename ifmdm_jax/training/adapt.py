@@ -1,6 +1,6 @@
 """Fitting a trained model to one person by K frames: a short loop of its own, without a workdir.
 
-  config.adapt = dict(steps=((1, 125), (30, 230)), batch=8, ema=0.972)
+  config.adapt = dict(steps=((1, 125), (30, 230)), batch=8, ema=0.972, optim=dict(peak_lr=5e-4))
 
 The number of steps follows from K alone and not from epochs over the frames: too many destroy
 expressions, too few leave a gap of identity (Burkov et al. 2020, section 4, give 125 steps for one
@@ -34,6 +34,7 @@ DEFAULTS = dict(
   ema=0.972,  # decay of the average that is returned; 0: the parameters themselves
   eval_every=25,  # updates, where there are held-out frames
   metric='loss',  # of those, less is better; '-name': more is
+  optim={},  # in place of config.optim, where there is any
   pieces=1,
   compute='float32',
   remat='',
@@ -94,7 +95,15 @@ def adapt(
   settings = optim.overlay('adapt', DEFAULTS, config.get('adapt', {}))
   rows = _length(frames)
   total = budget(shots or rows, settings.steps)
-  begun = model.adapt(params, frames, config.model)
+  if settings.optim:
+    config = config.copy_and_resolve_references()
+    config.optim = settings.optim
+  if isinstance(model, contract.Stateful):
+    if extra is None:
+      extra = model.init_extra(program.fresh_key(settings.seed), config.model)
+    begun, extra = model.adapt(params, frames, config.model, extra=extra)
+  else:
+    begun = model.adapt(params, frames, config.model)
   state, update, frozen = _prepare(model, begun, extra, config, settings, total)
   measure = jax.jit(program.measurement(model, config.model))
   held_out = held_out and {name: jnp.asarray(values) for name, values in held_out.items()}
@@ -175,8 +184,6 @@ def _prepare(model, params, extra, config, settings, total):
     each = program.optimizers(model, config)
     update = steps.from_adversary(model.step, each, **options)
     init = lambda params: {name: tx.init(params[name]) for name, tx in each.items()}
-  if extra is None and isinstance(model, contract.Stateful):
-    extra = model.init_extra(program.fresh_key(settings.seed), config.model)
   frozen = model.frozen(config.model) if isinstance(model, contract.Frozen) else None
   fresh = jax.tree.map(jnp.copy, (params, extra))  # updates donate the state, never the caller's
   state = states.create(fresh[0], init, settings.ema > 0, fresh[1])

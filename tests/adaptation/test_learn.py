@@ -51,8 +51,10 @@ class Personal:
   def rows(self, targets, without=()):
     return {'y': np.ones(len(targets), np.float32)}
 
-  def pack(self, params):
-    return bundle.Bundle('toy', {'gain': bundle.Part({}, {'gain': np.asarray(params['gain'])})})
+  def pack(self, found):
+    return bundle.Bundle(
+      'toy', {'gain': bundle.Part({}, {'gain': np.asarray(found.params['gain'])})}
+    )
 
 
 @pytest.fixture

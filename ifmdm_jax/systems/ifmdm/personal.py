@@ -42,9 +42,9 @@ class Personal:
     """Draws pictures by number from the others, see `person.rows`."""
     return person.rows(self._networks, self._shots, self.config.model, targets, without)
 
-  def pack(self, params):
+  def pack(self, found):
     """Returns the bundle with what has been learned, in half precision."""
     part = self._weights.parts['autoencoder']
-    learned = bundle.half({**self._networks, **jax.device_get(params)})
+    learned = bundle.half({**self._networks, **jax.device_get(found.params)})
     changed = dataclasses.replace(part, params=learned)
     return dataclasses.replace(self._weights, parts={**self._weights.parts, 'autoencoder': changed})
