@@ -107,6 +107,8 @@ def _begin(work, weights, shots):
 def _learn(personal, weights, count, work):
   """Learns: (bundle, grid or None, facts of `Learned`)."""
   model, config = personal.model, personal.config.copy_and_resolve_references()
+  with config.unlocked():
+    config.adapt.from_start = True
   metric = config.adapt.metric
   everything = list(range(count))
   away = held_out(count)

@@ -5,7 +5,7 @@
 The number of steps follows from K alone and not from epochs over the frames: too many destroy
 expressions, too few leave a gap of identity (Burkov et al. 2020, section 4, give 125 steps for one
 picture and 230 for thirty). Where held-out frames exist, the best parameters by them are returned,
-and the start, after no update, is one of them.
+with `from_start` the start, after no update, is one of them.
 """
 
 import dataclasses
@@ -35,6 +35,7 @@ DEFAULTS = dict(
   eval_every=25,  # updates, where there are held-out frames
   metric='loss',  # of those, less is better; '-name': more is
   optim={},  # in place of config.optim, where there is any
+  from_start=False,  # held-out frames may choose the start, too
   pieces=1,
   compute='float32',
   remat='',
@@ -49,7 +50,7 @@ class Adapted:
     params: averaged parameters, of the tree that the model's `adapt` made.
     extra: state that nothing trained, or None.
     steps: updates behind them.
-    scores: {updates: {name: number}} on the held-out frames, from 0 on.
+    scores: {updates: {name: number}} on the held-out frames.
     losses: of every update, float [steps].
   """
 
@@ -124,7 +125,7 @@ def adapt(
     state, losses, scores, best = _resumed(kept, state, best)
     if best is not None:
       best = dataclasses.replace(best, scores=scores)
-  elif held_out:
+  elif held_out and (settings.from_start or not total):
     best = scored(0, best)
   batches = itertools.islice(
     _batches(rows, settings.batch, total, settings.seed), len(losses), None
