@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ifmdm_jax.nn.residual import halve
 from ifmdm_jax.perception import package_weights
 
 WIDTHS = (64, 128, 256, 512, 512)  # of the stages
@@ -19,17 +20,20 @@ class Vgg(nn.Module):
   Attributes:
     counts: convolutions of each stage; see COUNTS.
     taps: which activations are given out, in order; 'relu3_2' follows conv3_2.
+    average: whether stages are joined by means, whose gradients are smoother (Gatys et al. 2016),
+      and not by maxima, as trained.
   """
 
   counts: tuple[int, ...] = COUNTS['vgg16']
   taps: tuple[str, ...] = TAPS
+  average: bool = False
 
   @nn.compact
   def __call__(self, x):
     activations = {}
     for stage, (width, count) in enumerate(zip(WIDTHS, self.counts, strict=True), 1):
       if stage > 1:
-        x = nn.max_pool(x, (2, 2), (2, 2))
+        x = halve(x) if self.average else nn.max_pool(x, (2, 2), (2, 2))
       for i in range(1, count + 1):
         x = nn.relu(nn.Conv(width, (3, 3), padding=1, name=f'conv{stage}_{i}')(x))
         if f'relu{stage}_{i}' in self.taps:

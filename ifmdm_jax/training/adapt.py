@@ -1,6 +1,6 @@
 """Fitting a trained model to one person by K frames: a short loop of its own, without a workdir.
 
-  config.adapt = dict(steps=((1, 125), (30, 230)), batch=8, ema=0.972)
+  config.adapt = dict(steps=((1, 125), (30, 230)), batch=8, ema=0.972, optim=dict(peak_lr=5e-4))
 
 The number of steps follows from K alone and not from epochs over the frames: too many destroy
 expressions, too few leave a gap of identity (Burkov et al. 2020, section 4, give 125 steps for one
@@ -29,6 +29,7 @@ DEFAULTS = dict(
   ema=0.972,  # decay of the average that is returned; 0: the parameters themselves
   eval_every=25,  # updates, where there are held-out frames
   metric='loss',  # of those, less is better; '-name': more is
+  optim={},  # in place of config.optim, where there is any
   pieces=1,
   compute='float32',
   remat='',
@@ -82,7 +83,15 @@ def adapt(model, params, frames, config, *, extra=None, held_out=None):
   settings = optim.overlay('adapt', DEFAULTS, config.get('adapt', {}))
   shots = _length(frames)
   total = budget(shots, settings.steps)
-  begun = model.adapt(params, frames, config.model)
+  if settings.optim:
+    config = config.copy_and_resolve_references()
+    config.optim = settings.optim
+  if isinstance(model, contract.Stateful):
+    if extra is None:
+      extra = model.init_extra(program.fresh_key(settings.seed), config.model)
+    begun, extra = model.adapt(params, frames, config.model, extra=extra)
+  else:
+    begun = model.adapt(params, frames, config.model)
   state, update, frozen = _prepare(model, begun, extra, config, settings, total)
   measure = jax.jit(program.measurement(model, config.model))
   key = jax.random.key(settings.seed)
@@ -119,8 +128,6 @@ def _prepare(model, params, extra, config, settings, total):
     each = program.optimizers(model, config)
     update = steps.from_adversary(model.step, each, **options)
     init = lambda params: {name: tx.init(params[name]) for name, tx in each.items()}
-  if extra is None and isinstance(model, contract.Stateful):
-    extra = model.init_extra(program.fresh_key(settings.seed), config.model)
   frozen = model.frozen(config.model) if isinstance(model, contract.Frozen) else None
   fresh = jax.tree.map(jnp.copy, (params, extra))  # updates donate the state, never the caller's
   state = states.create(fresh[0], init, settings.ema > 0, fresh[1])

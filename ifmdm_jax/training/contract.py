@@ -96,7 +96,8 @@ class Adaptable(Protocol):
     """Turns trained parameters and K frames of a person into the start of a fine-tuning.
 
     The result is what the model's `loss` or `step` trains from there on: the same tree, or another
-    one (a style vector that becomes free, a row of a table that stands for the person).
+    one (a style vector that becomes free, a row of a table that stands for the person). A
+    `Stateful` model also takes `extra=`, its trained state, and returns (params, extra).
 
     Args:
       frames: {name: [K, ...]}, rows of a batch.

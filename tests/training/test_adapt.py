@@ -35,7 +35,7 @@ def test_the_number_of_updates_follows_from_the_number_of_frames():
 
 def test_a_fit_begins_where_the_model_says_and_fits_the_person(trained):
   params, extra = trained
-  start = toy_state.adapt(params, FEW, None)
+  start, _ = toy_state.adapt(params, FEW, None, extra=extra)
   np.testing.assert_allclose(start['outer']['bias'], FEW['y'].mean(0), rtol=1e-6)
   before = jax.device_get(params)
   found = adapt.adapt(toy_state, params, FEW, config(), extra=extra, held_out=HELD_OUT)
@@ -47,6 +47,13 @@ def test_a_fit_begins_where_the_model_says_and_fits_the_person(trained):
   given = (HELD_OUT, jax.random.key(0))
   score = toy_state.evaluate(found.params, *given, config=None, frozen=None, extra=found.extra)
   np.testing.assert_allclose(score['loss'], found.scores[best]['loss'], rtol=1e-4)
+
+
+def test_a_fit_may_have_rates_of_its_own(trained):
+  params, extra = trained
+  still = adapt.adapt(toy_state, params, FEW, config(optim=dict(peak_lr=0.0)), extra=extra)
+  start, _ = toy_state.adapt(params, FEW, None, extra=extra)
+  jax.tree.map(np.testing.assert_array_equal, jax.device_get(still.params), jax.device_get(start))
 
 
 def test_the_same_seed_is_the_same_fit_and_another_is_not(trained):

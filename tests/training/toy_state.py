@@ -60,8 +60,8 @@ def evaluate(params, batch, rng, *, config, frozen, extra):
   return {'loss': ((made - batch['y']) ** 2).mean()}
 
 
-def adapt(params, frames, config):
+def adapt(params, frames, config, *, extra):
   """One person's parameters: the outer layer begins with the mean of what it is to say."""
   del config
   outer = {**params['outer'], 'bias': jnp.asarray(frames['y'].mean(0))}
-  return {**params, 'outer': jax.tree.map(jnp.asarray, outer)}
+  return {**params, 'outer': jax.tree.map(jnp.asarray, outer)}, extra
