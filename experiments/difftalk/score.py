@@ -56,9 +56,9 @@ def through(frames, shot, sampler):
   config, autoencoder = sampler._config, sampler._autoencoder
   view = View(shot.landmarks[:, :468, :2], shot.size, config.image, bool(config.get('shot', 0)))
   unit = masks.unit(view.points, view.image)
-  polygons = [masks.polygon(each, view.image, masks.MARGIN * unit)
+  polygons = [masks.polygon(each, view.image, config.margin * unit)
               for each in masks.outlines(view.points)]  # fmt: skip
-  soft = np.stack([masks.soften(each, masks.SOFT * unit) for each in polygons])
+  soft = np.stack([masks.soften(each, config.soft * unit) for each in polygons])
   z = model.encode(autoencoder, model.as_float(view.show(frames, 0)), config)
   new = np.asarray((pictures.decode(autoencoder, z, config) + 1) * 127.5)
   return mixed(frames, *view.back(np.round(new).astype(np.uint8), soft, 0))

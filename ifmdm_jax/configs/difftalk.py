@@ -47,6 +47,8 @@ def get_config(size='lite'):
     weight_shown={'paper': 1.0, 'lite': 0.1, 'tiny': 1.0}[kind],
     noisiest=2 if kind == 'lite' else 1,
     picture_weight=4.0 if kind == 'lite' else 0.0,
+    margin=-0.06 if kind == 'lite' else masks.MARGIN,  # of the polygon, see masks
+    soft=0.04 if kind == 'lite' else masks.SOFT,
     black_from=masks.TRAINING if kind == 'lite' else masks.SAMPLING,  # landmark, in sampling
     detail=0.5 if kind == 'lite' else 0.0,  # see sampler.detailed
     timesteps=1000,

@@ -90,6 +90,8 @@ class Denoiser:
   predicts: str = 'noise'
   detail: float = 0.0
   black_from: int = masks.SAMPLING
+  margin: float = masks.MARGIN
+  soft: float = masks.SOFT
 
 
 SCHEMAS = {'autoencoder': Autoencoder, 'denoiser': Denoiser}

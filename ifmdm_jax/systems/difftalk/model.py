@@ -189,7 +189,7 @@ def loss(params, batch, rng, *, config, step, frozen):
 
 def _seen(z_0, given, target, reference, points, frozen, config):
   """Draws a clean frame as sampling does, around the film's own latents, and compares it."""
-  inside = pictures.lower_faces(points, config.image)
+  inside = pictures.lower_faces(points, config.image, config.get('margin', masks.MARGIN))
   made = jnp.where(pictures.generated(inside, config.latent) > 0, z_0, given.z)
   drawn = pictures.detailed(frozen.autoencoder, made, given.z_r, reference, config)
   return pictures.error(drawn, target, inside, frozen.lpips)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ifmdm_jax.face.points import LEFT_LIDS, LOWER_FACE, RIGHT_LIDS
 from ifmdm_jax.perception import lpips
-from ifmdm_jax.systems.difftalk import masks, vq
+from ifmdm_jax.systems.difftalk import vq
 
 
 def decode(autoencoder, z, config):
@@ -44,15 +44,16 @@ def detailed(autoencoder, z, z_r, reference, config):
   return jnp.clip(made + share * (reference - again), -1, 1)
 
 
-def lower_faces(points, side):
-  """Fills the polygon of `masks.polygon` with its margin: float32 [B, side, side, 1], 1 inside.
+def lower_faces(points, side, margin):
+  """Fills the polygon of each frame by itself: float32 [B, side, side, 1], 1 inside.
 
   Args:
     points: [B, N, 2], fractions of the side.
     side: pixels.
+    margin: by which it is widened, or, below 0, narrowed; distances of the eyes.
   """
   corners = points[:, LOWER_FACE]
-  x, y = jnp.meshgrid(*(2 * [(jnp.arange(side) + 0.5) / side]))
+  x, y = jnp.meshgrid(*2 * [(jnp.arange(side, dtype=jnp.float32) + 0.5) / side])
   place = jnp.stack([x, y], axis=-1).reshape(1, -1, 1, 2)
   start, end = corners[:, None], jnp.roll(corners, -1, axis=1)[:, None]
   along, to = end - start, place - start
@@ -63,8 +64,9 @@ def lower_faces(points, side):
   nearest = jnp.clip((to * along).sum(-1) / jnp.maximum((along**2).sum(-1), 1e-12), 0, 1)
   away = jnp.linalg.norm(to - nearest[..., None] * along, axis=-1).min(-1)
   eyes = points[:, LEFT_LIDS.outer] - points[:, RIGHT_LIDS.outer]
-  near = away <= masks.MARGIN * jnp.linalg.norm(eyes, axis=-1, keepdims=True)
-  return (odd | near).astype(jnp.float32).reshape(len(points), side, side, 1)
+  reach = margin * jnp.linalg.norm(eyes, axis=-1, keepdims=True)
+  within = jnp.where(odd, -away, away) <= reach
+  return within.astype(jnp.float32).reshape(len(points), side, side, 1)
 
 
 def generated(inside, side):

@@ -28,7 +28,7 @@ from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.shot import Painted, Shot
-from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, probes
+from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, pictures, probes
 from ifmdm_jax.systems.difftalk.autoencoder import as_float
 from ifmdm_jax.systems.difftalk.view import View
 
@@ -114,10 +114,10 @@ def draw(params, autoencoder, frames, reference, noise, key, *, config, steps):
   network = networks.network(config)
 
   def one(reference, frame):
-    pictures, points = as_float(frame['picture']), frame['points']
+    film, points = as_float(frame['picture']), frame['points']
     before = as_float(reference)
     black = config.get('black_from', masks.SAMPLING)
-    given = model.latents(autoencoder, pictures, before, points, config, black)
+    given = model.latents(autoencoder, film, before, points, config, black)
     inputs = frame['speech'], conditions.landmarks(points)
     context = network.apply({'params': params}, *inputs, method='context')
     rest = dict(config=config, steps=steps)
@@ -196,14 +196,13 @@ class Sampler:
     noise, key = start_noise(check_seed(seed), (side, side, channels))
     view = View(shot.landmarks[:, :POINTS, :2], self.size, *self._shown)
     corners, unit = masks.outlines(view.points), masks.unit(view.points, view.image)
+    margin, soft = (self._config.get(*each) for each in masks.REACHES.items())
     features, numbers = self._hear(shot)
     film, anchor, last = _regrouped(shot.blocks(), self._counts(len(shot), chain)), None, None
     for start, stop, rows, length, begins in groups(len(shot), chain, self._block):
       pictures, count = view.show(next(film), start), stop - start
       anchor = pictures[0] if anchor is None else anchor
-      polygons = [
-        masks.polygon(each, view.image, masks.MARGIN * unit) for each in corners[start:stop]
-      ]
+      polygons = [masks.polygon(each, view.image, margin * unit) for each in corners[start:stop]]
       frames = {
         'picture': pictures,
         'points': view.points[start:stop],
@@ -215,8 +214,8 @@ class Sampler:
       made = self._draw(steps)(self._params, self._autoencoder, frames, before, noise, key)
       made = np.asarray(made).reshape(-1, *anchor.shape)[:count]
       last = made[-1]
-      soft = np.stack([masks.soften(each, masks.SOFT * unit) for each in polygons])
-      yield Painted(*view.back(made, soft, start))
+      shares = np.stack([masks.soften(each, soft * unit) for each in polygons])
+      yield Painted(*view.back(made, shares, start))
 
   def _hear(self, shot):
     """Encodes the voice, silence after its end: features, and which of their frames each is."""

@@ -66,12 +66,13 @@ def test_detail_is_the_reference_s_where_nothing_changed_and_none_where_much_did
 
 def test_the_loss_s_polygon_is_the_sampler_s(filmed):
   points = filmed[1][:3].astype(np.float32)
-  drawn = np.asarray(pictures.lower_faces(points, 64))[..., 0]
-  for each, ours in zip(points, drawn, strict=True):
-    wanted = masks.polygon(each[LOWER_FACE], 64, masks.MARGIN * masks.unit(each[None], 64))
-    assert (ours != wanted).mean() < 0.02 and wanted.sum() > 100
-    touched = np.asarray(pictures.generated(ours[None, ..., None], 16))[0]
-    np.testing.assert_array_equal(touched, 1 - masks.keep(ours, 16))
+  for margin in (masks.MARGIN, 0.0, -0.06):
+    drawn = np.asarray(pictures.lower_faces(points, 256, margin))[..., 0]
+    for each, ours in zip(points, drawn, strict=True):
+      wanted = masks.polygon(each[LOWER_FACE], 256, margin * masks.unit(each[None], 256))
+      assert (ours != wanted).sum() < 0.05 * wanted.sum()  # how edges are rounded
+      touched = np.asarray(pictures.generated(ours[None, ..., None], 16))[0]
+      np.testing.assert_array_equal(touched, 1 - masks.keep(ours, 16))
 
 
 def test_pictures_are_compared_in_the_lower_face_alone():
