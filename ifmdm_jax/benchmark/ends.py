@@ -14,12 +14,14 @@ from ifmdm_jax.audio import waveform
 from ifmdm_jax.benchmark import measure
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import resized
 from ifmdm_jax.generator import Streams
 from ifmdm_jax.rates import SAMPLE_RATE
 from ifmdm_jax.streaming.slots import Slots, Streamable
 from ifmdm_jax.video import Writer, image
 
 FIXTURES = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures'
+PORTRAIT = FIXTURES / 'portrait.jpg'
 BLOCK = SAMPLE_RATE // 10  # samples that arrive together
 STEPS = 6  # of live voices, the first of which is not counted
 
@@ -36,10 +38,15 @@ def clip_of(generator, seconds):
     count = max(1, round(seconds * generator.fps))
     frames, landmarks, voice = testing.talking_face(count, generator.size)
     pixels = landmarks * generator.size
-    clip = Clip('bench', image=frames[0], waveform=voice, frames=frames, landmarks=pixels)
+    picture = frames[0]
+    if 'image' in generator.needs and PORTRAIT.exists():  # a face that is found
+      picture = image.read_image(PORTRAIT)
+      side = min(picture.shape[:2])
+      picture = resized(picture[:side, :side], generator.size)
+    clip = Clip('bench', image=picture, waveform=voice, frames=frames, landmarks=pixels)
     return clip.restricted(generator.needs)
-  if (FIXTURES / 'portrait.jpg').exists():
-    picture = image.read_image(FIXTURES / 'portrait.jpg')
+  if PORTRAIT.exists():
+    picture = image.read_image(PORTRAIT)
     voice = waveform.prepare(*waveform.read(FIXTURES / 'speech.wav'))
   else:
     frames, _, voice = testing.talking_face(50, generator.size)

@@ -74,6 +74,21 @@ def test_every_size_can_be_built(size):
   assert set(model.optimizers(config)) == {'gen', 'dis'}
 
 
+@pytest.mark.parametrize(
+  'changes', [dict(compute='bfloat16'), dict(pieces=2), dict(remat='products')], ids=str
+)
+def test_the_trainer_may_compute_it_in_half_precision_in_pieces_and_in_less_memory(changes):
+  config = small()
+  config.train.update(changes)
+  run = program.build(config, jax.devices()[:1])
+  frozen = jax.eval_shape(lambda: model.frozen(config.model))
+  given = model.example(config.model, config.train.batch), program.fresh_key(0), frozen
+  state, metrics = jax.eval_shape(run.update, run.shapes, *given)
+  same = lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype)
+  assert all(jax.tree.leaves(jax.tree.map(same, state, run.shapes)))
+  assert all(value.dtype == jnp.float32 and not value.shape for value in metrics.values())
+
+
 def test_each_side_is_moved_by_its_own_losses_alone():
   """Users' runs turned black until the two losses were no longer one sum."""
   config, state, update = trainer()
