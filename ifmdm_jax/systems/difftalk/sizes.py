@@ -3,7 +3,7 @@
   paper     the published layout at 256 px: autoencoder f = 4, U-Net of 530 million parameters
   paper512  the same U-Net over the same 64 x 64 x 3 latents, of 512 px by an autoencoder f = 8,
             whose layout is not published: latent diffusion's vq-f8 without attention in the levels
-  lite      128 px of the face alone; all of it in 10 MB of half precision; trains on two CPU cores
+  lite      128 px of the face alone; 10.2 MB in half precision; trains on two CPU cores
   tiny      64 px, for tests; tiny128 is to tiny what paper512 is to paper
 
 `shot`, where a size has it, is the side of the squares of a film out of which the face is cut, held
