@@ -67,6 +67,7 @@ def load(weights, *, shots=0):
   if missing:
     raise InputError(f'expected {", ".join(missing)} in part {name} of {weights.name}, got none')
   taken = [{each: trees[kind][each] for each in wanted} for kind in ('params', 'states')]
+  _check_shapes(config, taken, f'part {name} of {weights.name}')
   style = trees['style'] if name == PERSON else None
   return Sampler(config, *taken, style=style, name=weights.name, shots=shots)
 
@@ -148,6 +149,21 @@ def checked(name, settings):
   config.videos = 1  # no row of the table is kept
   networks.build(config)  # says what does not fit
   return config
+
+
+def _check_shapes(config, taken, where):
+  """Raises InputError unless (params, states) are as large as the networks of config.model."""
+  shapes = jax.eval_shape(lambda key: networks.init(key, config), jax.random.key(0))
+  for found, wanted in zip(taken, shapes):
+    expected = {name: wanted[name] for name in found}
+    expected, found = (flax.traverse_util.flatten_dict(tree) for tree in (expected, found))
+    for path in sorted({*expected, *found}, key=str):
+      sizes = [np.shape(tree[path]) if path in tree else None for tree in (expected, found)]
+      if sizes[0] != sizes[1]:
+        raise InputError(
+          f'expected {"/".join(path)} of shape {sizes[0]} in {where}, got {sizes[1]}: its settings '
+          'are of other networks'
+        )
 
 
 def fresh(size, dtype='float32'):

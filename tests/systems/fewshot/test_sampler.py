@@ -159,6 +159,9 @@ def test_a_bundle_that_is_none_is_refused(run):
     generate.load(bundle.Bundle('fewshot', {'other': part}))
   with pytest.raises(InputError, match='expected embedder, projector, generator in part'):
     generate.load(bundle.Bundle('fewshot', {'networks': bundle.Part(part.settings, {})}))
+  settings = {**part.settings, 'attention': [0, 0]}
+  with pytest.raises(InputError, match='expected embedder/down/attention/.* None in part'):
+    generate.load(bundle.Bundle('fewshot', {'networks': bundle.Part(settings, part.params)}))
   with pytest.raises(InputError, match='expected --parts networks=RUN'):
     generate.pack({'generator': run[1]})
 
