@@ -118,6 +118,35 @@ def load(path=None, **options):
   return system.load_run(folder, config, params, **options)
 
 
+def chosen(checkpoint, system):
+  """Returns the folder of the weights that are asked for; None: the bundled ones.
+
+  Raises:
+    InputError: no weights of that system are bundled, or these are another's.
+  """
+  if system is None:
+    return checkpoint
+  if checkpoint is not None:
+    found = _system(pathlib.Path(checkpoint))
+    if found not in (None, system):
+      raise InputError(
+        f'expected weights of {system}, {checkpoint} has those of {found}: leave --system out'
+      )
+    return checkpoint
+  for folder in sorted(BUNDLED.parent.iterdir()):
+    if _system(folder) == system:
+      return folder
+  raise InputError(
+    f'expected a system whose weights are bundled, {system} has none here: pass --checkpoint'
+  )
+
+
+def _system(folder):
+  """Reads whose weights are in a folder; None where it does not say."""
+  config = folder / 'config.json'
+  return files.read_json(config).get('system') if config.is_file() else None
+
+
 # ------------------------------------------------------------------------------- files
 
 

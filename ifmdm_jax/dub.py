@@ -25,12 +25,11 @@ Bad input ends in one line, exit status 2 and no file.
 """
 
 import functools
-import pathlib
 
 from absl import flags
 
 import ifmdm_jax as ifm
-from ifmdm_jax import bundle, compile_cache, dubbing, errors, files
+from ifmdm_jax import bundle, compile_cache, dubbing, errors
 from ifmdm_jax.dubbing import people, timeline
 from ifmdm_jax.errors import SHARED, InputError
 
@@ -62,35 +61,6 @@ OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
 
-def weights(checkpoint, system):
-  """Returns the folder of the weights that are asked for; None: the bundled ones.
-
-  Raises:
-    InputError: no weights of that system are bundled, or these are another's.
-  """
-  if system is None:
-    return checkpoint
-  if checkpoint is not None:
-    found = _system(pathlib.Path(checkpoint))
-    if found not in (None, system):
-      raise InputError(
-        f'expected weights of {system}, {checkpoint} has those of {found}: leave --system out'
-      )
-    return checkpoint
-  for folder in sorted(bundle.BUNDLED.parent.iterdir()):
-    if _system(folder) == system:
-      return folder
-  raise InputError(
-    f'expected a system whose weights are bundled, {system} has none here: pass --checkpoint'
-  )
-
-
-def _system(folder):
-  """Reads whose weights are in a folder; None where it does not say."""
-  config = folder / 'config.json'
-  return files.read_json(config).get('system') if config.is_file() else None
-
-
 def main(_):
   wanted = (VIDEO, AUDIO) if ALIGN.value else (VIDEO, AUDIO, OUTPUT)
   for required in wanted:
@@ -103,7 +73,7 @@ def main(_):
     return
   compile_cache.keep(COMPILE_CACHE.value)
   options = {flag.name: flag.value for flag in (STEPS, REFERENCE) if flag.value is not None}
-  checkpoint = weights(CHECKPOINT.value, SYSTEM.value)
+  checkpoint = bundle.chosen(CHECKPOINT.value, SYSTEM.value)
   result = dubbing.dub(
     VIDEO.value, AUDIO.value, OUTPUT.value, ifm.load(checkpoint), face=FACE.value, who=WHO.value,
     longer=LONGER.value, stretch=STRETCH.value, track=TRACK.value,

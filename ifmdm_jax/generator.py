@@ -213,6 +213,35 @@ class Exports(Protocol):
     ...
 
 
+@runtime_checkable
+class Personal(Protocol):
+  """Weights and K pictures of one person, which `training.adapt` teaches them.
+
+  Attributes:
+    model: a `training.contract.Adaptable`; `pictures` of it, if any, draw what has been learned.
+    params: of the tree that `model.adapt` takes.
+    config: model, adapt, and optim for a Trainable. What is figured as 'start', if anything is, is
+      config.adapt.metric of the weights as they were.
+  """
+
+  model: Any
+  params: Any
+  config: Any
+
+  def rows(self, targets, without=()) -> Mapping[str, np.ndarray]:
+    """Returns what is learned from: {name: [N, ...]}.
+
+    Args:
+      targets: numbers of the pictures that are to be drawn.
+      without: numbers of pictures that nothing may be seen of.
+    """
+    ...
+
+  def pack(self, found) -> Any:
+    """Returns the `bundle.Bundle` of a `training.adapt.Adapted`."""
+    ...
+
+
 @dataclasses.dataclass(frozen=True)
 class System:
   """What a system registers.
@@ -229,6 +258,7 @@ class System:
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
     preview: (params, config) -> Generator of a run that is training, by its whole config.
     histograms: (params, batch, config) -> {name: numbers} of a run that is training.
+    personal: (bundle.Bundle, pictures uint8 [K, 512, 512, 3]) -> Personal.
   """
 
   load: Callable
@@ -241,6 +271,7 @@ class System:
   fresh: Callable | None = None
   preview: Callable | None = None
   histograms: Callable | None = None
+  personal: Callable | None = None
 
 
 def names():

@@ -7,6 +7,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 import ifmdm_jax
+from ifmdm_jax import bundle
 from ifmdm_jax import dub as cli
 from ifmdm_jax.errors import InputError
 from tests.dubbing import films
@@ -67,11 +68,11 @@ def test_an_existing_output_stays_unless_asked(inputs):
 
 
 def test_a_system_is_found_by_the_weights_that_are_bundled(tmp_path):
-  assert cli.weights(None, None) is None and cli.weights('x', None) == 'x'
-  assert cli.weights(None, 'ifmdm').name == 'lite'
+  assert bundle.chosen(None, None) is None and bundle.chosen('x', None) == 'x'
+  assert bundle.chosen(None, 'ifmdm').name == 'lite'
   with pytest.raises(InputError, match='nobody has none here'):
-    cli.weights(None, 'nobody')
+    bundle.chosen(None, 'nobody')
   (tmp_path / 'config.json').write_text('{"system": "other"}')
   with pytest.raises(InputError, match='has those of other'):
-    cli.weights(str(tmp_path), 'ifmdm')
-  assert cli.weights(str(tmp_path), 'other') == str(tmp_path)
+    bundle.chosen(str(tmp_path), 'ifmdm')
+  assert bundle.chosen(str(tmp_path), 'other') == str(tmp_path)

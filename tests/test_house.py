@@ -39,6 +39,7 @@ MAY_IMPORT = {
   'generator': CONTRACTS,
   'pipeline': {*CONTRACTS, *NETWORKS},
   'streaming': {*CONTRACTS, *NETWORKS, 'compile_cache'},
+  'adaptation': {*CONTRACTS, *NETWORKS},  # pictures in, weights out; it asks their system
   'dubbing': {*CONTRACTS, *NETWORKS},  # films in, films out; it is handed generators
   'systems': SPINE,
   'importers': {*SPINE, 'systems'},
@@ -47,8 +48,9 @@ MAY_IMPORT = {
   'testing': {*CONTRACTS, *NETWORKS, 'pipeline'},
 }
 
-KNOW_NO_SYSTEM = ('bench', 'preview', 'evaluate', 'export', 'training', 'pipeline', 'streaming',
-                  'dubbing', 'shot', 'evaluation', 'face', 'nn', 'diffusion')  # fmt: skip
+KNOW_NO_SYSTEM = ('adapt', 'adaptation', 'bench', 'preview', 'evaluate', 'export', 'training',
+                  'pipeline', 'streaming', 'dubbing', 'shot', 'evaluation', 'face', 'nn',
+                  'diffusion')  # fmt: skip
 SYSTEMS = re.compile(r'if-?mdm(?!_jax|_weights|_goldens)|difftalk|few_?shot|vlogger', re.IGNORECASE)
 
 # Of one operating system alone; allowed where the same function asks whether they are there.

@@ -4,18 +4,23 @@
 
 The number of steps follows from K alone and not from epochs over the frames: too many destroy
 expressions, too few leave a gap of identity (Burkov et al. 2020, section 4, give 125 steps for one
-picture and 230 for thirty). Where held-out frames exist, the best parameters by them are returned.
+picture and 230 for thirty). Where held-out frames exist, the best parameters by them are returned,
+and the start, after no update, is one of them.
 """
 
 import dataclasses
 import functools
+import itertools
+import json
 import math
+import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.training import contract, gradient, optim, program
 from ifmdm_jax.training import state as states
@@ -44,7 +49,7 @@ class Adapted:
     params: averaged parameters, of the tree that the model's `adapt` made.
     extra: state that nothing trained, or None.
     steps: updates behind them.
-    scores: {updates: {name: number}} on the held-out frames.
+    scores: {updates: {name: number}} on the held-out frames, from 0 on.
     losses: of every update, float [steps].
   """
 
@@ -61,7 +66,9 @@ def budget(shots, points):
   return round(float(np.interp(shots, known, updates)))
 
 
-def adapt(model, params, frames, config, *, extra=None, held_out=None):
+def adapt(
+  model, params, frames, config, *, extra=None, held_out=None, shots=None, kept=None, report=None
+):
   """Fits a model to the person of K frames.
 
   Args:
@@ -71,6 +78,11 @@ def adapt(model, params, frames, config, *, extra=None, held_out=None):
     config: whole config: model, adapt, and optim for a Trainable.
     extra: state of a Stateful model; None: as it initialises it.
     held_out: {name: [J, ...]}, frames of the same person that choose among the steps, or None.
+    shots: pictures that the rows are made of, which the budget follows from; None: K.
+    kept: file in which the fit is kept every `eval_every` updates; one that is there already, of
+      the same model, frames and config, goes on from there. None: nowhere.
+    report: function (updates, of how many, {name: number} on the held-out frames or of the update),
+      called after every update.
 
   Returns:
     `Adapted`.
@@ -81,8 +93,8 @@ def adapt(model, params, frames, config, *, extra=None, held_out=None):
   """
   contract.check(model, 'config.model.module', contract.Adaptable)
   settings = optim.overlay('adapt', DEFAULTS, config.get('adapt', {}))
-  shots = _length(frames)
-  total = budget(shots, settings.steps)
+  rows = _length(frames)
+  total = budget(shots or rows, settings.steps)
   if settings.optim:
     config = config.copy_and_resolve_references()
     config.optim = settings.optim
@@ -94,23 +106,67 @@ def adapt(model, params, frames, config, *, extra=None, held_out=None):
     begun = model.adapt(params, frames, config.model)
   state, update, frozen = _prepare(model, begun, extra, config, settings, total)
   measure = jax.jit(program.measurement(model, config.model))
+  held_out = held_out and {name: jnp.asarray(values) for name, values in held_out.items()}
   key = jax.random.key(settings.seed)
   losses, scores, best = [], {}, None
-  for done, rows in enumerate(_batches(shots, settings.batch, total, settings.seed), 1):
-    batch = {name: jnp.asarray(values[rows]) for name, values in frames.items()}
+
+  def scored(done, best):
+    rest = (held_out, jax.random.key(0), state.step, frozen)
+    row = measure(state.averaged, state.extra, *rest)
+    scores[done] = {name: float(value) for name, value in row.items()}
+    if best is None or _score(scores[done], settings.metric) < _score(
+      scores[best.steps], settings.metric
+    ):
+      return _kept(state, done, scores, losses)
+    return best
+
+  if kept is not None and pathlib.Path(kept).exists():
+    state, losses, scores, best = _resumed(kept, state, best)
+    if best is not None:
+      best = dataclasses.replace(best, scores=scores)
+  elif held_out:
+    best = scored(0, best)
+  batches = itertools.islice(
+    _batches(rows, settings.batch, total, settings.seed), len(losses), None
+  )
+  for done, chosen in enumerate(batches, len(losses) + 1):
+    batch = {name: jnp.asarray(values[chosen]) for name, values in frames.items()}
     state, metrics = update(state, batch, jax.random.fold_in(key, done), frozen)
     if float(metrics['skipped']):
       raise NotFinite(f'not finite at update {done} of {total}: lower the learning rate')
     losses.append(_loss(metrics))
-    if held_out is not None and (done == total or done % settings.eval_every == 0):
-      rows = {name: jnp.asarray(values) for name, values in held_out.items()}
-      row = measure(state.averaged, state.extra, rows, jax.random.key(0), state.step, frozen)
-      scores[done] = {name: float(value) for name, value in row.items()}
-      score = _score(scores[done], settings.metric)
-      if best is None or score < _score(scores[best.steps], settings.metric):
-        best = _kept(state, done, scores, losses)
+    due = done == total or done % settings.eval_every == 0
+    if held_out and due:
+      best = scored(done, best)
+    if kept is not None and due:
+      _keep(kept, state, losses, scores, best)
+    if report is not None:
+      report(done, total, scores.get(done, {'loss': losses[-1]}))
   best = best or _kept(state, total, scores, losses)
   return dataclasses.replace(best, losses=np.array(losses))
+
+
+def _keep(path, state, losses, scores, best):
+  """Writes what a fit needs to go on."""
+  about = dict(losses=losses, scores=scores, best=None if best is None else best.steps)
+  kept = None if best is None else (best.params, best.extra)
+  leaves = jax.device_get(jax.tree.leaves((state, kept)))
+  tree = {f'{number:05d}': np.asarray(leaf) for number, leaf in enumerate(leaves)}
+  files.write_arrays(path, tree, metadata={'fit': json.dumps(about)})
+
+
+def _resumed(path, state, best):
+  """Reads what `_keep` wrote: (state, losses, scores, best)."""
+  about = json.loads(files.read_metadata(path)['fit'])
+  scores = {int(done): row for done, row in about['scores'].items()}
+  like = (state, None if about['best'] is None else (state.averaged, state.extra))
+  leaves, structure = jax.tree.flatten(like)
+  arrays = files.read_arrays(path)
+  found = [jnp.asarray(arrays[name], leaf.dtype) for name, leaf in zip(sorted(arrays), leaves)]
+  state, kept = jax.tree.unflatten(structure, found)
+  if kept is not None:
+    best = Adapted(*kept, about['best'], scores, np.array(about['losses']))
+  return state, about['losses'], scores, best
 
 
 def _prepare(model, params, extra, config, settings, total):

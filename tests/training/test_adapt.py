@@ -41,12 +41,42 @@ def test_a_fit_begins_where_the_model_says_and_fits_the_person(trained):
   found = adapt.adapt(toy_state, params, FEW, config(), extra=extra, held_out=HELD_OUT)
   jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(params))  # not the caller's
   assert len(found.losses) == 60 and found.losses[-5:].mean() < 0.7 * found.losses[0]
-  assert set(found.scores) == {20, 40, 60}
+  assert set(found.scores) == {0, 20, 40, 60}
   best = min(found.scores, key=lambda step: found.scores[step]['loss'])
   assert found.steps == best
   given = (HELD_OUT, jax.random.key(0))
   score = toy_state.evaluate(found.params, *given, config=None, frozen=None, extra=found.extra)
   np.testing.assert_allclose(score['loss'], found.scores[best]['loss'], rtol=1e-4)
+
+
+def test_a_fit_that_makes_nothing_better_is_its_start(trained):
+  params, extra = trained
+  mirrored = {**FEW, 'y': 2 * FEW['y'].mean(0) - FEW['y']}
+  found = adapt.adapt(toy_state, params, FEW, config(), extra=extra, held_out=mirrored)
+  assert found.steps == 0 < max(found.scores)
+  start, _ = toy_state.adapt(params, FEW, None, extra=extra)
+  jax.tree.map(np.testing.assert_array_equal, jax.device_get(found.params), jax.device_get(start))
+
+
+def test_a_fit_that_was_stopped_goes_on_as_if_it_had_not_been(trained, tmp_path):
+  params, extra = trained
+
+  def stop(done, total, _):
+    if done == 30:
+      raise KeyboardInterrupt
+
+  whole = adapt.adapt(toy_state, params, FEW, config(), extra=extra, held_out=HELD_OUT)
+  rest = dict(extra=extra, held_out=HELD_OUT, kept=tmp_path / 'fit.safetensors')
+  with pytest.raises(KeyboardInterrupt):
+    adapt.adapt(toy_state, params, FEW, config(), **rest, report=stop)
+  seen = []
+  resumed = adapt.adapt(
+    toy_state, params, FEW, config(), **rest, report=lambda done, *_: seen.append(done)
+  )
+  assert seen[0] == 21  # the last that was kept is update 20
+  assert resumed.steps == whole.steps and resumed.scores == whole.scores
+  np.testing.assert_array_equal(resumed.losses, whole.losses)
+  jax.tree.map(np.testing.assert_array_equal, resumed.params, whole.params)
 
 
 def test_a_fit_may_have_rates_of_its_own(trained):

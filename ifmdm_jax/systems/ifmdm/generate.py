@@ -7,7 +7,7 @@ import pathlib
 from ifmdm_jax import bundle, files, generator
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.ifmdm import fresh, parts, preview
+from ifmdm_jax.systems.ifmdm import fresh, parts, personal, preview
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
 from ifmdm_jax.systems.ifmdm.motion.sample import Solver
 from ifmdm_jax.systems.ifmdm.motion_stream import Options
@@ -138,4 +138,5 @@ SYSTEM = generator.System(
   fresh=functools.partial(fresh.fresh, make=sampler),
   preview=functools.partial(preview.generator_of, load_run=load_run),
   histograms=preview.histograms,
+  personal=personal.Personal,
 )

@@ -78,7 +78,7 @@ def test_a_fit_draws_the_person_better_than_the_networks_that_knew_nobody(traine
   assert set(fit.params['gen']) == {'generator', 'style'} and set(fit.extra) == {
     'generator', 'discriminator'
   }  # fmt: skip
-  assert set(fit.scores) == {10, 20, 30} and np.isfinite(fit.losses).all()
+  assert set(fit.scores) == {0, 10, 20, 30} and np.isfinite(fit.losses).all()
   rest = dict(config=config.model, frozen=model.frozen(config.model))
   score = jax.jit(lambda p, e: model.evaluate(p, frames, None, extra=e, **rest))
   before, after = score(*begun), score(fit.params, fit.extra)

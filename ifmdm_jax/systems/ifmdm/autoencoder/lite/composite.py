@@ -57,6 +57,11 @@ def _double(x, axis):
   return pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
 
 
+def doubled(x):
+  """[h, w, C] -> [2 h, 2 w, C], smooth."""
+  return _double(_double(x, 0), 1)
+
+
 def upsample(x, side):
   """[B, h, h, C] -> [B, side, side, C] by smooth doublings."""
   x = jax.lax.optimization_barrier(x)  # computed once, not once for each pixel that reads it

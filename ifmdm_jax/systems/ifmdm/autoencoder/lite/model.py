@@ -6,6 +6,7 @@ own are constants among the parameters: nothing here trains them. What is traine
 moves with its landmarks, and what is painted where moving pixels is not enough.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -14,7 +15,15 @@ import numpy as np
 
 from ifmdm_jax.face import landmarker, matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
-from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, eyes, losses, mouth, network, units
+from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
+  composite,
+  eyes,
+  losses,
+  mouth,
+  network,
+  own_mouth,
+  units,
+)
 from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
@@ -51,13 +60,19 @@ class Portrait(NamedTuple):
   appearance: network.Source
   code: jax.Array  # [1, M]
   shape: jax.Array  # [1, 468, 3], see `units`
+  own: own_mouth.Own | None = None  # of weights that know the person, see `person`
 
 
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
   landmarks = find_landmarks(params, image[None])
-  parts = take_apart(params, to_float(image)[None], landmarks, config)
-  return Portrait(*parts, code_of(params, landmarks), jnp.zeros((1, points.POINTS, 3)))
+  pixels = to_float(image)[None]
+  parts = take_apart(params, pixels, landmarks, config)
+  shape = jnp.zeros((1, points.POINTS, 3))
+  own = None
+  if 'own' in params:
+    own = jax.vmap(functools.partial(own_mouth.portrait, params['own']))(pixels, landmarks)
+  return Portrait(*parts, code_of(params, landmarks), shape, own)
 
 
 def with_units(portrait, by_name):
@@ -84,11 +99,17 @@ def take_apart(params, pixels, landmarks, config):
 def render(layers, inside, drawing):
   """Draws what a `network.Drawing` says, in [-1, 1].
 
+  Args:
+    layers: of the portrait.
+    inside: of its mouth; None: nothing is drawn there.
+    drawing: of the frames.
+
   Returns:
     Pictures [B, R, R, 3], and the same without paint.
   """
   bare = composite.warped(layers, drawing)
-  bare = mouth.paste(bare, inside, drawing.landmarks, drawing.awake)
+  if inside is not None:
+    bare = mouth.paste(bare, inside, drawing.landmarks, drawing.awake)
   return composite.painted(bare, drawing), bare
 
 
@@ -107,7 +128,7 @@ def draw(params, portrait, codes, config):
   """Draws a `Portrait`.
 
   Args:
-    params: of `init`, or of `for_cpu`.
+    params: of `init`, or of `for_cpu`; with 'own' where they know the person, see `person`.
     portrait: `Portrait` of one picture.
     codes: [B, M], absolute, or [B, M + 4]: with gestures of lids and irises, see `eyes`.
     config: `config.model`.
@@ -116,7 +137,7 @@ def draw(params, portrait, codes, config):
     uint8 [B, R, R, 3].
   """
   batch = codes.shape[0]
-  layers, inside, appearance, code, shape = jax.tree.map(
+  layers, inside, appearance, code, shape, own = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
   )
   difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
@@ -127,7 +148,10 @@ def draw(params, portrait, codes, config):
     shape = units.seen(appearance.points + moved, shape)
     inputs = appearance, difference, moved + shape, gestures, shape
     drawing = apply(params, config, 'draw', *inputs)
-  picture, _ = render(layers, inside, drawing)
+  known = params.get('own', {})
+  picture, _ = render(layers, None if 'inside' in known else inside, drawing)
+  if own is not None:
+    picture = own_mouth.paste(known, own, picture, drawing.landmarks, drawing.awake)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 

@@ -170,7 +170,7 @@ def between_lips(inside, landmarks, place):
   """
   pose = surface.fit(inside.surface, landmarks)
   height = jnp.linalg.norm(landmarks[CHIN_TIP] - landmarks[FOREHEAD])
-  to_head = _inverse(pose.turn @ inside.axes.T)  # to heights of the face, right and down
+  to_head = inverse(pose.turn @ inside.axes.T)  # to heights of the face, right and down
   skull = (place - pose(inside.bite)[None, None]) @ to_head.T
   dropped = (landmarks[CHIN] - pose(inside.surface[CHIN])).mean(0)
   jaw = skull - (to_head @ dropped)[None, None]
@@ -229,6 +229,7 @@ def _teeth(teeth, u, v):
   return found[..., :3], jnp.where(jnp.abs(u) < long / 2 / SCALE - 0.02, found[..., 3], 0.0)
 
 
-def _inverse(matrix):
+def inverse(matrix):
+  """Inverts a matrix [2, 2]."""
   (a, b), (c, d) = matrix
   return jnp.stack([jnp.stack([d, -b]), jnp.stack([-c, a])]) / (a * d - b * c)
