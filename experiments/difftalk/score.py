@@ -24,7 +24,8 @@ from ifmdm_jax.face.points import IBUG_MOUTH, eye_distance, mouth_opening
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.shot import Shot
-from ifmdm_jax.systems.difftalk import masks, model
+from ifmdm_jax.systems.difftalk import masks, model, pictures
+from ifmdm_jax.systems.difftalk.view import View
 
 METRICS = ('psnr', 'ssim', 'lpips', 'lmd')
 
@@ -52,14 +53,15 @@ def mixed(frames, new, mask):
 
 def through(frames, shot, sampler):
   """Puts what the autoencoder makes of the film itself into the mask."""
-  points = shot.landmarks[:, :468, :2] / shot.size
-  unit = masks.unit(points, shot.size)
-  soft = [masks.soften(masks.polygon(each, shot.size, masks.MARGIN * unit), masks.SOFT * unit)
-          for each in masks.outlines(points)]  # fmt: skip
   config, autoencoder = sampler._config, sampler._autoencoder
-  z = model.encode(autoencoder, model.as_float(frames), config)
-  new = np.asarray((model.decode(autoencoder, z, config) + 1) * 127.5)
-  return mixed(frames, new, np.stack(soft))
+  view = View(shot.landmarks[:, :468, :2], shot.size, config.image, bool(config.get('shot', 0)))
+  unit = masks.unit(view.points, view.image)
+  polygons = [masks.polygon(each, view.image, config.margin * unit)
+              for each in masks.outlines(view.points)]  # fmt: skip
+  soft = np.stack([masks.soften(each, config.soft * unit) for each in polygons])
+  z = model.encode(autoencoder, model.as_float(view.show(frames, 0)), config)
+  new = np.asarray((pictures.decode(autoencoder, z, config) + 1) * 127.5)
+  return mixed(frames, *view.back(np.round(new).astype(np.uint8), soft, 0))
 
 
 def main():

@@ -5,12 +5,14 @@ that its mouth says nothing of this one's.
 """
 
 import collections
+import functools
 
 import cv2
 import numpy as np
 
 from ifmdm_jax.audio import blocks
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import steady
 from ifmdm_jax.face.points import MIRROR
 from ifmdm_jax.pipeline import features, loader, records
 from ifmdm_jax.pipeline.sources import pairs
@@ -38,6 +40,7 @@ class DubFrames(loader.Listed):
     split,
     size=None,
     *,
+    face=0,
     gap=GAP,
     audio='',
     standardise=False,
@@ -51,6 +54,8 @@ class DubFrames(loader.Listed):
       folder: of the set.
       split: 'train' or 'val'.
       size: side that frames are brought to, pixels; None: as stored.
+      face: side of the squares around the face, held still, that are cut out of frames; 0: frames
+        are shown whole.
       gap: frames that a reference is away, at least.
       audio: speech encoder whose features `prepare --features` wrote; '': no voice is read.
       standardise: whether each of its numbers has mean 0 and deviation 1 over a clip.
@@ -63,6 +68,7 @@ class DubFrames(loader.Listed):
     """
     which = dict(split=split, size=size, licence=licence, sound=False)
     self.clips, self.gap, self.augment = records.clips(folder, **which), gap, augment
+    self.face, self._squares = face, functools.cache(self._squares_of)
     self.stills = records.clips(folder, stills=True, **which) if stills else []
     self.voiced, self.standardise = bool(audio), standardise
     if audio:
@@ -88,15 +94,18 @@ class DubFrames(loader.Listed):
     """Makes an example, see `make_loader` for its keys."""
     kind, index = item
     example = self._clip(index, rng) if kind == 'clip' else self._still(index)
-    return self._augmented(example, rng) if self.augment else example
+    return self._placed(example, rng)
 
   def _clip(self, index, rng):
     clip = self.clips[index]
     frame = int(rng.integers(len(clip.frames)))
     where, reference, distance = self.reference(index, frame, rng)
     example = dict(
-      target=clip.frames[frame],
-      reference=self.clips[where].frames[reference],
+      target=(clip.frames[frame], self._squares('clip', index)[frame]),
+      reference=(
+        self.clips[where].frames[reference],
+        self._squares('clip', where)[reference],
+      ),
       points=pairs.fractions(clip)[frame],
       distance=np.int32(distance),
     )
@@ -122,20 +131,40 @@ class DubFrames(loader.Listed):
 
   def _still(self, index):
     still = self.stills[index]
-    picture = still.frames[0]
+    picture = still.frames[0], self._squares('still', index)[0]
     points = pairs.fractions(still)[0]
     return dict(target=picture, reference=picture, points=points, distance=np.int32(0))
 
-  def _augmented(self, example, rng):
-    matrix, table = pairs.affine(rng, **AUGMENT), pairs.recolour(rng, **AUGMENT)
-    points = example['points']
-    if rng.random() < 0.5:
-      matrix, points = pairs.flip(matrix), points[MIRROR]
-    moved = {
-      name: cv2.LUT(pairs.move_picture(example[name], matrix), table[None])
-      for name in ('target', 'reference')
-    }
-    return {**example, **moved, 'points': pairs.move_points(points, matrix)}
+  def _squares_of(self, kind, index):
+    """Places what is shown of the frames of a clip: [T, 2, 3], fractions to fractions."""
+    points = pairs.fractions((self.clips if kind == 'clip' else self.stills)[index])
+    if self.face:
+      return steady.squares(points)
+    return np.broadcast_to(np.eye(2, 3), (len(points), 2, 3))
+
+  def _placed(self, example, rng):
+    """Cuts the squares out, with place, size, side and colours varied where that is wanted."""
+    points, moved, table = example['points'], np.eye(2, 3), None
+    if self.augment:
+      moved, table = pairs.affine(rng, **AUGMENT), pairs.recolour(rng, **AUGMENT)
+      if rng.random() < 0.5:
+        moved, points = pairs.flip(moved), points[MIRROR]
+    shown = {}
+    for name in ('target', 'reference'):
+      picture, square = example[name]
+      matrix = _after(moved, square)
+      if name == 'target':
+        points = pairs.move_points(points, matrix)
+      if self.augment or self.face:
+        picture = pairs.move_picture(picture, matrix, self.face)
+      shown[name] = picture if table is None else cv2.LUT(picture, table[None])
+    return {**example, **shown, 'points': points}
+
+
+def _after(second, first):
+  """Composes two affine maps [2, 3]: the first, then the second."""
+  linear = second[:, :2] @ first[:, :2]
+  return np.column_stack([linear, second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
 def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
@@ -145,14 +174,16 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   side; distance int32 [B], frames between the two, -1 where the reference is of another clip;
   speech float32 [B, 8, 16, A], the block of `audio.blocks`, where `config.audio` names an encoder.
 
-  Reads `config.cache`, the folder of a set, `config.size`, `config.gap`, `config.audio`,
-  `config.standardise`, `config.augment`, `config.stills` and `config.licence`: see `DubFrames`.
+  Reads `config.cache`, the folder of a set, `config.size`, `config.face`, `config.gap`,
+  `config.audio`, `config.standardise`, `config.augment`, `config.stills` and `config.licence`: see
+  `DubFrames`.
   """
   train = split == 'train'
   source = DubFrames(
     config.cache,
     split,
     config.size or None,
+    face=config.get('face', 0),
     gap=config.gap,
     audio=config.audio,
     standardise=config.get('standardise', False),

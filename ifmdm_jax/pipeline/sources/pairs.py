@@ -37,11 +37,12 @@ def move_points(points, matrix):
   return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def move_picture(picture, matrix):
-  """Moves a picture [R, R, 3] as `move_points` moves its points; the edge repeats."""
+def move_picture(picture, matrix, size=None):
+  """Moves a picture [R, R, 3] as `move_points` its points, to another size; the edge repeats."""
   side = picture.shape[0]
-  pixels = np.column_stack([matrix[:, :2], side * matrix[:, 2]])
-  return warp(picture, indexed(pixels), side)
+  size = size or side
+  pixels = np.column_stack([matrix[:, :2] * (size / side), size * matrix[:, 2]])
+  return warp(picture, indexed(pixels), size)
 
 
 def recolour(rng, gain, offset, **_):

@@ -10,12 +10,13 @@ import ml_collections
 from ifmdm_jax import bundle, generator, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.difftalk import model, networks, vq
+from ifmdm_jax.systems.difftalk import masks, model, networks, vq
 from ifmdm_jax.systems.difftalk.sampler import Sampler, chain_of
 from ifmdm_jax.systems.difftalk.sizes import SIZES
 
 STAGE_1 = 'ifmdm_jax.systems.difftalk.autoencoder'
 STAGE_2 = 'ifmdm_jax.systems.difftalk.model'
+VOICE = 'ifmdm_jax.systems.difftalk.voice'
 PARTS = ('autoencoder', 'denoiser')
 LARGEST = 2**14  # of any whole number of a part
 
@@ -67,6 +68,7 @@ class Autoencoder:
   image: int
   latent: int
   vq: dict
+  shot: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Denoiser:
   steps: str
   reference: str
   standardise: bool = False
+  predicts: str = 'noise'
+  detail: float = 0.0
+  black_from: int = masks.SAMPLING
+  margin: float = masks.MARGIN
+  soft: float = masks.SOFT
 
 
 SCHEMAS = {'autoencoder': Autoencoder, 'denoiser': Denoiser}
@@ -117,11 +124,12 @@ def load_run(workdir, config, params):
   """
   if config.model.module != STAGE_2:
     raise InputError(
-      f'{workdir} is a run of stage 1: expected one of configs/difftalk.py, or a bundle'
+      f'{workdir} is a run of stage 1, or of the voice alone: expected one of '
+      'configs/difftalk.py, or a bundle'
     )
   if 'imported' in config and not config.model.autoencoder:
     raise InputError(f'{workdir} names no stage 1: import it with --autoencoder RUN')
-  autoencoder = model.frozen(config.model)
+  autoencoder = model.load_autoencoder(config.model)
   name = pathlib.Path(workdir).resolve().name
   result = _sampler(config.model, params, autoencoder, config.sampler, name)
   result.sources = tuple(filter(None, [config.model.autoencoder]))
@@ -146,7 +154,7 @@ def pack(runs):
   if 'autoencoder' in runs:
     config.model.autoencoder = runs['autoencoder']
   whole = {**json.loads(config.model.to_json()), **json.loads(config.sampler.to_json())}
-  trees = {'denoiser': params, 'autoencoder': model.frozen(config.model)}
+  trees = {'denoiser': params, 'autoencoder': model.load_autoencoder(config.model)}
   packed = {}
   for name, schema in SCHEMAS.items():
     settings = {f.name: whole[f.name] for f in dataclasses.fields(schema) if f.name in whole}
@@ -192,7 +200,7 @@ def checked(name, settings):
 def _check_sizes(config, where):
   for name, value in config.items():
     for number in value if isinstance(value, tuple) else (value,):
-      whole = isinstance(number, int) and 1 <= number <= LARGEST
+      whole = isinstance(number, int) and (name != 'shot') <= number <= LARGEST
       if not whole and (isinstance(value, tuple) or type(number) is int):
         raise InputError(f'expected {name} of {where} from 1 to {LARGEST}, got {number!r:.80}')
 
@@ -204,7 +212,7 @@ def _sampler(config, params, autoencoder, advice, name):
 
 SYSTEM = generator.System(
   load,
-  {STAGE_1: STAGE_1, STAGE_2: STAGE_2},
+  {name: name for name in (STAGE_1, STAGE_2, VOICE)},
   load_run,
   pack,
   sizes=tuple(SIZES),

@@ -19,7 +19,8 @@ from ifmdm_jax.face import align
 from ifmdm_jax.face.points import IBUG, LOWER_FACE, RIGID, eye_distance
 
 TRAINING, SAMPLING = 30, 33  # landmarks at whose height the black begins
-MARGIN, SOFT = 0.12, 0.08  # in distances of the eyes
+MARGIN, SOFT = 0.12, 0.08  # in distances of the eyes, where a config says nothing else
+REACHES = {'margin': MARGIN, 'soft': SOFT}
 WINDOW = 51  # frames, two seconds
 BLACK = -1.0  # of pictures in [-1, 1]
 FINE = 4  # fractions of a pixel that the polygon's corners are rounded to, as a power of two
@@ -74,15 +75,15 @@ def polygon(corners, side, reach):
   Args:
     corners: [P, 2], fractions of the side.
     side: pixels.
-    reach: pixels by which it is widened.
+    reach: pixels by which it is widened, or, below 0, narrowed.
   """
   corners = np.asarray(corners, np.float64) * side - 0.5
   mask = np.zeros((side, side), np.uint8)
   cv2.fillPoly(mask, [np.round(corners * 2**FINE).astype(np.int32)], 1, shift=FINE)
-  reach = round(reach)
-  if reach > 0:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    mask = cv2.dilate(mask, disc)
+  radius = abs(round(reach))
+  if radius:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    mask = cv2.dilate(mask, disc) if reach > 0 else cv2.erode(mask, disc)
   return mask.astype(np.float32)
 
 

@@ -13,7 +13,8 @@ ones, say `units='pixels'`, and the network brings the same input to those pixel
 With `context='single'`, as published, voice and landmarks are one token. Attention to one token is
 that token whatever asks: the cross-attention adds the same linear map of it at every pixel, a bias
 of each block. `context='tokens'` departs from it: each of the 8 voice windows and each group of
-neighbouring landmarks is a token of its own, and pixels choose.
+neighbouring landmarks is a token of its own, and pixels choose; the windows' tokens together also
+join the time's embedding, so that what is the same everywhere need not be found by attention.
 """
 
 import jax
@@ -194,7 +195,10 @@ class Denoiser(nn.Module):
     Returns:
       [B, h, w, channels].
     """
-    return self.unet(jnp.concatenate([z_t, z_m, z_r], axis=-1), t, context, train=train)
+    maps, vector = jnp.concatenate([z_t, z_m, z_r], axis=-1), None
+    if self.context_kind == 'tokens':
+      vector = context[:, :FRAMES].reshape(len(context), -1)
+    return self.unet(maps, t, context, vector=vector, train=train)
 
   def __call__(self, z_t, t, z_m, z_r, speech, landmarks, train=False):
     """Evaluates all of it, for training: see `denoise` and `context`."""

@@ -28,8 +28,9 @@ from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.shot import Painted, Shot
-from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, probes
+from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, pictures, probes
 from ifmdm_jax.systems.difftalk.autoencoder import as_float
+from ifmdm_jax.systems.difftalk.view import View
 
 MOST = 4096  # frames of a chain that is begun anew
 BLOCK = 16  # frames that are drawn at once
@@ -83,11 +84,10 @@ def sample(params, given, keep, context, noise, key, *, config, steps):
     config: config.model.
     steps: see `model.gaussian`.
   """
-  network, process = networks.network(config), model.gaussian(config, steps)
+  process = model.gaussian(config, steps)
 
   def denoise(z_t, t):
-    rest = jnp.broadcast_to(t, (len(z_t),)), given.z_m, given.z_r, context
-    return network.apply({'params': params}, z_t, *rest, method='denoise')
+    return model.denoise(params, z_t, jnp.broadcast_to(t, (len(z_t),)), given, context, config)
 
   def known(z_t, t, key):
     fresh = jax.random.normal(key, noise.shape)
@@ -114,15 +114,16 @@ def draw(params, autoencoder, frames, reference, noise, key, *, config, steps):
   network = networks.network(config)
 
   def one(reference, frame):
-    pictures, points = as_float(frame['picture']), frame['points']
+    film, points = as_float(frame['picture']), frame['points']
     before = as_float(reference)
-    given = model.latents(autoencoder, pictures, before, points, config, masks.SAMPLING)
+    black = config.get('black_from', masks.SAMPLING)
+    given = model.latents(autoencoder, film, before, points, config, black)
     inputs = frame['speech'], conditions.landmarks(points)
     context = network.apply({'params': params}, *inputs, method='context')
     rest = dict(config=config, steps=steps)
     z = sample(params, given, frame['keep'], context, noise, key, **rest)
-    made = (model.decode(autoencoder, z, config) + 1) * 127.5
-    made = jnp.round(made).astype(jnp.uint8)
+    made = pictures.detailed(autoencoder, z, given.z_r, before, config)
+    made = jnp.round((made + 1) * 127.5).astype(jnp.uint8)
     return made, made
 
   in_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), frames)
@@ -155,8 +156,10 @@ class Sampler:
       name: in tables.
       block: frames that are drawn at once.
     """
-    self.name, self.size, self.defaults = name, config.image, dict(defaults)
+    self.name, self.defaults = name, dict(defaults)
+    self.size = config.get('shot', 0) or config.image
     self._config, self._encoder, self._block = config, encoder, block
+    self._shown = config.image, bool(config.get('shot', 0))
     self._params, self._autoencoder = jax.device_put((params, autoencoder))
     self._draw = functools.cache(self._compiled)
     if encoder.width != config.speech_width:
@@ -191,19 +194,18 @@ class Sampler:
       raise InputError(f'{self.name} paints squares of {self.size} px, got {shot.size}')
     side, channels = self._config.latent, self._config.vq.channels
     noise, key = start_noise(check_seed(seed), (side, side, channels))
-    points = shot.landmarks[:, :POINTS, :2]  # pixels
-    corners, unit = masks.outlines(points) / self.size, masks.unit(points, 1)
+    view = View(shot.landmarks[:, :POINTS, :2], self.size, *self._shown)
+    corners, unit = masks.outlines(view.points), masks.unit(view.points, view.image)
+    margin, soft = (self._config.get(*each) for each in masks.REACHES.items())
     features, numbers = self._hear(shot)
     film, anchor, last = _regrouped(shot.blocks(), self._counts(len(shot), chain)), None, None
     for start, stop, rows, length, begins in groups(len(shot), chain, self._block):
-      pictures, count = next(film), stop - start
+      pictures, count = view.show(next(film), start), stop - start
       anchor = pictures[0] if anchor is None else anchor
-      polygons = [
-        masks.polygon(each, self.size, masks.MARGIN * unit) for each in corners[start:stop]
-      ]
+      polygons = [masks.polygon(each, view.image, margin * unit) for each in corners[start:stop]]
       frames = {
         'picture': pictures,
-        'points': np.float32(points[start:stop] / self.size),
+        'points': view.points[start:stop],
         'keep': np.stack([masks.keep(each, side) for each in polygons]),
         'speech': conditions.voice(features, numbers[start:stop]),
       }
@@ -212,7 +214,8 @@ class Sampler:
       made = self._draw(steps)(self._params, self._autoencoder, frames, before, noise, key)
       made = np.asarray(made).reshape(-1, *anchor.shape)[:count]
       last = made[-1]
-      yield Painted(made, np.stack([masks.soften(each, masks.SOFT * unit) for each in polygons]))
+      shares = np.stack([masks.soften(each, soft * unit) for each in polygons])
+      yield Painted(*view.back(made, shares, start))
 
   def _hear(self, shot):
     """Encodes the voice, silence after its end: features, and which of their frames each is."""

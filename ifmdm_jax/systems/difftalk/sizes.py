@@ -3,12 +3,14 @@
   paper     the published layout at 256 px: autoencoder f = 4, U-Net of 530 million parameters
   paper512  the same U-Net over the same 64 x 64 x 3 latents, of 512 px by an autoencoder f = 8,
             whose layout is not published: latent diffusion's vq-f8 without attention in the levels
-  lite      128 px; all of it in 10 MB of half precision; trains on two CPU cores
+  lite      128 px of the face alone; 10.2 MB in half precision; trains on two CPU cores
   tiny      64 px, for tests; tiny128 is to tiny what paper512 is to paper
 
-`image` is the picture's side in pixels, `latent` that of its latents, `speech_width` that of one
-speech feature (29 of DeepSpeech's characters, as published; 160, 512 of `audio.features`'s 'mel',
-'whisper_base'). Nothing is scaled between the two stages: the latents' factor is 1.
+`shot`, where a size has it, is the side of the squares of a film out of which the face is cut, held
+still (`view`); all others are shown squares whole. `image` is the picture's side in pixels,
+`latent` that of its latents, `speech_width` that of one speech feature (29 of DeepSpeech's
+characters, as published; 160, 512 of `audio.features`'s 'mel', 'whisper_base'). Nothing is scaled
+between the two stages: the latents' factor is 1.
 """
 
 _PAPER = dict(
@@ -44,6 +46,7 @@ SIZES = {
   'paper': _PAPER,
   'paper512': _doubled(_PAPER),
   'lite': dict(
+    shot=256,
     image=128,
     latent=32,
     vq=dict(width=24, multipliers=(1, 2, 3), blocks=1, entries=1024, channels=3),

@@ -4,7 +4,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face.points import MIRROR
+from ifmdm_jax.face.points import MIRROR, RIGID
 from ifmdm_jax.pipeline import features, records
 from ifmdm_jax.pipeline.sources import dub_frames
 
@@ -58,13 +58,27 @@ def test_the_voice_is_that_of_the_frame(folder):
 
 def test_a_mirrored_face_has_its_left_points_on_the_left(folder, monkeypatch):
   source = dub_frames.DubFrames(folder, 'train', augment=True)
-  plain = dict(target=np.zeros((8, 8, 3), np.uint8), reference=np.zeros((8, 8, 3), np.uint8))
-  plain['points'] = np.random.default_rng(0).random((468, 2)).astype(np.float32)
+  picture = np.zeros((8, 8, 3), np.uint8), np.eye(2, 3)
+  points = np.random.default_rng(0).random((468, 2)).astype(np.float32)
+  plain = dict(target=picture, reference=picture, points=points)
   monkeypatch.setattr(dub_frames, 'AUGMENT', dict(scale=0, turn=0, shift=0, gain=0, offset=0))
-  flipped = [source._augmented(plain, np.random.default_rng(seed))['points'] for seed in range(9)]
-  mirrored = plain['points'][MIRROR] * [-1, 1] + [1, 0]
-  like = [np.allclose(points, mirrored, atol=1e-5) for points in flipped]
+  flipped = [source._placed(plain, np.random.default_rng(seed))['points'] for seed in range(9)]
+  mirrored = points[MIRROR] * [-1, 1] + [1, 0]
+  like = [np.allclose(each, mirrored, atol=1e-5) for each in flipped]
   assert any(like) and not all(like)
+
+
+def test_a_face_held_still_lies_on_its_reference(folder):
+  source = dub_frames.DubFrames(folder, 'train', face=96)
+  rng = np.random.default_rng(0)
+  examples = [source.draw(('clip', 0), rng) for _ in range(6)]
+  assert all(example['target'].shape == example['reference'].shape == (96, 96, 3)
+             for example in examples)  # fmt: skip
+  rigid = np.stack([example['points'][RIGID] for example in examples])
+  assert np.abs(rigid - rigid.mean(0)).mean() < 0.01  # fractions of the side
+  whole = dub_frames.DubFrames(folder, 'train')
+  loose = np.stack([whole.draw(('clip', 0), rng)['points'][RIGID] for _ in range(6)])
+  assert np.ptp(rigid[0], axis=0).max() > 1.3 * np.ptp(loose[0], axis=0).max()  # and nearer
 
 
 def test_a_set_without_voices_or_features_is_refused(folder, drawn_set):

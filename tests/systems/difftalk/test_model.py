@@ -40,4 +40,4 @@ def test_a_stage_1_that_is_none_is_refused(run):
   config = config.copy_and_resolve_references()
   config.model.autoencoder = str(workdir)
   with pytest.raises(InputError, match='run of configs/difftalk_autoencoder.py'):
-    model.frozen(config.model)
+    model.load_autoencoder(config.model)
