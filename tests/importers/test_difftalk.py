@@ -129,7 +129,9 @@ def test_the_command_makes_checkpoints_of_both_stages(tmp_path):
   config, params = checkpoints.load(tmp_path / 'talk')
   assert set(params) == {'audio', 'attention', 'landmarks', 'unet'}
   assert config.model.autoencoder == str(tmp_path / 'vq')
-  assert paths(model.load_autoencoder(config.model)) == paths(checkpoints.load(tmp_path / 'vq')[1]['gen'])
+  assert paths(model.load_autoencoder(config.model)) == paths(
+    checkpoints.load(tmp_path / 'vq')[1]['gen']
+  )
   with pytest.raises(InputError, match="audio encoder 'deepspeech'"):  # nothing here makes it
     ifm.load(tmp_path / 'talk')
 
