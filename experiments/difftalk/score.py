@@ -3,9 +3,9 @@
   python experiments/difftalk/score.py --cache runs/val --run runs/difftalk --output out/difftalk
 
 Every few frames of the first seconds of each clip of `val` are dubbed, and nothing in between, so
-that it takes minutes. Rows: the lower face of the first frame pasted; the film through the
-autoencoder; the run; the run with the voice of the next clip. Written: scores.csv, a line a clip
-and row, and strip.png, film above, then the rows.
+that it takes minutes. Rows: the lower face of the first frame pasted; the same in the mask that the
+run fills; the film through the autoencoder; the run; the run with the voice of the next clip.
+Written: scores.csv, a line a clip and row, and strip_*.png, film above, then the rows.
 """
 
 import argparse
@@ -51,17 +51,23 @@ def mixed(frames, new, mask):
   return np.round(frames * (1 - share) + new * share).astype(np.uint8)
 
 
-def through(frames, shot, sampler):
-  """Puts what the autoencoder makes of the film itself into the mask."""
+def kept(frames, shot, sampler):
+  """Puts the first frame, its face held still, into the mask: (that, through the autoencoder).
+
+  The second is what the autoencoder makes of the film itself in the same mask.
+  """
   config, autoencoder = sampler._config, sampler._autoencoder
   view = View(shot.landmarks[:, :468, :2], shot.size, config.image, bool(config.get('shot', 0)))
   unit = masks.unit(view.points, view.image)
   polygons = [masks.polygon(each, view.image, config.margin * unit)
               for each in masks.outlines(view.points)]  # fmt: skip
   soft = np.stack([masks.soften(each, config.soft * unit) for each in polygons])
-  z = model.encode(autoencoder, model.as_float(view.show(frames, 0)), config)
+  shown = view.show(frames, 0)
+  first = np.broadcast_to(shown[:1], shown.shape)
+  z = model.encode(autoencoder, model.as_float(shown), config)
   new = np.asarray((pictures.decode(autoencoder, z, config) + 1) * 127.5)
-  return mixed(frames, *view.back(np.round(new).astype(np.uint8), soft, 0))
+  drawn = first, np.round(new).astype(np.uint8)
+  return [mixed(frames, *view.back(each, soft, 0)) for each in drawn]
 
 
 def main():
@@ -85,9 +91,11 @@ def main():
     frames, shot = shot_of(clip, clip.waveform, *sizes)
     points = shot.landmarks[:, :468, :2]
     copied = [dubs.paste(f, frames[0], p, points[0]) for f, p in zip(frames, points)]
+    same, through = kept(frames, shot, sampler)
     made = {
       'first lower face pasted': np.stack(copied),
-      'through the autoencoder': through(frames, shot, sampler),
+      'the same, in its mask': same,
+      'through the autoencoder': through,
       'own voice': painted(frames, shot, sampler, steps=flags.steps),
       "another's voice": painted(
         frames, shot_of(clip, other, *sizes)[1], sampler, steps=flags.steps

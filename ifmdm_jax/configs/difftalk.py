@@ -30,7 +30,7 @@ TRAIN = {
   'lite': dict(steps=3_000, batch=4, ema=0.995, eval_every=250),
   'tiny': dict(steps=10, batch=4, ema=0.9),
 }
-SAMPLERS = {'paper': 'ddim200', 'lite': '20', 'tiny': '3'}  # steps, see diffusion.schedule.spacing
+SAMPLERS = {'paper': 'ddim200', 'lite': '1', 'tiny': '3'}  # steps, see diffusion.schedule.spacing
 KIND = {'paper': 'paper', 'paper512': 'paper', 'lite': 'lite', 'tiny': 'tiny', 'tiny128': 'tiny'}
 
 
@@ -52,7 +52,7 @@ def get_config(size='lite'):
     margin=-0.06 if kind == 'lite' else masks.MARGIN,  # of the polygon, see masks
     soft=0.04 if kind == 'lite' else masks.SOFT,
     black_from=masks.TRAINING if kind == 'lite' else masks.SAMPLING,  # landmark, in sampling
-    detail=0.5 if kind == 'lite' else 0.0,  # see sampler.detailed
+    detail=1.5 if kind == 'lite' else 0.0,  # see sampler.detailed
     timesteps=1000,
     first_beta=0.0015,  # the root of beta grows linearly
     last_beta=0.0195,

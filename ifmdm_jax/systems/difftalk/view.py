@@ -9,7 +9,7 @@ import numpy as np
 
 from ifmdm_jax.face import crop, steady
 
-BACK = dict(kernel=cv2.INTER_CUBIC, inverse=True)
+SHARP = dict(kernel=cv2.INTER_CUBIC)
 
 
 class View:
@@ -44,14 +44,16 @@ class View:
     if self._matrices is None:
       return pictures
     matrices = self._matrices[start : start + len(pictures)]
-    return np.stack([crop.warp(*each, self.image) for each in zip(pictures, matrices, strict=True)])
+    pairs = zip(pictures, matrices, strict=True)
+    return np.stack([crop.warp(*each, self.image, **SHARP) for each in pairs])
 
   def back(self, pictures, masks, start):
     """Brings pictures, and masks float32 [t, image, image], into the squares they are of."""
     if self._matrices is None:
       return pictures, masks
     matrices, size = self._matrices[start : start + len(pictures)], self._size
-    drawn = [crop.warp(*each, size, **BACK) for each in zip(pictures, matrices, strict=True)]
+    pairs = zip(pictures, matrices, strict=True)
+    drawn = [crop.warp(*each, size, inverse=True, **SHARP) for each in pairs]
     edge = dict(inverse=True, edge=cv2.BORDER_CONSTANT)
     shares = [crop.warp(*each, size, **edge) for each in zip(masks, matrices, strict=True)]
     return np.stack(drawn), np.stack(shares)
