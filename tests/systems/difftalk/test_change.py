@@ -1,12 +1,14 @@
 """Of the sizes that predict a change of the reference, show the face alone, and hear beforehand."""
 
 import csv
+import pathlib
 
 import jax
 import numpy as np
 import pytest
 
-from ifmdm_jax import testing
+import ifmdm_jax as ifm
+from ifmdm_jax import generator, testing
 from ifmdm_jax.audio import features as encoders
 from ifmdm_jax.configs import difftalk, difftalk_voice
 from ifmdm_jax.errors import InputError
@@ -187,3 +189,10 @@ def test_stage_2_takes_the_voice_s_network_and_leaves_it_as_it_is(
   _, heard = loop.load(voice)
   equal = lambda a, b: np.testing.assert_array_equal(a, b)
   jax.tree.map(equal, dict(heard['audio']), dict(state.params['audio']))
+
+
+def test_the_experimental_weights_load():
+  folder = pathlib.Path(__file__).parents[3] / 'experiments' / 'difftalk' / 'weights'
+  loaded = ifm.load(folder)
+  assert isinstance(loaded, generator.Dubs) and loaded.size == 256
+  assert loaded.defaults == {'steps': '1', 'reference': 'fixed'}
