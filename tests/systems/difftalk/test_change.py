@@ -102,7 +102,7 @@ def test_what_is_drawn_teaches_the_denoiser(changing, dub_set):
   for each in (config, plain):
     rest = dict(config=each, step=0, frozen=model.frozen(each))
     of = lambda params, rest=rest: model.loss(params, batch, jax.random.key(0), **rest)
-    results[each.get('picture_weight', 0.0)] = jax.value_and_grad(of, has_aux=True)(params)
+    results[each.get('picture_weight', 0.0)] = jax.jit(jax.value_and_grad(of, has_aux=True))(params)
   (loss, metrics), grads = results[1.0]
   (without, _), others = results[0.0]
   np.testing.assert_allclose(loss, without + metrics['l1'] + metrics['lpips'], rtol=1e-5)
