@@ -30,6 +30,7 @@ from absl import flags
 from ifmdm_jax import errors, files, generator
 from ifmdm_jax.errors import InputError
 
+LARGEST = 2**14  # of any whole number of a part's settings
 BUNDLED = pathlib.Path(__file__).parent / 'weights' / 'lite'
 FORMAT = 1
 FIELDS = {'format': int, 'system': str, 'version': str, 'licence': str, 'data': str, 'parts': dict}
@@ -265,6 +266,27 @@ def settings(part, schema, where):
   return ml_collections.ConfigDict(
     {name: tuple(value) if kinds[name] is tuple else value for name, value in whole.items()}
   )
+
+
+def check_sizes(config, where, zero=()):
+  """Refuses whole numbers, alone or in tuples, of a size that no network has had.
+
+  Args:
+    config: ConfigDict of `settings`; what is neither is not looked at.
+    where: for the message.
+    zero: names of those that may be 0.
+
+  Raises:
+    InputError: one is below 1 or above `LARGEST`, or stands in a tuple and is no whole number.
+  """
+  for name, value in config.items():
+    least = 0 if name in zero else 1
+    for number in value if isinstance(value, tuple) else (value,):
+      whole = isinstance(number, int) and least <= number <= LARGEST
+      if not whole and (isinstance(value, tuple) or type(number) is int):
+        raise InputError(
+          f'expected {name} of {where} from {least} to {LARGEST}, got {number!r:.80}'
+        )
 
 
 def define_flags():

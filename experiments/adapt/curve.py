@@ -68,6 +68,17 @@ def strip(path, real, before, after, landmarks):
   cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
 
 
+def add(path, row):
+  """Adds a row to a table of CSV, and its head to a new one."""
+  fresh = not pathlib.Path(path).exists()
+  with open(path, 'a', newline='') as file:
+    table = csv.DictWriter(file, row, lineterminator='\n')
+    if fresh:
+      table.writeheader()
+    table.writerow(row)
+  print(row, flush=True)
+
+
 def main(_):
   compile_cache.keep(None)
   asked = protocol.read(PROTOCOL.value)
@@ -103,13 +114,7 @@ def main(_):
       row |= {f'{k}_before': v for k, v in old.items()} | {f'{k}_after': v for k, v in new.items()}
       row = {k: round(float(v), 4) if isinstance(v, float | np.floating) else v
              for k, v in row.items()}  # fmt: skip
-      fresh = not output.exists()
-      with open(output, 'a', newline='') as file:
-        table = csv.DictWriter(file, row, lineterminator='\n')
-        if fresh:
-          table.writeheader()
-        table.writerow(row)
-      print(row, flush=True)
+      add(output, row)
       if STRIPS.value:
         strip(pathlib.Path(STRIPS.value) / f'{entry.name}_{count}.png', real, before, after,
               landmarks)  # fmt: skip

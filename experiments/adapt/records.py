@@ -5,16 +5,13 @@
 Every picture is learned from, with as many updates as the budget says; nothing is held out.
 """
 
-import csv
-import pathlib
-
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import app, flags
 
-from experiments.adapt.curve import distance, scores
+from experiments.adapt.curve import add, distance, scores
 from ifmdm_jax import bundle
 from ifmdm_jax.adaptation.shots import varied
 from ifmdm_jax.evaluation import perceptual
@@ -63,14 +60,7 @@ def main(_):
     row = {'person': clip.person, 'shots': len(chosen), 'updates': found.steps}
     row |= {f'{k}_before': round(float(v), 4) for k, v in old.items()}
     row |= {f'{k}_after': round(float(v), 4) for k, v in new.items()}
-    path = pathlib.Path(TABLE.value)
-    fresh = not path.exists()
-    with open(path, 'a', newline='') as file:
-      table = csv.DictWriter(file, row, lineterminator='\n')
-      if fresh:
-        table.writeheader()
-      table.writerow(row)
-    print(row, flush=True)
+    add(TABLE.value, row)
 
 
 if __name__ == '__main__':

@@ -65,7 +65,7 @@ def drawn(params, source, start, frames, ends):
   """
   config = configs.get_config('lite').model
   count, side = frames.shape[:2]
-  pixels = model.to_float(source)[None]
+  pixels = model.as_float(source)[None]
   code = model.code_of(params, ends) - model.code_of(params, start)[None]
   _, appearance = model.take_apart(params, pixels, start[None], config)
   appearance = jax.tree.map(lambda x: jnp.repeat(x, count, 0), appearance)

@@ -51,7 +51,7 @@ def main(_):
   flow = drawing.grid - composite.identity_grid(drawing.grid.shape[1])[None]
 
   tiles = [
-    model.to_float(jnp.asarray(picture)[None]),
+    model.as_float(jnp.asarray(picture)[None]),
     jnp.repeat(2 * person - 1, 3, axis=-1),
     flow_colours(np.asarray(composite.upsample(flow, SIDE)), MOST),
     composite.warped(portrait.layers, drawing),

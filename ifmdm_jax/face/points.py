@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ifmdm_jax.face.align import numpy_of
+
 POINTS = 468
 POINTS_WITH_IRISES = 478
 
@@ -102,9 +104,9 @@ def height(landmarks):
 
 
 def eye_distance(landmarks):
-  """Measures from outer eye corner to outer eye corner. [..., 468, 2] -> [...]."""
+  """Measures from outer eye corner to outer eye corner, NumPy or JAX. [..., 468, 2] -> [...]."""
   across = landmarks[..., LEFT_LIDS.outer, :] - landmarks[..., RIGHT_LIDS.outer, :]
-  return np.linalg.norm(across, axis=-1)
+  return numpy_of(across).linalg.norm(across, axis=-1)
 
 
 def mouth_opening(landmarks):

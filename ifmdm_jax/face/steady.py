@@ -37,3 +37,9 @@ def squares(landmarks):
   matrices = held.matrix
   matrices[:, :, 2] -= corner
   return matrices / side
+
+
+def within(squares, landmarks):
+  """Moves landmarks [T, N, 2] into the squares of `squares`: fractions of their sides."""
+  linear, shift = squares[:, None, :, :2], squares[:, None, :, 2]
+  return (linear @ np.asarray(landmarks, np.float64)[..., None])[..., 0] + shift

@@ -21,5 +21,6 @@ stylegan.py      ResBlock, StyledConv, ToRGB
 warp.py          bilinear sampling of features at a grid
 winograd.py      3x3 convolutions with a quarter of the multiplications
 pool.py          mean over windows
+pixels.py        bytes of pictures to [-1, 1], and back
 frozen_batch_norm.py   batch norm of networks that are only run
 """

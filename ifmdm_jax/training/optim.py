@@ -81,6 +81,12 @@ def make(optim, steps, params):
   return lenient(_partition(tx, labels)), lr
 
 
+def updated(tx, grads, params, memory):
+  """Makes one update: (parameters, the transformation's state, norm of the gradient)."""
+  changes, memory = tx.update(grads, memory, params)
+  return optax.apply_updates(params, changes), memory, optax.global_norm(grads)
+
+
 def only(patterns, tx):
   """Restricts a transformation to the parameters whose path a pattern is found in."""
   settings = ml_collections.ConfigDict({**DEFAULTS, 'trainable': tuple(patterns)})

@@ -21,8 +21,7 @@ def moved(face, frames, seed=0):
 
 
 def within(track):
-  squares = steady.squares(track)
-  return np.einsum('tij,tpj->tpi', squares[:, :, :2], track) + squares[:, None, :, 2]
+  return steady.within(steady.squares(track), track)
 
 
 def test_a_head_that_moves_is_still_in_its_squares(face):

@@ -19,9 +19,7 @@ KEPT = 256  # clips, whose shapes and voices stay in memory
 
 def mouth_shapes(landmarks):
   """Measures how the mouth of a clip moves: [T, N, 2] -> float32 [T, 20, 2], shares of the side."""
-  squares = steady.squares(landmarks)
-  mouth = np.asarray(landmarks, np.float64)[:, IBUG_MOUTH]
-  mouth = np.einsum('tij,tpj->tpi', squares[:, :, :2], mouth) + squares[:, None, :, 2]
+  mouth = steady.within(steady.squares(landmarks), landmarks[:, IBUG_MOUTH])
   return np.float32(mouth - mouth.mean(0))
 
 

@@ -18,6 +18,7 @@ import optax
 
 from ifmdm_jax.nn.adversarial import hinge_discriminator
 from ifmdm_jax.nn.patch_gan import PatchDiscriminator
+from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.nn.vq import perplexity
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.systems.difftalk import losses, vq
@@ -61,11 +62,6 @@ def optimizers(config):
 def frozen(config):
   """Loads the weights of LPIPS that config.lpips names, 'alex' or 'vgg'; None for ''."""
   return lpips.load(config.lpips) if config.lpips else None
-
-
-def as_float(picture):
-  """Brings uint8 [...] to [-1, 1]."""
-  return picture.astype(jnp.float32) / 127.5 - 1
 
 
 def score(dis, statistics, pictures, config, train=False):
@@ -138,9 +134,9 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   batch = {'target': cropped(batch['target'], rng, config.crop)}
 
   def update(name, grads):
-    changes, opt_state[name] = optimizers[name].update(grads, opt_state[name], params[name])
-    params[name] = optax.apply_updates(params[name], changes)
-    return optax.global_norm(grads)
+    given = optimizers[name], grads, params[name], opt_state[name]
+    params[name], opt_state[name], norm = optim.updated(*given)
+    return norm
 
   of_gen = functools.partial(gen_loss, config=config, frozen=frozen)
   rest = dict(dis=params['dis'], statistics=extra['dis'], active=active)
@@ -207,9 +203,8 @@ def pictures(params, batch, config, extra):
   del extra
   target = as_float(batch['target'][:6])
   drawn, _ = vq.network(config).apply({'params': params['gen']}, target)
-  rows = [jnp.concatenate(list(row), axis=1) for row in (target, jnp.clip(drawn, -1, 1))]
-  strip = jnp.round((jnp.concatenate(rows) + 1) * 127.5).astype(jnp.uint8)
-  return {'reconstruction': jax.device_get(strip)}
+  rows = [jnp.concatenate(list(row), axis=1) for row in (target, drawn)]
+  return {'reconstruction': jax.device_get(as_bytes(jnp.concatenate(rows)))}
 
 
 def example(config, batch):

@@ -18,7 +18,6 @@ STAGE_1 = 'ifmdm_jax.systems.difftalk.autoencoder'
 STAGE_2 = 'ifmdm_jax.systems.difftalk.model'
 VOICE = 'ifmdm_jax.systems.difftalk.voice'
 PARTS = ('autoencoder', 'denoiser')
-LARGEST = 2**14  # of any whole number of a part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,19 +189,11 @@ def checked(name, settings):
   config = bundle.settings(settings, SCHEMAS[name], f'part {name}')
   for key in set(config) & set(WITHIN):
     config[key] = bundle.settings(config[key].to_dict(), WITHIN[key], f'{key} of part {name}')
-    _check_sizes(config[key], f'{key} of part {name}')
-  _check_sizes(config, f'part {name}')
+    bundle.check_sizes(config[key], f'{key} of part {name}')
+  bundle.check_sizes(config, f'part {name}', zero=('shot',))
   if name == 'denoiser':
     chain_of(config.reference)
   return config
-
-
-def _check_sizes(config, where):
-  for name, value in config.items():
-    for number in value if isinstance(value, tuple) else (value,):
-      whole = isinstance(number, int) and (name != 'shot') <= number <= LARGEST
-      if not whole and (isinstance(value, tuple) or type(number) is int):
-        raise InputError(f'expected {name} of {where} from 1 to {LARGEST}, got {number!r:.80}')
 
 
 def _sampler(config, params, autoencoder, advice, name):

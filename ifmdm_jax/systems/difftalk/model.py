@@ -14,17 +14,19 @@ Voice-free context and guidance are not published and not trained.
 """
 
 import json
+import pathlib
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ifmdm_jax import bundle
 from ifmdm_jax.diffusion import schedule
 from ifmdm_jax.diffusion.gaussian import Gaussian
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.systems.difftalk import conditions, masks, networks, pictures, vq
-from ifmdm_jax.systems.difftalk.autoencoder import as_float
 from ifmdm_jax.training import checkpoints
 
 NOISE, CHANGE = PREDICTIONS = 'noise', 'change'
@@ -57,26 +59,34 @@ def frozen(config):
 
 
 def load_autoencoder(config):
-  """Loads the autoencoder of the run `config.autoencoder`; '' draws one, for tests and plans.
+  """Loads the autoencoder of `config.autoencoder`, a run or a bundle; '' draws one, for tests.
 
   Raises:
-    InputError: it is no run of this system's stage 1, or one of another size.
+    InputError: it is no run of this system's stage 1, no bundle with one, or of another size.
   """
-  if not config.autoencoder:
+  folder = config.autoencoder
+  if not folder:
     return vq.init(jax.random.key(0), config)
-  trained, params = checkpoints.load(config.autoencoder)
-  if 'vq' not in trained.model or 'gen' not in params:
+  if (pathlib.Path(folder) / 'config.json').is_file():
+    part = bundle.read(folder).parts.get('autoencoder')
+    found, params = (part.settings, part.params) if part else ({}, {})
+    whose = 'weights without a part autoencoder'
+  else:
+    trained, params = checkpoints.load(folder)
+    found, params = trained.model.to_dict(), params.get('gen', {})
+    whose = f'one of {trained.model.module}'
+  if 'vq' not in found or not params:
     raise InputError(
-      f'expected a run of configs/difftalk_autoencoder.py as model.autoencoder, got one of '
-      f'{trained.model.module} in {config.autoencoder}'
+      'expected a run of configs/difftalk_autoencoder.py, or a bundle of difftalk, as '
+      f'model.autoencoder, got {whose} in {folder}'
     )
-  wanted, found = ({'image': each.image, **each.vq} for each in (config, trained.model))
-  if json.dumps(wanted, sort_keys=True) != json.dumps(found, sort_keys=True):  # lists are tuples
+  sizes = [{'image': each['image'], **each['vq']} for each in (config, found)]
+  if len({json.dumps(each, sort_keys=True) for each in sizes}) > 1:  # lists are tuples
     raise InputError(
-      f'{config.autoencoder} was trained with {found}, expected {wanted}: choose the size that it '
-      'was trained in'
+      f'{folder} was trained with {sizes[1]}, expected {sizes[0]}: choose the size that it was '
+      'trained in'
     )
-  return params['gen']
+  return params
 
 
 def gaussian(config, steps=None):

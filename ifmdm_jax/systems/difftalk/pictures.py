@@ -8,7 +8,7 @@ blurred; drawn, the same latents are compared as they will be seen, in the lower
 import jax
 import jax.numpy as jnp
 
-from ifmdm_jax.face.points import LEFT_LIDS, LOWER_FACE, RIGHT_LIDS
+from ifmdm_jax.face.points import LOWER_FACE, eye_distance
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.systems.difftalk import vq
 
@@ -63,8 +63,7 @@ def lower_faces(points, side, margin):
   odd = (crosses & left).sum(-1) % 2 == 1
   nearest = jnp.clip((to * along).sum(-1) / jnp.maximum((along**2).sum(-1), 1e-12), 0, 1)
   away = jnp.linalg.norm(to - nearest[..., None] * along, axis=-1).min(-1)
-  eyes = points[:, LEFT_LIDS.outer] - points[:, RIGHT_LIDS.outer]
-  reach = margin * jnp.linalg.norm(eyes, axis=-1, keepdims=True)
+  reach = margin * eye_distance(points)[:, None]
   within = jnp.where(odd, -away, away) <= reach
   return within.astype(jnp.float32).reshape(len(points), side, side, 1)
 

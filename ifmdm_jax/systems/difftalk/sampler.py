@@ -26,10 +26,10 @@ from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.points import POINTS
+from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.shot import Painted, Shot
 from ifmdm_jax.systems.difftalk import conditions, masks, model, networks, pictures, probes
-from ifmdm_jax.systems.difftalk.autoencoder import as_float
 from ifmdm_jax.systems.difftalk.view import View
 
 MOST = 4096  # frames of a chain that is begun anew
@@ -123,7 +123,7 @@ def draw(params, autoencoder, frames, reference, noise, key, *, config, steps):
     rest = dict(config=config, steps=steps)
     z = sample(params, given, frame['keep'], context, noise, key, **rest)
     made = pictures.detailed(autoencoder, z, given.z_r, before, config)
-    made = jnp.round((made + 1) * 127.5).astype(jnp.uint8)
+    made = as_bytes(made)
     return made, made
 
   in_time = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), frames)

@@ -32,8 +32,7 @@ class View:
     self.image, self._size, self._matrices = image, size, None
     if still:
       squares = steady.squares(points)
-      linear, shift = squares[:, None, :, :2], squares[:, None, :, 2]
-      points = (linear @ points[..., None].astype(np.float64))[..., 0] + shift
+      points = steady.within(squares, points)
       self._matrices = [crop.indexed(matrix) for matrix in squares * image]
     else:
       points = points / size

@@ -25,7 +25,6 @@ MODULE = 'ifmdm_jax.systems.fewshot.model'
 GENERAL, PERSON = 'networks', 'person'
 KEPT = ('embedder', 'projector', 'generator', 'discriminator')
 SAMPLED = ('embedder', 'projector', 'generator')
-LARGEST = 2**14  # of any whole number of a part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,14 +137,7 @@ def checked(name, settings):
     InputError: one is unknown, missing, of another type, or of a size that no network has had.
   """
   config = bundle.settings(settings, Settings, f'part {name}')
-  for key, value in config.items():
-    for number in value if isinstance(value, tuple) else (value,):
-      least = 0 if key == 'attention' else 1
-      whole = isinstance(number, int) and least <= number <= LARGEST
-      if key != 'inner_lips' and not whole:
-        raise InputError(
-          f'expected {key} of part {name} from {least} to {LARGEST}, got {number!r:.80}'
-        )
+  bundle.check_sizes(config, f'part {name}', zero=('attention',))
   config.videos = 1  # no row of the table is kept
   networks.build(config)  # says what does not fit
   return config

@@ -5,16 +5,6 @@ import jax.numpy as jnp
 from ifmdm_jax.systems.fewshot import drawings
 
 
-def as_float(pictures):
-  """Brings uint8 [...] to [-1, 1]."""
-  return jnp.asarray(pictures).astype(jnp.float32) / 127.5 - 1
-
-
-def as_bytes(pictures):
-  """Brings [-1, 1] to uint8."""
-  return jnp.round((jnp.clip(pictures, -1, 1) + 1) * 127.5).astype(jnp.uint8)
-
-
 def drawing(points, config):
   """Draws landmarks [..., N, 2], fractions of the side, as `config.model` says: [..., S, S, 3]."""
   return drawings.draw(points, config.image, inner_lips=config.inner_lips)

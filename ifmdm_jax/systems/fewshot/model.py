@@ -19,6 +19,7 @@ import optax
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.nn.adversarial import hinge_discriminator
+from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.systems.fewshot import inputs, losses, networks, person
 from ifmdm_jax.systems.fewshot.networks import DIS, GEN
 from ifmdm_jax.training import optim
@@ -74,10 +75,10 @@ def prepared(batch, config):
   Returns:
     {'shots': [B, K, S, S, 6], beside their drawings; 'target', 'drawing': [B, S, S, 3]; 'video'}.
   """
-  shots, drawn = inputs.as_float(batch['shots']), inputs.drawing(batch['shot_points'], config)
+  shots, drawn = as_float(batch['shots']), inputs.drawing(batch['shot_points'], config)
   return dict(
     shots=inputs.beside(shots, drawn),
-    target=inputs.as_float(batch['target']),
+    target=as_float(batch['target']),
     drawing=inputs.drawing(batch['target_points'], config),
     video=batch['video'],
   )
@@ -182,7 +183,7 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   rest = dict(extra=sides['gen'], dis=params['dis'], dis_states=sides['dis'])
   (loss, ((metrics, made), after)), grads = gradient(of_gen)(params['gen'], batch, rng, **rest)
   side = optimizers['gen'], grads, params['gen'], opt_state['gen']
-  params['gen'], opt_state['gen'], norm = updated(*side)
+  params['gen'], opt_state['gen'], norm = optim.updated(*side)
   metrics = {'gen': loss, **metrics, 'gen_grad_norm': norm}
 
   batch |= made
@@ -191,7 +192,7 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
     dis, memory, states = carry
     of_dis = functools.partial(dis_loss, config=config)
     (loss, (more, states)), grads = gradient(of_dis)(dis, batch, rng, extra=states)
-    dis, memory, norm = updated(optimizers['dis'], grads, dis, memory, batch['video'])
+    dis, memory, norm = of_table(optimizers['dis'], grads, dis, memory, batch['video'])
     return (dis, memory, states), {'dis': loss, **more, 'dis_grad_norm': norm}
 
   begun = params['dis'], opt_state['dis'], sides['dis']
@@ -201,23 +202,18 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   return state.replace(params=params, opt_state=opt_state, extra={**after, **states}), metrics
 
 
-def updated(optimizer, grads, params, memory, videos=None):
-  """Updates one side: (parameters, optimiser's state, norm of the gradient).
+def of_table(optimizer, grads, params, memory, videos):
+  """Updates the discriminator's side: (parameters, optimiser's state, norm of the gradient).
 
   Args:
-    optimizer: of the side.
-    grads, params: trees of its parameters.
-    memory: state of the optimiser.
-    videos: int [B], rows of the table that learn; None: there is no table.
+    optimizer, grads, params, memory: see `training.optim.updated`.
+    videos: int [B], rows of the table that learn.
   """
-  changes, after = optimizer.update(grads, memory, params)
-  if videos is not None:
-    seen = jnp.zeros((len(params['table']['embedding']), 1), bool).at[videos].set(True)
-    keep = lambda path, new, old: jnp.where(seen, new, old) if path.endswith(ROWS) else new
-    zeros = jax.tree.map(jnp.zeros_like, changes)
-    changes = states_of_training.map_with_path(keep, changes, zeros)
-    after = states_of_training.map_with_path(keep, after, memory)
-  return optax.apply_updates(params, changes), after, optax.global_norm(grads)
+  moved, after, norm = optim.updated(optimizer, grads, params, memory)
+  seen = jnp.zeros((len(params['table']['embedding']), 1), bool).at[videos].set(True)
+  keep = lambda path, new, old: jnp.where(seen, new, old) if path.endswith(ROWS) else new
+  keep = functools.partial(states_of_training.map_with_path, keep)
+  return keep(moved, params), keep(after, memory), norm
 
 
 def evaluate(params, batch, rng, *, config, frozen, extra):
@@ -245,7 +241,7 @@ def pictures(params, batch, config, extra):
   made, *_ = forward(networks.build(config), params['gen'], extra, seen)
   rows = seen['shots'][:, 0, ..., :3], seen['drawing'], seen['target'], made
   strip = jnp.concatenate([jnp.concatenate(list(row), axis=1) for row in rows])
-  return {'episodes': jax.device_get(inputs.as_bytes(strip))}
+  return {'episodes': jax.device_get(as_bytes(strip))}
 
 
 def example(config, batch):

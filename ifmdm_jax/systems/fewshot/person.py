@@ -13,10 +13,11 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from ifmdm_jax.nn.adversarial import hinge_discriminator
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.systems.fewshot import inputs, losses, networks
+from ifmdm_jax.training import optim
 
 NAMES = {'gen': 'generator', 'dis': 'discriminator'}
 
@@ -37,7 +38,7 @@ def style_of(params, extra, shots, points, config):
     config: config.model.
   """
   of = networks.build(config)
-  seen = inputs.beside(inputs.as_float(shots), inputs.drawing(points, config))
+  seen = inputs.beside(as_float(shots), inputs.drawing(points, config))
   each, _ = networks.embed(of, params, extra, seen[None])
   e = each.mean(1)
   psi, _ = networks.run(of.projector, params['projector'], extra['projector'], e)
@@ -127,23 +128,20 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
   params, opt_state, extra = dict(state.params), dict(state.opt_state), dict(state.extra)
   batch = prepared(batch, config)
 
-  def updated(side, grads, params, memory):
-    changes, memory = optimizers[side].update(grads, memory, params)
-    return optax.apply_updates(params, changes), memory, optax.global_norm(grads)
-
   of_gen = functools.partial(gen_loss, config=config, frozen=frozen)
   rest = dict(dis=params['dis'], dis_state=extra['discriminator'])
   (loss, ((metrics, batch['made']), extra['generator'])), grads = gradient(of_gen)(
     params['gen'], batch, rng, extra=extra['generator'], **rest
   )
-  params['gen'], opt_state['gen'], norm = updated('gen', grads, params['gen'], opt_state['gen'])
+  given = optimizers['gen'], grads, params['gen'], opt_state['gen']
+  params['gen'], opt_state['gen'], norm = optim.updated(*given)
   metrics = {'gen': loss, **metrics, 'gen_grad_norm': norm}
 
   def update(carry, _):
     dis, memory, after = carry
     of_dis = functools.partial(dis_loss, config=config)
     (loss, (more, after)), grads = gradient(of_dis)(dis, batch, rng, extra=after)
-    dis, memory, norm = updated('dis', grads, dis, memory)
+    dis, memory, norm = optim.updated(optimizers['dis'], grads, dis, memory)
     return (dis, memory, after), {'dis': loss, **more, 'dis_grad_norm': norm}
 
   begun = params['dis'], opt_state['dis'], extra['discriminator']
@@ -156,7 +154,7 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
 def prepared(batch, config):
   """Brings frames to [-1, 1] and draws their landmarks: {'target', 'drawing'}."""
   drawing = inputs.drawing(batch['points'], config)
-  return {'target': inputs.as_float(batch['image']), 'drawing': drawing}
+  return {'target': as_float(batch['image']), 'drawing': drawing}
 
 
 def evaluate(params, batch, rng, *, config, frozen, extra):
@@ -164,4 +162,4 @@ def evaluate(params, batch, rng, *, config, frozen, extra):
   del rng
   gen = params['gen']
   made = draw(gen['generator'], extra['generator'], gen['style'], batch['points'], config)
-  return losses.figures(made, inputs.as_float(batch['image']), frozen, config)
+  return losses.figures(made, as_float(batch['image']), frozen, config)

@@ -16,8 +16,9 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.points import POINTS
+from ifmdm_jax.nn.pixels import as_bytes
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.systems.fewshot import inputs, person, probes
+from ifmdm_jax.systems.fewshot import person, probes
 
 BLOCK = 16  # frames that are drawn at once
 
@@ -124,4 +125,4 @@ class Sampler:
 
 
 def _draw(params, states, style, points, config):
-  return inputs.as_bytes(person.draw(params, states, jnp.asarray(style), points, config))
+  return as_bytes(person.draw(params, states, jnp.asarray(style), points, config))

@@ -15,9 +15,10 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import IBUG, LOWER_FACE
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.shot import Shot
-from ifmdm_jax.systems.difftalk import masks, model, networks, pictures
+from ifmdm_jax.systems.difftalk import masks, model, networks, pictures, vq
 from ifmdm_jax.systems.difftalk import sampler as sampling
 from ifmdm_jax.training import loop
+from ifmdm_jax.training import state as states
 
 
 @pytest.fixture(scope='module')
@@ -196,3 +197,16 @@ def test_the_experimental_weights_load():
   loaded = ifm.load(folder)
   assert isinstance(loaded, generator.Dubs) and loaded.size == 256
   assert loaded.defaults == {'steps': '1', 'reference': 'fixed'}
+
+
+def test_training_goes_on_from_the_experimental_weights():
+  folder = pathlib.Path(__file__).parents[3] / 'experiments' / 'difftalk' / 'weights'
+  config = difftalk.get_config('lite').model
+  config.autoencoder = str(folder)
+  found = model.load_autoencoder(config)
+  expected = jax.eval_shape(lambda key: vq.init(key, config), jax.random.key(0))
+  shapes = lambda tree: {path: leaf.shape for path, leaf in states.by_path(tree).items()}
+  assert shapes(found) == shapes(expected)
+  config.vq.width = 32
+  with pytest.raises(InputError, match='choose the size'):
+    model.load_autoencoder(config)

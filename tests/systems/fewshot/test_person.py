@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.systems.fewshot import inputs, model, networks, person
 from ifmdm_jax.training import adapt, checkpoints
 from tests.systems.fewshot.test_model import episode
@@ -45,7 +46,7 @@ def test_the_style_is_the_one_of_the_mean_embedding(trained, begun):
   """It is computed of these very frames: a stored one of another person cannot come in."""
   config, params, extra, frames, _ = trained
   of = networks.build(config.model)
-  seen = inputs.beside(inputs.as_float(frames['image']), inputs.drawing(frames['points'],
+  seen = inputs.beside(as_float(frames['image']), inputs.drawing(frames['points'],
                                                                         config.model))  # fmt: skip
   alone = [networks.embed(of, params['gen'], extra, seen[None, i : i + 1])[0] for i in range(4)]
   e = np.mean(alone, axis=0)[0, 0]
@@ -58,7 +59,7 @@ def test_the_first_score_is_v_e_and_what_the_linear_layer_adds(trained, begun):
   config, params, extra, frames, _ = trained
   of, fitted = networks.build(config.model), begun[0]
   e = jnp.asarray(fitted['dis']['row'])
-  seen = inputs.beside(inputs.as_float(frames['image']), inputs.drawing(frames['points'],
+  seen = inputs.beside(as_float(frames['image']), inputs.drawing(frames['points'],
                                                                         config.model))  # fmt: skip
   score = lambda given, state: person._scores(of, given, state, [seen])[0]
   found, maps = score(fitted['dis'], begun[1]['discriminator'])

@@ -15,6 +15,7 @@ from ifmdm_jax.evaluation import generators
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.evaluation.types import Reference
 from ifmdm_jax.face.crop import resized
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.sources import episodes
 from ifmdm_jax.systems.fewshot import generate, inputs, model, sampler
@@ -102,9 +103,7 @@ def test_a_frame_is_shown_to_the_networks_as_it_was_in_training(faces_set, run):
   trained_on = model.prepared(
     {name: values[None] for name, values in example.items()}, config.model
   )  # fmt: skip
-  shown = inputs.beside(
-    inputs.as_float(seen['shots']), inputs.drawing(seen['points'], config.model)
-  )
+  shown = inputs.beside(as_float(seen['shots']), inputs.drawing(seen['points'], config.model))
   expected = inputs.beside(trained_on['target'], trained_on['drawing'])
   np.testing.assert_allclose(shown, expected, atol=1e-4)
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.face import points
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.perception import lpips as alexnet
 from ifmdm_jax.perception import vgg
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, geometry
@@ -66,8 +67,8 @@ def view(drawing, picture, bare, batch, weights):
     drawing,
     picture,
     bare,
-    each(to_float(batch['source'])),
-    to_float(batch['target']).reshape(-1, *batch['target'].shape[2:]),
+    each(as_float(batch['source'])),
+    as_float(batch['target']).reshape(-1, *batch['target'].shape[2:]),
     each(batch['source_points']),
     landmarks,
     mouth,
@@ -206,11 +207,6 @@ def total(v, seen, *, weights, side, frozen):
 
 
 # ------------------------------------------------------------------------------- their parts
-
-
-def to_float(pictures):
-  """Brings uint8 to [-1, 1]."""
-  return pictures.astype(jnp.float32) / 127.5 - 1.0
 
 
 def shrink(pictures, side):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ifmdm_jax.face import landmarker, matte, mesh, points, tflite
 from ifmdm_jax.nn import winograd
+from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
   composite,
   eyes,
@@ -24,7 +25,7 @@ from ifmdm_jax.systems.ifmdm.autoencoder.lite import (
   own_mouth,
   units,
 )
-from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink, to_float
+from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import shrink
 
 CODE = tflite.WEIGHTS / 'landmark_code.npz'
 NAMED_DIRECTIONS = eyes.NAMES  # that `draw` takes beyond a code's own
@@ -66,7 +67,7 @@ class Portrait(NamedTuple):
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
   landmarks = find_landmarks(params, image[None])
-  pixels = to_float(image)[None]
+  pixels = as_float(image)[None]
   parts = take_apart(params, pixels, landmarks, config)
   shape = jnp.zeros((1, points.POINTS, 3))
   own = None
@@ -189,9 +190,9 @@ def frozen(config):
 
 def animate(params, batch, config):
   """Draws each target; K targets share one pass over the source."""
-  source = to_float(batch['source'])
+  source = as_float(batch['source'])
   count, targets = batch['target'].shape[:2]
-  target = to_float(batch['target']).reshape(count * targets, *source.shape[1:])
+  target = as_float(batch['target']).reshape(count * targets, *source.shape[1:])
   params = {**jax.lax.stop_gradient(params), 'network': params['network']}
   difference = code_of(params, batch['target_points'])
   difference -= code_of(params, batch['source_points'])[:, None]
@@ -217,7 +218,7 @@ def pictures(params, batch, config):
   """Draws a row per example: source, target, picture, without paint, mask."""
   drawing, picture, bare, target = animate(params, batch, config)
   targets = batch['target'].shape[1]
-  source = to_float(batch['source'])
+  source = as_float(batch['source'])
   if drawing.mask is None:
     mask = jnp.full(picture.shape, -1.0)
   else:

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.face import points
+from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.perception import lpips as alexnet
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite, model, own_mouth
-from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import to_float
 
 SIDE = 96  # pixels of the square around the lips
 REACH = 0.8  # half its side, widths of the lips
@@ -46,11 +46,11 @@ def read(params, pictures):
   find = jax.jit(model.find_landmarks)
   seen = {name: params[name] for name in ('landmarker', 'mesh') if name in params}
   landmarks = np.concatenate([np.asarray(find(seen, each[None])) for each in pictures])
-  own = own_mouth.fresh(to_float(jnp.asarray(pictures)), jnp.asarray(landmarks))
+  own = own_mouth.fresh(as_float(jnp.asarray(pictures)), jnp.asarray(landmarks))
   return Shots(pictures, landmarks, jax.device_get(own))
 
 
-def rows(params, shots, config, targets, without=(), progress=None):
+def rows(params, shots, config, targets, without=()):
   """Draws every target from other shots: the rows that `loss` takes as a batch.
 
   Args:
@@ -59,7 +59,6 @@ def rows(params, shots, config, targets, without=(), progress=None):
     config: `config.model`.
     targets: numbers of the shots to be drawn.
     without: numbers of shots that are neither drawn from nor kept.
-    progress: wraps an iterator over shots, as `tqdm`.
 
   Returns:
     {name: [N, ...]}: 'drawn', and 'start' with the average inside of a mouth, and 'wanted'
@@ -71,7 +70,7 @@ def rows(params, shots, config, targets, without=(), progress=None):
   draw = jax.jit(functools.partial(_row, config=config))
   asked = {target: _sources(count, target, {*without}) for target in targets}
   found = []
-  for source in (progress or iter)(range(count)):
+  for source in range(count):
     wanted = [target for target in targets if source in asked[target]]
     parts = take(params, shots.pictures[source], shots.landmarks[source]) if wanted else None
     for target in wanted:
@@ -93,7 +92,7 @@ def _sources(count, target, without):
 
 
 def _take(params, picture, landmarks, *, config):
-  return model.take_apart(params, to_float(picture)[None], landmarks[None], config)
+  return model.take_apart(params, as_float(picture)[None], landmarks[None], config)
 
 
 def _row(params, parts, source, picture, target, *, config):
@@ -112,7 +111,7 @@ def _row(params, parts, source, picture, target, *, config):
   return {
     'drawn': drawn,
     'start': start,
-    'wanted': cut(to_float(picture)[None]),
+    'wanted': cut(as_float(picture)[None]),
     'key': own_mouth.key(drawing.landmarks[0]),
     **{f'place_{name}': value for name, value in where._asdict().items()},
   }
@@ -173,5 +172,5 @@ def pictures(params, batch, config):
   del config
   drawn = draw(params['own'], batch)
   rows = jnp.concatenate([batch['wanted'], batch['start'], drawn], axis=2)
-  rows = jnp.clip(jnp.round(127.5 * (rows + 1.0)), 0.0, 255.0).astype(jnp.uint8)
+  rows = as_bytes(rows)
   return {'shot_before_after': rows.reshape(-1, *rows.shape[2:])}
