@@ -23,7 +23,7 @@ from absl import flags
 
 from ifmdm_jax import bundle, errors, extras
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import codes, features, lip_crops, quiet, write
+from ifmdm_jax.pipeline import codes, face_motion, features, lip_crops, quiet, write
 from ifmdm_jax.pipeline.frames import QUALITY
 from ifmdm_jax.pipeline.prep import filters, lag, layouts, results
 
@@ -34,6 +34,7 @@ flags.DEFINE_string('output', None, 'Folder of the set.', **SHARED)
 flags.DEFINE_string('autoencoder', None, 'Workdir of a trained stage 1: write its codes.', **SHARED)
 flags.DEFINE_bool('codes', False, "Write lite's codes, which follow from landmarks.", **SHARED)
 flags.DEFINE_bool('features', False, 'Write speech features alone.', **SHARED)
+flags.DEFINE_bool('face_motion', False, 'Write face units, head and gaze, by name.', **SHARED)
 flags.DEFINE_bool('lips', False, 'Write lips and voices, for the sync network.', **SHARED)
 flags.DEFINE_enum('format', 'records', ['records', 'folder'], 'folder: ready clips.', **SHARED)
 flags.DEFINE_string('layout', 'folder', f'One of {", ".join(layouts.LAYOUTS)}.', **SHARED)
@@ -60,10 +61,12 @@ flags.DEFINE_string('audio', 'whisper_base', 'Speech encoder: whisper_base, whis
 
 
 def main(_):
-  if not F.output or not (F.source or F.autoencoder or F.codes or F.features or F.lips):
+  if not F.output or not (
+    F.source or F.autoencoder or F.codes or F.features or F.lips or F.face_motion
+  ):
     raise InputError(
-      'expected --output and one of --source, --codes, --features, --lips, --autoencoder: --help '
-      'shows examples'
+      'expected --output and one of --source, --codes, --features, --face_motion, --lips, '
+      '--autoencoder: --help shows examples'
     )
   extras.require('tensorflow_datasets', 'array_record')  # what writes and reads a set
   ready = F.format == 'folder'
@@ -85,6 +88,12 @@ def main(_):
   if F.lips:
     count = lip_crops.write(F.output, features.encoder('whisper_tiny'))
     print(f'{F.output}: lips of {count} clips with sound')
+  if F.face_motion:
+    encode = features.of_set(F.output, F.audio), quiet.encoder(F.audio)
+    count = codes.write(
+      F.output, face_motion.of_frames(), encode[0], alter=encode[1], folder=face_motion.FOLDER
+    )
+    print(f'{F.output}/{face_motion.FOLDER}: what {count} faces do, with their voices')
   if F.autoencoder or F.codes:
     trained = bundle.trained(F.autoencoder) if F.autoencoder else None
     read_codes = codes.of_frames(trained) if trained else codes.of_landmarks()
