@@ -47,7 +47,7 @@ class CodedClip:
 
 
 def write(output, read_codes, encode_audio, window=65, alter=None, folder=FOLDER):
-  """Writes codes and features of all clips with a voice, and their statistics.
+  """Writes codes and features of all clips with a voice, and statistics of those trained on.
 
   Args:
     output: folder of a set.
@@ -78,6 +78,8 @@ def write(output, read_codes, encode_audio, window=65, alter=None, folder=FOLDER
   lips, folder = folder == FOLDER, pathlib.Path(output) / folder
   entries = writing.write_arrays('MotionCodes', folder, records.clips(output), make)
   tracks = read(output, 'train', folder=folder.name)
+  if not len(tracks):
+    return len(entries)  # people who are only tested on
   some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
   column = lambda name: [getattr(track, name) for track in some]
   numbers = statistics.set_statistics(
