@@ -15,16 +15,14 @@ the table: the real motion, the model by the clip's own voice, by the voice of t
 
 import argparse
 import csv
-import functools
 import pathlib
 import time
 
-import jax
 import numpy as np
 
 from ifmdm_jax.pipeline import codes, face_motion
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.systems.vlogger import motion, motion_model, motion_sampler
+from ifmdm_jax.systems.vlogger import motion_model, motion_sampler
 from ifmdm_jax.training import checkpoints
 
 JAW = face_motion.index('jawOpen')
@@ -32,29 +30,6 @@ LIPS = np.array([i for i, name in enumerate(face_motion.NAMES) if name[:3] in ('
 UNITS = np.arange(len(face_motion.UNITS))
 HEAD = np.array([face_motion.index(name) for name in ('headPitch', 'headYaw', 'headRoll')])
 MOVES = 0.01  # deviation of a unit that counts
-PIECE = 100  # frames
-
-
-def sampler(config, params, normalizer, steps, guidance):
-  """Returns what samples a whole motion: (features [2T, A], reference [M], seed) -> [T, M]."""
-  run = jax.jit(
-    functools.partial(motion_sampler.advance, config=config, steps=steps, guidance=guidance)
-  )
-  free = motion_sampler.pins({})
-
-  def sample(features, reference, seed):
-    y = np.asarray(motion.around(normalizer.voice(features[None]), config.reach))
-    count = y.shape[1]
-    y = np.pad(y, ((0, 0), (0, -count % PIECE), (0, 0)), mode='edge')
-    state, made, key = motion_sampler.start(config, steps), [], jax.random.key(seed)
-    for start in range(0, y.shape[1], PIECE):
-      piece, state = run(
-        params, state, y[:, start : start + PIECE], reference[None, None], key, free, normalizer
-      )
-      made.append(np.asarray(piece[0]))
-    return np.concatenate(made)[:count]
-
-  return sample
 
 
 def jitter(x):
@@ -87,13 +62,14 @@ def main():
   parser.add_argument('--output')
   parser.add_argument('--split', default='val')
   parser.add_argument('--steps', default='20')
-  parser.add_argument('--guidance', type=float, default=2.0)
+  parser.add_argument('--guidance', type=float, default=1.0)
   parser.add_argument('--takes', type=int, default=3)
   flags = parser.parse_args()
   config, params = checkpoints.load(flags.run)
   config = config.model
-  normalizer = motion_model.frozen(config)
-  sample = sampler(config, params, normalizer, flags.steps, flags.guidance)
+  options = dict(steps=flags.steps, guidance=flags.guidance)
+  sampler = motion_sampler.MotionSampler(config, params, motion_model.frozen(config), **options)
+  sample = lambda *inputs, seed: np.concatenate(list(sampler.sample(*inputs, seed=seed)))
   clips = codes.read(flags.cache, flags.split, folder=face_motion.FOLDER)
   rows, seconds, frames = [], 0.0, 0
   for number, clip in enumerate(clips):
@@ -101,7 +77,7 @@ def main():
     other = np.resize(other, clip.features.shape)
     for row, features in (('own voice', clip.features), ("another's", other)):
       began = time.perf_counter()
-      takes = np.stack([sample(features, real[0], seed) for seed in range(flags.takes)])
+      takes = np.stack([sample(features, real[0], seed=seed) for seed in range(flags.takes)])
       if number:  # compiled by then
         seconds, frames = (
           seconds + time.perf_counter() - began,

@@ -53,7 +53,7 @@ def heard(config):
 
 def sampled(advance, config, heard, pieces=(FRAMES,), seed=0, pins=FREE):
   y, reference = heard
-  state, made, start = motion_sampler.start(config, STEPS), [], 0
+  state, made, start = motion_sampler.start(config, STEPS, guidance=2.0), [], 0
   for count in pieces:
     piece, state = advance(state, y[:, start : start + count], reference, seed, pins)
     made.append(np.asarray(piece))
@@ -112,6 +112,27 @@ def test_a_factor_of_nothing_holds_still():
   np.testing.assert_allclose(found[..., HEAD], reference[0, 0, HEAD], atol=1e-6)
   others = np.arange(len(NAMES)) != HEAD
   np.testing.assert_allclose(found[..., others], made[..., others], atol=1e-6)
+
+
+def test_a_motion_of_any_length_is_smooth_and_as_long_as_its_voice(config, params, monkeypatch):
+  rng = np.random.default_rng(0)
+  features = rng.normal(0, 1, (2 * FRAMES, config.audio_width)).astype(np.float32)
+  normalizer, reference = motion_model.plain(config.audio_width), np.zeros(len(NAMES), np.float32)
+  found = {}
+  for piece in (16, 9):
+    monkeypatch.setattr(motion_sampler, 'PIECE', piece)
+    sampler = motion_sampler.MotionSampler(config, params, normalizer, steps=STEPS)
+    found[piece] = np.concatenate(list(sampler.sample(features, reference, seed=3)))
+  np.testing.assert_allclose(found[16], found[9], atol=2e-4)
+  assert found[16].shape == (FRAMES, len(NAMES))
+  still = sampler.sample(features, reference, pin={'jawOpen': 0.2}, scale={'headYaw': 0})
+  still = np.concatenate(list(still))
+  np.testing.assert_allclose(still[:, NAMES.index('jawOpen')], 0.2, atol=1e-5)
+  np.testing.assert_allclose(still[:, HEAD], 0, atol=1e-6)
+  one = np.concatenate(list(sampler.sample(features[:2], reference)))
+  assert one.shape == (1, len(NAMES))
+  with pytest.raises(InputError, match=r'expected speech features \[2T, 160\]'):
+    next(sampler.sample(features[:, :5], reference))
 
 
 def batch_of(config, seed=0):
