@@ -20,6 +20,8 @@ import time
 
 import numpy as np
 
+from ifmdm_jax import files
+from ifmdm_jax.configs import vlogger_motion
 from ifmdm_jax.pipeline import codes, face_motion
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.systems.vlogger import motion_model, motion_sampler
@@ -30,6 +32,16 @@ LIPS = np.array([i for i, name in enumerate(face_motion.NAMES) if name[:3] in ('
 UNITS = np.arange(len(face_motion.UNITS))
 HEAD = np.array([face_motion.index(name) for name in ('headPitch', 'headYaw', 'headRoll')])
 MOVES = 0.01  # deviation of a unit that counts
+
+
+def loaded(folder):
+  """Reads (config.model, parameters) of a run, or of the weights beside this file."""
+  if not (folder / 'motion.safetensors').is_file():
+    config, params = checkpoints.load(folder)
+    return config.model, params
+  config = vlogger_motion.get_config('lite').model
+  config.normalizer = str(folder / 'statistics.npz')
+  return config, files.read_arrays(folder / 'motion.safetensors')
 
 
 def jitter(x):
@@ -65,8 +77,7 @@ def main():
   parser.add_argument('--guidance', type=float, default=1.0)
   parser.add_argument('--takes', type=int, default=3)
   flags = parser.parse_args()
-  config, params = checkpoints.load(flags.run)
-  config = config.model
+  config, params = loaded(pathlib.Path(flags.run))
   options = dict(steps=flags.steps, guidance=flags.guidance)
   sampler = motion_sampler.MotionSampler(config, params, motion_model.frozen(config), **options)
   sample = lambda *inputs, seed: np.concatenate(list(sampler.sample(*inputs, seed=seed)))

@@ -1,6 +1,7 @@
 """The motion model M: causal, residual in pose, one motion whatever its pieces."""
 
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +9,12 @@ import numpy as np
 import optax
 import pytest
 
-from ifmdm_jax import testing
+from ifmdm_jax import files, testing
 from ifmdm_jax.configs import vlogger_motion
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.face_motion import NAMES
 from ifmdm_jax.systems.vlogger import motion, motion_model, motion_sampler
+from ifmdm_jax.training import state as states
 
 STEPS, FRAMES = '4', 24
 FREE = motion_sampler.pins({})
@@ -209,3 +211,14 @@ def test_neighbours_of_a_frame_are_heard_with_it():
   assert found.shape == (1, 5, 6)
   np.testing.assert_array_equal(found[0, 2], [2, 3, 4, 5, 6, 7])
   np.testing.assert_array_equal(found[0, 0], [0, 1, 0, 1, 2, 3])
+
+
+def test_the_experimental_weights_are_those_of_lite():
+  folder = pathlib.Path(__file__).parents[3] / 'experiments' / 'vlogger_motion' / 'weights'
+  config = vlogger_motion.get_config('lite').model
+  config.normalizer = str(folder / 'statistics.npz')
+  assert motion_model.frozen(config).feature_mean.shape == (config.audio_width,)
+  found = states.by_path(files.read_arrays(folder / 'motion.safetensors'))
+  shapes = jax.eval_shape(lambda key: motion_model.init(key, config), jax.random.key(0))
+  expected = {path: leaf.shape for path, leaf in states.by_path(shapes).items()}
+  assert {path: leaf.shape for path, leaf in found.items()} == expected
