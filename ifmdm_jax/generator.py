@@ -220,8 +220,8 @@ class Personal(Protocol):
   Attributes:
     model: a `training.contract.Adaptable`; `pictures` of it, if any, draw what has been learned.
     params: of the tree that `model.adapt` takes.
-    config: model, adapt, and optim for a Trainable. What is figured as 'start', if anything is, is
-      config.adapt.metric of the weights as they were.
+    config: model, adapt, and optim for a Differentiable. What is figured as 'start', if anything
+      is, is config.adapt.metric of the weights as they were.
   """
 
   model: Any

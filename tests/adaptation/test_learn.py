@@ -29,8 +29,7 @@ def model(wanted):
     return {'row': jnp.full((4, 4, 3), 7, jnp.uint8)}
 
   return types.SimpleNamespace(
-    init=lambda rng, config: None, adapt=lambda params, frames, config: params, loss=loss,
-    evaluate=evaluate, pictures=pictures,
+    adapt=lambda params, frames, config: params, loss=loss, evaluate=evaluate, pictures=pictures,
   )  # fmt: skip
 
 
