@@ -220,12 +220,14 @@ class Personal(Protocol):
   Attributes:
     model: a `training.contract.Adaptable`; `pictures` of it, if any, draw what has been learned.
     params: of the tree that `model.adapt` takes.
+    extra: state of a Stateful model, else None.
     config: model, adapt, and optim for a Differentiable. What is figured as 'start', if anything
       is, is config.adapt.metric of the weights as they were.
   """
 
   model: Any
   params: Any
+  extra: Any
   config: Any
 
   def rows(self, targets, without=()) -> Mapping[str, np.ndarray]:
@@ -235,6 +237,10 @@ class Personal(Protocol):
       targets: numbers of the pictures that are to be drawn.
       without: numbers of pictures that nothing may be seen of.
     """
+    ...
+
+  def start(self) -> Any:
+    """Returns the `bundle.Bundle` to sample the person with where nothing was learned."""
     ...
 
   def pack(self, found) -> Any:
@@ -251,6 +257,7 @@ class System:
     trainables: names that `config.model.module` of its training runs may have -> modules.
     load_run: (workdir, config, params, **options) -> Generator of a training run.
     pack: ({part: workdir}) -> Bundle of training runs.
+    alone: the part that one training run fills, where that is all of a bundle.
     upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
       is not of this system.
     current: `config.model` of a run, however old -> as the modules of today read it.
@@ -258,13 +265,15 @@ class System:
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
     preview: (params, config) -> Generator of a run that is training, by its whole config.
     histograms: (params, batch, config) -> {name: numbers} of a run that is training.
-    personal: (bundle.Bundle, pictures uint8 [K, 512, 512, 3]) -> Personal.
+    personal: (bundle.Bundle, pictures uint8 [K, 512, 512, 3], their landmarks [K, 468, 2] as
+      fractions of the side) -> Personal.
   """
 
   load: Callable
   trainables: Mapping[str, str] = dataclasses.field(default_factory=dict)
   load_run: Callable | None = None
   pack: Callable | None = None
+  alone: str = ''
   upgrade: Callable | None = None
   current: Callable = lambda model: model
   sizes: tuple[str, ...] = ()

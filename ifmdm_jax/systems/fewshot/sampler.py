@@ -36,13 +36,16 @@ class Sampler:
 
   fps = FPS
 
-  def __init__(self, config, params, states, *, style=None, name='fewshot', shots=0, track=None):
+  def __init__(
+    self, config, params, states, *, style=None, landmarks=None, name='fewshot', shots=0, track=None
+  ):
     """Keeps trained networks.
 
     Args:
       config: config.model.
       params, states: {'embedder', 'projector', 'generator'}, or of a person {'generator'}.
       style: of a person, [style]; None: it is made of pictures.
+      landmarks: of that person's pictures, [K, 468, 2], fractions of the side.
       name: in tables.
       shots: further pictures of the person that `generate` is shown, `Clip.shots`.
       track: [T, R, R, 3] -> landmarks [T, 468, 2] in pixels, NaN where there is no face; None:
@@ -51,7 +54,7 @@ class Sampler:
     self.name, self.size = name, config.image
     further = {f'shots:{shots}'} if shots and style is None else set()
     self.needs = frozenset({'image', 'landmarks', *further})
-    self._config, self._own_track = config, track
+    self._config, self._own_track, self._landmarks = config, track, landmarks
     self._params, self._states, self._style = jax.device_put((params, states, style))
     self._embed = jax.jit(functools.partial(person.style_of, config=config))
     self._draw = jax.jit(functools.partial(_draw, config=config))
