@@ -52,8 +52,15 @@ class Generator(Protocol):
 class Reenacts(Protocol):
   """A generator that can also be driven by a video."""
 
-  def reenact(self, clip: Clip) -> Iterator[np.ndarray]:
-    """Yields blocks uint8 RGB [t, size, size, 3] of `clip.image` that moves as `clip.frames` do."""
+  def reenact(self, clip: Clip, *, own: bool = True) -> Iterator[np.ndarray]:
+    """Yields blocks uint8 RGB [t, size, size, 3] of `clip.image` that moves as `clip.frames` do.
+
+    Args:
+      clip: image, frames, and maybe landmarks of the frames; a generator that does not need an
+        image gets none.
+      own: whether the frames show the person of the image; of somebody else only the motion is
+        taken. A system may take options of its own by further names.
+    """
     ...
 
 

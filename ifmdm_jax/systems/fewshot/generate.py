@@ -84,10 +84,10 @@ def fresh(size, dtype='float32'):
   shapes = [{name: tree[name] for name in SAMPLED} for tree in shapes]
   params = testing.random_params(shapes[0], scale=0.05)
   track = lambda frames: np.random.default_rng(0).uniform(0, 1, (len(frames), 468, 2))
-  return Sampler(config, params, _states(params), name=f'fewshot {size}', track=track)
+  return Sampler(config, params, states_of(params), name=f'fewshot {size}', track=track)
 
 
-def _states(params):
+def states_of(params):
   """Finds states of the spectral norms for random parameters, by NumPy."""
   states = {}
   for path, kernel in flax.traverse_util.flatten_dict(params).items():

@@ -1,8 +1,9 @@
 """Draws a person by landmarks: embeds a few pictures once, then one pass of the generator a frame.
 
 Pictures of the person and the film whose landmarks drive are squares cut as those of training are
-(`face.crop.crop_square`), and are brought to the networks' side by the same function. Landmarks are
-taken as they are: those of another face move the picture towards that face.
+(`face.crop.crop_square`), and are brought to the networks' side by the same function. Landmarks of
+the person's own film are taken as they are; those of another face would move the picture towards
+that face, and are brought to the person's first (`face.retarget`).
 """
 
 import functools
@@ -13,6 +14,7 @@ import numpy as np
 
 from ifmdm_jax.clip import check_frames, check_image, check_seed
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import retarget as retargets
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.points import POINTS
@@ -47,7 +49,7 @@ class Sampler:
       style: of a person, [style]; None: it is made of pictures.
       landmarks: of that person's pictures, [K, 468, 2], fractions of the side.
       name: in tables.
-      shots: further pictures of the person that `generate` is shown, `Clip.shots`.
+      shots: further pictures of the person that it is shown, `Clip.shots`.
       track: [T, R, R, 3] -> landmarks [T, 468, 2] in pixels, NaN where there is no face; None:
         `FaceLandmarker.track`.
     """
@@ -67,8 +69,10 @@ class Sampler:
     """Lists its parts for `ifmdm_jax.bench`, see `generator.Probed`."""
     return probes.probes(self._config, self._params, self._states, batches)
 
-  def style(self, pictures):
-    """Embeds a person: pictures uint8 [K, R, R, 3] -> style vector.
+  def embed(self, pictures):
+    """Embeds a person: pictures uint8 [K, R, R, 3] -> (style vector, landmarks [K, 468, 2]).
+
+    Landmarks are fractions of the side.
 
     Raises:
       InputError: one of them shows no face.
@@ -79,49 +83,64 @@ class Sampler:
       raise InputError(
         f'picture {missing[0] + 1} of {len(pictures)} shows no face that is found: leave it out'
       )
-    side = pictures[0].shape[0]
+    points = np.float32(points / pictures[0].shape[0])
     shots = np.stack([resized(picture, self.size) for picture in pictures])
-    _, style = self._embed(self._params, self._states, shots, np.float32(points / side))
-    return style
+    _, style = self._embed(self._params, self._states, shots, points)
+    return style, points
 
-  def generate(self, clip, *, seed=0):
+  def generate(self, clip, *, seed=0, retarget='none'):
     """Yields uint8 [t, size, size, 3]: the person of `clip.image`, as `clip.landmarks` say.
 
     Args:
       clip: image and landmarks, in pixels of a square as wide as the image, one frame each; where
         this sampler needs them, shots, which are squares of any side.
       seed: nothing is drawn by chance.
+      retarget: of `face.retarget.KINDS`, how the landmarks become the person's.
 
     Raises:
       InputError: a picture or a frame of the film shows no face.
     """
     check_seed(seed)
-    image = check_image(clip.image)
-    style = self._style
-    if style is None:
-      more = [] if clip.shots is None else [check_image(shot) for shot in clip.shots]
-      style = self.style(np.stack([resized(each, len(image)) for each in (image, *more)]))
-    yield from self._film(style, np.asarray(clip.landmarks, np.float32) / len(image), clip.name)
+    side = len(check_image(clip.image))
+    yield from self._film(clip, np.asarray(clip.landmarks, np.float32) / side, retarget)
 
-  def reenact(self, clip):
+  def reenact(self, clip, *, own=True, retarget=None):
     """Yields uint8 [t, size, size, 3]: the person of `clip.image` moves as `clip.frames` do.
+
+    Args:
+      clip: frames, and their landmarks in pixels if they are known; the image, and shots where
+        this sampler needs them, unless it is fitted to a person.
+      own: whether the film shows that person.
+      retarget: see `generate`; None: 'none' for a film of the person, else 'similarity'.
 
     Raises:
       InputError: see `generate`.
     """
-    image = check_image(clip.image)
     check_frames(clip.frames)
-    style = self.style(image[None]) if self._style is None else self._style
     landmarks = clip.landmarks if clip.landmarks is not None else self._track(clip.frames)
     side = np.asarray(clip.frames[0]).shape[0]
-    yield from self._film(style, np.asarray(landmarks, np.float32) / side, clip.name)
+    kind = retarget or ('none' if own else 'similarity')
+    yield from self._film(clip, np.asarray(landmarks, np.float32) / side, kind)
 
-  def _film(self, style, points, name):
+  def _person(self, clip):
+    """Returns the style vector and the landmarks [K, 468, 2] of whom a clip, or the fit, shows."""
+    if self._style is not None:
+      return self._style, self._landmarks
+    image = check_image(clip.image)
+    more = [] if clip.shots is None else [check_image(shot) for shot in clip.shots]
+    return self.embed(np.stack([resized(each, len(image)) for each in (image, *more)]))
+
+  def _film(self, clip, points, kind):
     points = points[:, :POINTS, :2]
     if not len(points) or not np.isfinite(points).all():
-      raise InputError(f'{name or "the film"} has frames without a face: expected one in each')
+      raise InputError(f'{clip.name or "the film"} has frames without a face: expected one in each')
+    style, reference = self._person(clip)
+    yield from self._drawn(style, retargets.fit(points, reference, kind), points)
+
+  def _drawn(self, style, move, points):
+    """Draws landmarks [T, 468, 2] that are moved by `move`, a block at a time."""
     for start in range(0, len(points), BLOCK):
-      part = points[start : start + BLOCK]
+      part = move(points[start : start + BLOCK])
       filled = np.concatenate([part, np.repeat(part[-1:], BLOCK - len(part), axis=0)])
       frames = self._draw(self._params['generator'], self._states['generator'], style, filled)
       yield np.asarray(frames)[: len(part)]

@@ -160,16 +160,16 @@ class Sampler:
     """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""
     return self.frames(clip.image, clip.waveform, clip.rate, seed, **options)
 
-  def reenact(self, clip, relative=False):
+  def reenact(self, clip, *, own=True):
     """Animates `clip.image` by the motion of `clip.frames`: yields uint8 [n, size, size, 3].
 
     Args:
       clip: a `Clip`; its frames are cut like the portrait.
-      relative: add the motion since the first driving frame to the portrait's own; for another
-        person's video. False takes the codes as they are; for a person's own.
+      own: take the codes as they are, for a film of the same person. Else the motion since the
+        first driving frame is added to the portrait's own.
     """
     portrait, codes = self.portrait(clip.image), self.renderer.read(clip.frames)
-    if relative:
+    if not own:
       codes = codes - codes[:1] + np.asarray(portrait.code)
     yield from self.renderer.drawn(portrait, codes, self.block)
 

@@ -100,7 +100,7 @@ def test_a_frame_is_shown_to_the_networks_as_it_was_in_training(faces_set, run):
     return None, None
 
   talker._own_track, talker._embed = lambda frames: film.landmarks[[number]], remember
-  talker.style(film.frames[[number]])
+  talker.embed(film.frames[[number]])
   trained_on = model.prepared(
     {name: values[None] for name, values in example.items()}, config.model
   )  # fmt: skip
