@@ -4,6 +4,7 @@
   python -m ifmdm_jax.adapt --shots anna.mp4 --output runs/anna           eight varied frames
   python -m ifmdm_jax.adapt --shots a.jpg,b.jpg,c.jpg --output runs/anna
   python -m ifmdm_jax.sample --checkpoint runs/anna --image a.jpg --audio hello.wav
+  python -m ifmdm_jax.sample --checkpoint runs/anna --image a.jpg --drive film.mp4
 
 Good shots show one face, upright and sharp, with the mouth in different shapes: closed, ajar, wide
 open, smiling. Eight are enough; from 32 on more does not count. Every one is cut as a portrait is;

@@ -121,6 +121,26 @@ class Moves(Protocol):
 
 
 @runtime_checkable
+class Tracks(Protocol):
+  """A generator that can say how the landmarks of a face go to a voice, without drawing it."""
+
+  def tracks(
+    self, landmarks, blocks, sample_rate=16_000, seed=0, *, streaming: bool = False, **options
+  ) -> Iterator[np.ndarray]:
+    """Yields float32 [t, 468, 2], 25 per second; memory does not grow with the voice.
+
+    Args:
+      landmarks: [468, 2], of the face at rest, fractions of a square cut as portraits are.
+      blocks: iterable of waveforms [l] or [l, C] of any length.
+      sample_rate: Hz.
+      seed: of the motion; the same seed gives the same landmarks.
+      streaming: as soon as the sound for them is there.
+      options: of its own.
+    """
+    ...
+
+
+@runtime_checkable
 class Compiles(Protocol):
   """A generator that can begin to compile before its inputs are there."""
 

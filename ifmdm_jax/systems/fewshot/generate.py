@@ -23,35 +23,37 @@ from ifmdm_jax.systems.fewshot.sizes import SIZES
 MODULE = 'ifmdm_jax.systems.fewshot.model'
 
 
-def load(weights, *, shots=0):
+def load(weights, *, shots=0, driver='voice', motion=None):
   """Returns the `Sampler` of a `bundle.Bundle`.
 
   Args:
     weights: the bundle.
     shots: further pictures of the person that it is to be shown.
+    driver: 'voice', or 'landmarks' of a film.
+    motion: weights whose motion a voice drives; None: the bundled.
 
   Raises:
     InputError: a part is missing, or is not as it should be.
   """
-  names = set(weights.parts)
+  names, how = set(weights.parts), dict(name=weights.name, driver=driver, motion=motion)
   if names == {PERSON}:
     *networks_of, style, landmarks = parts.read_person(weights)
-    return Sampler(*networks_of, style=style, landmarks=landmarks, name=weights.name)
+    return Sampler(*networks_of, style=style, landmarks=landmarks, **how)
   if names != {GENERAL}:
     raise InputError(
       f'expected a bundle with {GENERAL} or {PERSON}, {weights.name} has {", ".join(sorted(names))}'
     )
-  return Sampler(*parts.read(weights, GENERAL, SAMPLED), name=weights.name, shots=shots)
+  return Sampler(*parts.read(weights, GENERAL, SAMPLED), shots=shots, **how)
 
 
-def load_run(workdir, config, params, *, shots=0):
-  """Returns the `Sampler` of a training run, by its averaged parameters."""
+def load_run(workdir, config, params, **options):
+  """Returns the `Sampler` of a training run, by its averaged parameters; options: see `load`."""
   from ifmdm_jax.training import checkpoints  # Orbax: bundles are sampled without
 
   states = checkpoints.load_extra(workdir)
   taken = [{name: tree[name] for name in SAMPLED} for tree in (params['gen'], states)]
   name = pathlib.Path(workdir).resolve().name
-  return Sampler(config.model, *taken, name=name, shots=shots)
+  return Sampler(config.model, *taken, name=name, **options)
 
 
 def pack(runs):
@@ -84,7 +86,9 @@ def fresh(size, dtype='float32'):
   shapes = [{name: tree[name] for name in SAMPLED} for tree in shapes]
   params = testing.random_params(shapes[0], scale=0.05)
   track = lambda frames: np.random.default_rng(0).uniform(0, 1, (len(frames), 468, 2))
-  return Sampler(config, params, states_of(params), name=f'fewshot {size}', track=track)
+  return Sampler(
+    config, params, states_of(params), name=f'fewshot {size}', driver='landmarks', track=track
+  )
 
 
 def states_of(params):

@@ -3,7 +3,8 @@
 Pictures of the person and the film whose landmarks drive are squares cut as those of training are
 (`face.crop.crop_square`), and are brought to the networks' side by the same function. Landmarks of
 the person's own film are taken as they are; those of another face would move the picture towards
-that face, and are brought to the person's first (`face.retarget`).
+that face, and are brought to the person's first (`face.retarget`). A voice drives by way of another
+system's motion, which says how the person's own landmarks go (`generator.Tracks`).
 """
 
 import functools
@@ -12,17 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifmdm_jax import bundle
 from ifmdm_jax.clip import check_frames, check_image, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import retarget as retargets
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.face.points import POINTS
+from ifmdm_jax.generator import Tracks
 from ifmdm_jax.nn.pixels import as_bytes
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.systems.fewshot import person, probes
 
 BLOCK = 16  # frames that are drawn at once
+DRIVERS = 'voice', 'landmarks'
 
 
 class Sampler:
@@ -30,17 +34,20 @@ class Sampler:
 
   Attributes:
     name: in tables.
-    needs: a picture of the person, or more with `shots`, and landmarks of a film. Fitted to a
-      person it looks at none of the picture but its side, which landmarks are counted in.
+    needs: a picture of the person, or more with `shots`, unless it is fitted to one; and a voice,
+      or landmarks of a film. Those are counted in pixels of a square as wide as the picture, so
+      that with landmarks a picture is needed in any case, but of it no more than its side.
     size: side of the frames, pixels.
     fps: frames a second.
+    sources: the weights whose motion a voice drives.
   """
 
   fps = FPS
 
   def __init__(
-    self, config, params, states, *, style=None, landmarks=None, name='fewshot', shots=0, track=None
-  ):
+    self, config, params, states, *, style=None, landmarks=None, name='fewshot', shots=0,
+    driver='voice', motion=None, track=None,
+  ):  # fmt: skip
     """Keeps trained networks.
 
     Args:
@@ -50,12 +57,20 @@ class Sampler:
       landmarks: of that person's pictures, [K, 468, 2], fractions of the side.
       name: in tables.
       shots: further pictures of the person that it is shown, `Clip.shots`.
+      driver: of DRIVERS, what `generate` is shown.
+      motion: weights of a `generator.Tracks`, a folder; None: the bundled.
       track: [T, R, R, 3] -> landmarks [T, 468, 2] in pixels, NaN where there is no face; None:
         `FaceLandmarker.track`.
     """
+    if driver not in DRIVERS:
+      raise InputError(f'expected driver to be one of {", ".join(DRIVERS)}, got {driver!r}')
     self.name, self.size = name, config.image
-    further = {f'shots:{shots}'} if shots and style is None else set()
-    self.needs = frozenset({'image', 'landmarks', *further})
+    pictures = {'image', f'shots:{shots}'} if shots else {'image'}
+    if style is not None:
+      pictures = {'image'} if driver == 'landmarks' else set()
+    self.needs = frozenset({*pictures, driver})
+    self.sources = (motion or bundle.BUNDLED,) if driver == 'voice' else ()
+    self._motion = motion
     self._config, self._own_track, self._landmarks = config, track, landmarks
     self._params, self._states, self._style = jax.device_put((params, states, style))
     self._embed = jax.jit(functools.partial(person.style_of, config=config))
@@ -64,6 +79,16 @@ class Sampler:
   @functools.cached_property
   def _track(self):
     return self._own_track or FaceLandmarker().track
+
+  @functools.cached_property
+  def _talker(self):
+    talker = bundle.load(self._motion)
+    if not isinstance(talker, Tracks):
+      raise InputError(
+        f'expected weights that say how landmarks go to a voice, {talker.name} do not: leave '
+        'motion out for the bundled ones'
+      )
+    return talker
 
   def probes(self, batches):
     """Lists its parts for `ifmdm_jax.bench`, see `generator.Probed`."""
@@ -88,19 +113,32 @@ class Sampler:
     _, style = self._embed(self._params, self._states, shots, points)
     return style, points
 
-  def generate(self, clip, *, seed=0, retarget='none'):
-    """Yields uint8 [t, size, size, 3]: the person of `clip.image`, as `clip.landmarks` say.
+  def generate(self, clip, *, seed=0, retarget='none', **options):
+    """Yields uint8 [t, size, size, 3] of a person, as `clip.landmarks` or a voice say.
 
     Args:
-      clip: image and landmarks, in pixels of a square as wide as the image, one frame each; where
-        this sampler needs them, shots, which are squares of any side.
-      seed: nothing is drawn by chance.
-      retarget: of `face.retarget.KINDS`, how the landmarks become the person's.
+      clip: the image, and shots where this sampler needs them, which are squares of any side; and
+        landmarks in pixels of a square as wide as the image, one frame each, or else a waveform.
+      seed: of the motion to a voice.
+      retarget: of `face.retarget.KINDS`, how `clip.landmarks` become the person's.
+      options: of the motion to a voice, see `generator.Tracks`.
 
     Raises:
       InputError: a picture or a frame of the film shows no face.
     """
-    check_seed(seed)
+    seed = check_seed(seed)
+    if clip.landmarks is None:
+      style, reference = self._person(clip)
+      still = retargets.mean_shape(np.asarray(reference, np.float64))
+      voice = [clip.waveform], clip.rate, seed
+      for points in self._talker.tracks(np.float32(still), *voice, **options):
+        yield from self._drawn(style, np.float32, points)
+      return
+    if options:
+      raise InputError(
+        f'expected no options beside landmarks, got {", ".join(options)}: they shape the motion to '
+        'a voice'
+      )
     side = len(check_image(clip.image))
     yield from self._film(clip, np.asarray(clip.landmarks, np.float32) / side, retarget)
 

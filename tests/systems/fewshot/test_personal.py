@@ -37,7 +37,7 @@ def begun(weights, shots):
 def drawn(folder):
   film = np.stack([faces.mesh(opening) for opening in (0.0, 0.1)])
   clip = Clip('film', image=np.zeros((64, 64, 3), np.uint8), landmarks=film * 64)
-  return np.concatenate(list(ifm.load(folder).generate(clip)))
+  return np.concatenate(list(ifm.load(folder, driver='landmarks').generate(clip)))
 
 
 def test_a_run_and_a_bundle_of_it_are_the_same_start(weights, run, tmp_path):

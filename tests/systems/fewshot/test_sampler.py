@@ -44,7 +44,7 @@ def drawn(talker, clip):
 
 @pytest.fixture(scope='module')
 def trained(run):
-  talker = ifm.load(run[1])
+  talker = ifm.load(run[1], driver='landmarks')
   talker._own_track = plain
   return talker
 
@@ -76,7 +76,7 @@ def test_landmarks_are_read_in_pixels_of_the_square(trained):
 
 
 def test_more_pictures_are_a_mean_and_their_order_says_nothing(trained, run):
-  talker = ifm.load(run[1], shots=2)
+  talker = ifm.load(run[1], shots=2, driver='landmarks')
   talker._own_track = plain
   assert talker.needs == {'image', 'landmarks', 'shots:2'}
   one, two = (drawn(talker, clip(shots=PICTURES[order])) for order in ([1, 2], [2, 1]))
@@ -113,7 +113,7 @@ def test_a_bundle_draws_as_its_run_without_the_table(trained, run, tmp_path):
   packed = generate.pack({'networks': run[1]})
   assert 'table' not in packed.parts['networks'].params['params']
   bundle.save(tmp_path / 'weights', packed)
-  talker = ifm.load(tmp_path / 'weights')
+  talker = ifm.load(tmp_path / 'weights', driver='landmarks')
   talker._own_track = plain
   assert talker.name == 'weights' and 'fewshot' in bundle.describe(tmp_path / 'weights')
   difference = np.abs(drawn(talker, clip()).astype(int) - drawn(trained, clip()))
@@ -128,7 +128,7 @@ def test_a_person_is_a_bundle_that_looks_at_no_picture(run, tmp_path):
   extra = checkpoints.load_extra(workdir)
   found = adapt.adapt(model, jax.device_get(state.averaged), frames, given, extra=extra)
   bundle.save(tmp_path / 'anna', parts.packed_person(config.model, found, FILM[:4]))
-  talker = ifm.load(tmp_path / 'anna')
+  talker = ifm.load(tmp_path / 'anna', driver='landmarks')
   one = drawn(talker, clip())
   other = Clip('film', image=255 - clip().image, landmarks=clip().landmarks)
   np.testing.assert_array_equal(drawn(talker, other), one)
@@ -136,7 +136,7 @@ def test_a_person_is_a_bundle_that_looks_at_no_picture(run, tmp_path):
 
 
 def test_pictures_and_films_without_a_face_are_named(trained, run):
-  nobody = ifm.load(run[1])
+  nobody = ifm.load(run[1], driver='landmarks')
   nobody._own_track = lambda frames: np.full((len(frames), 468, 2), np.nan, np.float32)
   with pytest.raises(InputError, match='picture 1 of 1 shows no face'):
     drawn(nobody, clip())
