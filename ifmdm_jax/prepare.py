@@ -23,7 +23,7 @@ from absl import flags
 
 from ifmdm_jax import bundle, errors, extras
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import codes, features, lip_crops, quiet, write
+from ifmdm_jax.pipeline import codes, features, lip_crops, quiet, records, write
 from ifmdm_jax.pipeline.frames import QUALITY
 from ifmdm_jax.pipeline.prep import filters, lag, layouts, results
 
@@ -65,6 +65,8 @@ def main(_):
       'expected --output and one of --source, --codes, --features, --lips, --autoencoder: --help '
       'shows examples'
     )
+  if len(records.folders(F.output)) > 1 and not F.source:
+    raise InputError(f'--output is {F.output}, expected one folder: they are prepared one by one')
   extras.require('tensorflow_datasets', 'array_record')  # what writes and reads a set
   ready = F.format == 'folder'
   if F.source:
