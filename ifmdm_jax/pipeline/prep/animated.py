@@ -30,7 +30,7 @@ class Limits(filters.Limits):
 
   frontal: float = 0.3  # nearer cheek's share of the distances of both from the nose, of the still
   border: float = 0.0  # share of points of the still that lie beyond its border, at most
-  identity: float = 0.6  # cosine of SFace with the still, of the frame that is least alike
+  identity: float = 0.5  # cosine of SFace with the still, of the frame that is least alike
   shape: float = 0.15  # of what expression hardly moves, away from the still, in eye distances
 
 
