@@ -138,19 +138,18 @@ def read(output, split, licence=''):
   """Returns the clips of a split as `records.Records` of `CodedClip`.
 
   Args:
-    output: folder of the set.
+    output: folder of the set, or of several.
     split: 'train' or 'val'.
     licence: pattern that has to be found in a clip's licence or provenance.
 
   Raises:
     InputError: there are no codes, or they are of an older version.
   """
-  folder = pathlib.Path(output) / 'motion'
-  flags = f'--output {output} --codes, or --autoencoder RUN'
-  entries = records.read_index(folder, flags, VERSION)
+  flags = '--output {folder} --codes, or --autoencoder RUN'
+  entries = records.read_index(output, flags, VERSION, part='motion')
   fits = records.licence_filter(licence)
   chosen = [e for e in entries if e.split == split and fits(e.licence)]
-  return records.Records(folder, chosen, _coded)
+  return records.Records(chosen, _coded)
 
 
 def _coded(entry, record):
