@@ -142,7 +142,7 @@ def read(output, split, licence='', folder=FOLDER):
   """Returns the clips of a split as `records.Records` of `CodedClip`.
 
   Args:
-    output: folder of the set.
+    output: folder of the set, or of several.
     split: 'train' or 'val'.
     licence: pattern that has to be found in a clip's licence or provenance.
     folder: within the set, see `write`.
@@ -151,11 +151,10 @@ def read(output, split, licence='', folder=FOLDER):
     InputError: there are no codes, or they are of an older version.
   """
   flags = '--codes, or --autoencoder RUN' if folder == FOLDER else f'--{folder}'
-  folder, flags = pathlib.Path(output) / folder, f'--output {output} {flags}'
-  entries = records.read_index(folder, flags, VERSION)
+  entries = records.read_index(output, f'--output {{folder}} {flags}', VERSION, part=folder)
   fits = records.licence_filter(licence)
   chosen = [e for e in entries if e.split == split and fits(e.licence)]
-  return records.Records(folder, chosen, _coded)
+  return records.Records(chosen, _coded)
 
 
 def _coded(entry, record):

@@ -25,7 +25,7 @@ class Windows(loader.Listed):
     """Opens the codes of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'.
       frames: one more than the window: frame 0 is the hint.
       augment: whether speed and sound are varied.
