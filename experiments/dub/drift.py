@@ -44,7 +44,7 @@ def opening_of(path):
   Raises:
     InputError: no frame shows a face.
   """
-  landmarker, detector = FaceLandmarker(), FaceDetector()
+  landmarker, detector = FaceLandmarker(squares=1), FaceDetector()
   found, first, last = [], [], []
   frames = read.frames(path)
   while block := list(itertools.islice(frames, 2 * FPS)):
@@ -74,6 +74,8 @@ def strip(*rows):
 
 
 def main(_):
+  output = pathlib.Path(_OUTPUT.value)
+  output.mkdir(parents=True, exist_ok=True)
   opening, first, last = opening_of(_DUB.value)
   predicted = predicted_by(waveform.prepare(*waveform.read(_VOICE.value)), len(opening))
   opening = opening[: len(predicted)]
@@ -88,7 +90,6 @@ def main(_):
     }
     for minute in range(len(found['r']))
   ]
-  output = pathlib.Path(_OUTPUT.value)
   files.add_rows(output / 'drift.csv', rows)
   cv2.imwrite(str(output / 'strip.png'), strip(first, last)[..., ::-1])
   for row in rows:
