@@ -7,7 +7,8 @@
 
 The mesh of MakeHuman is cut below the waist and thinned where it does not move. Identity is a PCA
 of grown-up people drawn at random from its targets: first of the face, then of what is left of the
-body. The landmark network looks at pictures of some of them, and says where its points lie.
+body; a last axis says how open the eyes are at rest. The landmark network looks at pictures of some
+people, and says where its points lie.
 """
 
 import pathlib
@@ -31,6 +32,7 @@ _PICTURE = flags.DEFINE_string('picture', None, 'Also write the body with its po
 WAIST, HANDS, LOWEST = -1.4, 2.2, 8.0
 PEOPLE, HEAD_AXES, BODY_AXES = 400, 32, 6
 EYES = 0.6152  # decimetres between the middles of the eyes, of everybody
+LIDS = 0.25  # of a blink, by which people differ in how open their eyes are at rest: the last axis
 LOOKED_AT = 3  # people whose pictures place the points
 MOVES = 0.012  # decimetres by which a unit has to move a vertex for all around it to be kept
 SPACING = {'ears': 0.06, 'scalp': 0.22, 'neck': 0.2, 'torso': 0.45, 'arms': 0.3, 'hands': 0.12,
@@ -179,12 +181,13 @@ def main(_):
   triangle_region = np.array([_most(region[t]) for t in kept[number[joined]]])
   across = number[source.mirror[kept]]
   even = lambda array: (array + array[..., across, :] * np.float32([-1, 1, 1])) / 2
+  lids = -LIDS * sum(units[body.UNITS.index(f'eyeBlink{side}'), kept] for side in ('Left', 'Right'))
   model = body.Body(
     template=even(means[0]),
-    identity=basis[0],
+    identity=np.concatenate([basis[0], lids[None]]),
     units=units[:, kept],
     joints=means[1],
-    joint_identity=basis[1],
+    joint_identity=np.concatenate([basis[1], np.zeros_like(basis[1][:1])]),
     carried=carried[kept],
     triangles=number[joined],
     region=triangle_region,

@@ -63,17 +63,26 @@ def measure(found, scores, size):
   row = dict(frames=int(good.sum()), error=apart.mean(), worst_frame=apart.mean(1).max())
   row |= {name: apart[:, part].mean() for name, part in PARTS.items()}
   row |= dict(
-    jaw=correlation(value('jawOpen'), gap / eyes),
-    blink=correlation(value('eyeBlinkLeft') + value('eyeBlinkRight'), -lids.mean(1)),
-    gap=correlation(_gap(drawn), gap),
-    lids_gap=correlation(units.opening(drawn).mean(1), lids.mean(1)),
-    score_jaw=correlation(scores[good][:, 1 + axes.INDEX['jawOpen']], gap / eyes),
-    score_blink=correlation(units.blink(scores[good]), -lids.mean(1)),
     field=float(np.rad2deg(2 * np.arctan(np.hypot(*size) / 2 / fitted.focal))),
     identity=float(np.abs(fitted.identity).mean()),
     ms=1000 * seconds / good.sum(),
   )
-  return row
+  series = dict(
+    jaw=(value('jawOpen'), gap / eyes),
+    blink=(value('eyeBlinkLeft') + value('eyeBlinkRight'), -lids.mean(1)),
+    gap=(_gap(drawn) / eyes, gap / eyes),
+    lids_gap=(units.opening(drawn).mean(1), lids.mean(1)),
+    score_jaw=(scores[good][:, 1 + axes.INDEX['jawOpen']], gap / eyes),
+    score_blink=(units.blink(scores[good]), -lids.mean(1)),
+  )
+  row |= {name: correlation(*pair) for name, pair in series.items()}
+  return row, series
+
+
+def pooled(every, name):
+  """Correlates over all clips, each less its mean."""
+  pairs = [[each - each.mean() for each in series[name]] for series in every]
+  return correlation(*(np.concatenate([pair[k] for pair in pairs]) for k in (0, 1)))
 
 
 def _gap(drawn):
@@ -85,12 +94,14 @@ def main(_):
   tracks.mkdir(parents=True, exist_ok=True)
   with open(root / 'MANIFEST.csv', newline='', encoding='utf-8') as file:
     rows = [row for row in csv.DictReader(file) if row['kind'] == 'clip']
-  made = []
+  made, every = [], []
   for row in rows:
     if row['split'] == _SPLIT.value:
       name = pathlib.Path(row['file']).stem
       read_once = track(root / row['file'], tracks / f'{name}.npz', _SECONDS.value)
-      made.append({'clip': name, **measure(*read_once)})
+      numbers, series = measure(*read_once)
+      every.append(series)
+      made.append({'clip': name, **numbers})
       print(
         *(f'{k} {v:.4f}' if isinstance(v, float) else v for k, v in made[-1].items()), flush=True
       )
@@ -102,6 +113,8 @@ def main(_):
       {k: rounded(v) for k, v in row.items()} for row in made)  # fmt: skip
   for name in list(made[0])[1:]:
     print(f'{name}: {np.mean([row[name] for row in made]):.4f}')
+  for name in every[0]:
+    print(f'{name} over all frames: {pooled(every, name):.4f}')
 
 
 if __name__ == '__main__':

@@ -160,22 +160,26 @@ def rest(body, identity, units):
   """Shapes a body before it is posed.
 
   Args:
-    identity: [..., I], standard deviations.
+    identity: [I], or with the leading axes of `units`; standard deviations.
     units: [..., 51 or 52], in the order of `UNITS`; the tongue may be left out.
 
   Returns:
     Vertices [..., V, 3] and joints [..., J, 3].
   """
-  count = body.template.shape[0]
-  flat = lambda basis: jnp.asarray(basis).reshape(basis.shape[0], -1)
-  moved = units @ flat(body.units[: units.shape[-1]])
-  shaped = identity @ flat(body.identity) + jnp.asarray(body.template).reshape(-1)
-  joints = identity @ flat(body.joint_identity) + jnp.asarray(body.joints).reshape(-1)
-  number = body.joints.shape[0]
-  return (
-    (moved + shaped).reshape(*jnp.broadcast_shapes(moved.shape, shaped.shape)[:-1], count, 3),
-    joints.reshape(*joints.shape[:-1], number, 3),
-  )
+  units, identity, lead = jnp.asarray(units), jnp.asarray(identity), units.shape[:-1]
+
+  def shaped(mean, basis, *moved):
+    """[V, 3] and [I, V, 3] -> [..., V, 3]."""
+    flat = lambda array: jnp.asarray(array).reshape(array.shape[0], -1)
+    own = identity @ flat(basis)
+    own = jnp.broadcast_to(own, (*lead, own.shape[-1])) + sum(w @ flat(b) for w, b in moved)
+    return own.reshape(*lead, *mean.shape) + jnp.broadcast_to(
+      jnp.asarray(mean), (*lead, *mean.shape)
+    )
+
+  moved = units, body.units[: units.shape[-1]]
+  vertices = shaped(body.template, body.identity, moved)
+  return vertices, shaped(body.joints, body.joint_identity)
 
 
 def vertices(body, identity, motion, tongue=None, arms=None):
@@ -183,7 +187,7 @@ def vertices(body, identity, motion, tongue=None, arms=None):
 
   Args:
     body: `Body`.
-    identity: [I] or [..., I].
+    identity: [I], or with the leading axes of `motion`.
     motion: [..., A], see `axes`.
     tongue: [...], how far the tongue is out; None is not at all.
     arms: see `skeleton.pose`.

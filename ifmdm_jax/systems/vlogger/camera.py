@@ -32,7 +32,7 @@ def project(places, focal, size):
   height, width = size
   depth = places[..., 2]
   safe = jnp.where(depth > 0, depth, 1.0)
-  scale = jnp.asarray(focal)[..., None] / safe
+  scale = jnp.broadcast_to(jnp.asarray(focal), places.shape[:-2])[..., None] / safe
   seen = lambda value: jnp.where(depth > 0, value, jnp.nan)
   x, y = width / 2 + places[..., 0] * scale, height / 2 + places[..., 1] * scale
   return jnp.stack([seen(x), seen(y), seen(-1 / safe)], axis=-1)

@@ -115,16 +115,16 @@ def draw(model, identity, motion, focal, known, size):
   batch = posed.shape[0]
   drawn = camera.project(posed, focal, size)
   shown = raster.triangles(drawn, model.triangles, size, cull=True)
-  place = (jnp.asarray(model.template) - BOX[0]) / (BOX[1] - BOX[0])
+  place = (jnp.asarray(model.template) - BOX[:1]) / (BOX[1:] - BOX[:1])
   own = jnp.concatenate([jnp.clip(place, 0, 1), known.places, known.visible[:, None]], -1)
-  own = jnp.broadcast_to(own, (batch, *own.shape))
+  own = jnp.broadcast_to(own[None], (batch, *own.shape))
   read = raster.interpolate(shown, model.triangles, own, posed[..., 2])
   position, grid, visible = read[..., :3], read[..., 3:5], read[..., 5:]
   region = jnp.asarray(model.region)[jnp.maximum(shown.index, 0)]
   inside = (shown.index >= 0)[..., None]
-  masks = jax.nn.one_hot(region, len(body.REGIONS)) * inside
+  masks = jax.nn.one_hot(region, len(body.REGIONS)) * inside.astype(jnp.float32)
   valid = (inside & (visible > 0.99)).astype(jnp.float32)
-  picture = jnp.broadcast_to(known.picture, (batch, *known.picture.shape))
+  picture = jnp.broadcast_to(known.picture[None], (batch, *known.picture.shape))
   return Controls(position, masks, warp.grid_sample(picture, grid) * valid, valid)
 
 

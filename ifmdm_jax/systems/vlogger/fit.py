@@ -19,11 +19,20 @@ from ifmdm_jax.systems.vlogger import axes, body, camera, skeleton
 
 LEAST = 0.15  # of a picture's side: eyes that are nearer to each other than this over ten are none
 BLOCK = 32  # frames that are solved at once
-JOINT_STEPS, FRAME_STEPS = 8, 5
+JOINT_STEPS, FRAME_STEPS = 7, 4
 DAMPING = 1e-3
 # Standard deviations: of what the points say, in eye distances; and of what is expected.
-POINT, UNIT, ANGLE, GAZE, IDENTITY, FIELD = 0.02, 0.25, 0.6, 0.35, 1.0, 0.25
-WEIGHTS = ((points.LIPS, 2.0), (points.EYES, 2.0), (points.LEFT_IRIS, 1.5),
+POINT, ANGLE, GAZE, IDENTITY, FIELD = 0.06, 0.6, 0.35, 1.0, 0.25
+# Of a unit from its score. Several units part the lips or the lids: what their points say of the
+# opening is left to the jaw and to the blink. The others stay near their scores, or near the
+# median of those over the clip.
+SCORE, OPENS, BESIDE = 0.12, 0.6, 0.04
+FREE = 'jawOpen', 'eyeBlink'
+BOUND = ('mouthClose', 'mouthUpperUp', 'mouthLowerDown', 'mouthRoll', 'mouthShrug', 'mouthFunnel',
+         'mouthPress', 'mouthPucker', 'mouthStretch', 'mouthFrown', 'mouthDimple',
+         'cheekSquint')  # fmt: skip
+STILL = 'mouthClose', 'mouthLowerDown', 'mouthUpperUp', 'eyeWide', 'eyeLook'
+WEIGHTS = ((points.LIPS, 4.0), (points.EYES, 8.0), (points.LEFT_IRIS, 1.5),
            (points.RIGHT_IRIS, 1.5), (points.OVAL, 0.5))  # fmt: skip
 TRUNK = 4.0  # decimetres from the base of the neck down to where the trunk leans
 
@@ -79,14 +88,15 @@ def fit(places, scores, size, *, field=None, identity=None):
     raise InputError('expected a face in at least one frame, found none: use another film or photo')
   model = _model(places.shape[1])
   seen = places[valid]
-  expected = np.zeros((len(seen), 51), np.float32) if scores is None else scores[valid][:, 1:]
-  held = 0.5 * UNIT if scores is None else UNIT
+  expected = (
+    np.zeros((len(seen), 51), np.float32) if scores is None else _expectation(scores[valid])
+  )
   scale = float(np.median(apart[valid]))
   diagonal = float(np.hypot(*size))
   focal = diagonal / 2 / np.tan((field or camera.FIELD) / 2)
   problem = _Problem(
     weight=_weights(places.shape[1]), scale=scale, middle=np.float32(size[::-1]) / 2,
-    log_focal=np.float32(np.log(focal)), unit=np.float32(held))  # fmt: skip
+    log_focal=np.float32(np.log(focal)), unit=_spreads())  # fmt: skip
   start = _start(model, seen, expected, problem)
   shared = np.zeros(model.identity.shape[0] + 1, np.float32)
   shared[-1] = np.log(focal)
@@ -126,7 +136,7 @@ class _Problem(NamedTuple):
   scale: float  # eye distance, pixels
   middle: np.ndarray  # [2], pixels
   log_focal: np.ndarray  # expected
-  unit: np.ndarray  # standard deviation
+  unit: np.ndarray  # [51], standard deviations
 
 
 @functools.cache
@@ -143,6 +153,22 @@ def _weights(count):
   for some, value in WEIGHTS:
     weight[some] = value
   return weight[:count]
+
+
+def _expectation(scores):
+  """Says what units are expected of scores [T, 52]: [T, 51]."""
+  expected = scores[:, 1:].copy()
+  still = [name.startswith(STILL) for name in axes.UNITS]
+  expected[:, still] = np.median(expected[:, still], 0)
+  return expected
+
+
+def _spreads():
+  """Lists how far each unit may be from its score, [51]."""
+  kind = lambda name: (
+    OPENS if name.startswith(FREE) else BESIDE if name.startswith(BOUND + STILL) else SCORE
+  )
+  return np.array([kind(name) for name in axes.UNITS], np.float32)
 
 
 def _padded(some):
@@ -187,12 +213,12 @@ def _drawn(model, problem, shared, own):
   identity, focal = shared[:-1], jnp.exp(shared[-1])
   shaped, joints = body.rest(model, identity, own[_UNITS])
   turns, places = skeleton.pose(joints, motion)
-  posed = shaped @ turns[0].T + places[0]
+  posed = shaped @ turns[0].T + places[:1]
   for side in ('eyeLeft', 'eyeRight'):
     joint = skeleton.NUMBER[side]
-    turned = (shaped - joints[joint]) @ turns[joint].T + places[joint]
+    turned = (shaped - joints[joint][None]) @ turns[joint].T + places[joint][None]
     posed = jnp.where(model.carried[:, joint, None] > 0.5, turned, posed)
-  return problem.middle + focal * posed[:, :2] / jnp.maximum(posed[:, 2:], 0.1)
+  return problem.middle[None] + focal * posed[:, :2] / jnp.maximum(posed[:, 2:], 0.1)
 
 
 def _residual(model, problem, shared, own, seen, expected):
@@ -222,7 +248,7 @@ def _free(own, gradient):
   """Says which unknowns of a frame may move: not those at a bound that are pushed out of it."""
   low = (own[_UNITS] <= 0) & (gradient[_UNITS] > 0)
   high = (own[_UNITS] >= 1) & (gradient[_UNITS] < 0)
-  return jnp.ones(UNKNOWNS).at[_UNITS].set(1.0 - (low | high))
+  return jnp.ones(UNKNOWNS).at[_UNITS].set(1.0 - (low | high).astype(jnp.float32))
 
 
 def _damped(matrix, damping):
@@ -241,7 +267,7 @@ def _frames(model, problem, shared, own, seen, expected):
       own, damping = state
       left, slope = residual(own), jax.jacfwd(residual)(own)
       gradient = slope.T @ left
-      slope = slope * _free(own, gradient)
+      slope = slope * _free(own, gradient)[None]
       moved = own - jnp.linalg.solve(_damped(slope.T @ slope, damping), slope.T @ left)
       moved = _inside(moved)
       better = cost(moved) < (left**2).sum()
@@ -276,8 +302,8 @@ def _jointly(model, problem, shared, own, seen, expected, share, free):
     by_shared, by_own = slopes(shared, own, seen, expected)  # [T, R, S], [T, R, 61]
     gradient = jnp.einsum('tru,tr->tu', by_own, left)
     by_own = by_own * jax.vmap(_free)(own, gradient)[:, None]
-    by_shared = by_shared * free * share[:, None, None]
-    expected_slope = jax.jacfwd(lambda s: _expected(problem, s))(shared) * free
+    by_shared = by_shared * free[None, None] * share[:, None, None]
+    expected_slope = jax.jacfwd(lambda s: _expected(problem, s))(shared) * free[None]
     inner = jax.vmap(_damped, (0, None))(jnp.einsum('tru,trv->tuv', by_own, by_own), damping)
     across = jnp.einsum('tru,trs->tus', by_own, by_shared)
     outer = jnp.einsum('tru,trs->us', by_shared, by_shared) + expected_slope.T @ expected_slope

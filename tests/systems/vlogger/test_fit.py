@@ -36,7 +36,7 @@ def known():
 @pytest.fixture(scope='module')
 def found(known):
   truth, scores = known
-  places = fit.drawn(truth)
+  places = fit.drawn(truth).copy()
   places[4] = np.nan  # a frame without a face
   return fit.fit(places, scores, SIZE)
 
