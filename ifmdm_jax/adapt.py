@@ -4,6 +4,7 @@
   python -m ifmdm_jax.adapt --shots anna.mp4 --output runs/anna           eight varied frames
   python -m ifmdm_jax.adapt --shots a.jpg,b.jpg,c.jpg --output runs/anna
   python -m ifmdm_jax.sample --checkpoint runs/anna --image a.jpg --audio hello.wav
+  python -m ifmdm_jax.sample --checkpoint runs/anna --image a.jpg --drive film.mp4
 
 Good shots show one face, upright and sharp, with the mouth in different shapes: closed, ajar, wide
 open, smiling. Eight are enough; from 32 on more does not count. Every one is cut as a portrait is;
@@ -16,7 +17,8 @@ command says so. OUTPUT/adapt.png shows them: the shot, before, after. Then all 
 takes minutes on two cores; sampling is as fast as before.
 
   more frames of a video                         --count 32
-  weights of your own, or another system         --checkpoint runs/mine   --system NAME
+  weights of your own, or a training run         --checkpoint runs/mine
+  those of another system, where it bundles any  --system NAME
   different people, on purpose                   --mixed
 
 What is done is kept in OUTPUT.partial: the same command goes on from there after a stop.
@@ -36,7 +38,7 @@ string, integer, boolean, words = (functools.partial(define, **SHARED) for defin
   flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_list))
 SHOTS = words('shots', None, 'Pictures, folders of them, or a video, with commas between.')
 OUTPUT = string('output', None, 'Folder to write, for --checkpoint of sample.')
-CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
+CHECKPOINT = string('checkpoint', None, 'Folder of weights, or training run; default: the bundled.')
 SYSTEM = string('system', None, 'Whose bundled weights, by the name of their system.')
 COUNT = integer('count', None, f'Pictures at most, up to {shots.MOST}; default: 8 of a video.',
                 lower_bound=1, upper_bound=shots.MOST)
@@ -54,7 +56,7 @@ def main(_):
         f'expected --shots and --output, got no --{required.name}: --help shows an example'
       )
   learn.check_output(OUTPUT.value, OVERWRITE.value)  # before the work
-  weights = bundle.read(bundle.chosen(CHECKPOINT.value, SYSTEM.value) or bundle.BUNDLED)
+  weights = bundle.opened(bundle.chosen(CHECKPOINT.value, SYSTEM.value) or bundle.BUNDLED)
   compile_cache.keep(COMPILE_CACHE.value)
   gathered = shots.gather(SHOTS.value, count=COUNT.value, mixed=MIXED.value)
   result = learn.learn(weights, gathered, OUTPUT.value, overwrite=OVERWRITE.value)

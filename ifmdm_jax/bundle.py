@@ -104,6 +104,15 @@ def load(path=None, **options):
   if (folder / 'config.json').exists():
     bundle = read(folder)
     return generator.system(bundle.system).load(bundle, **options)
+  system, config, params = _run(folder)
+  if system.load_run is None:
+    raise InputError(f'{folder} is a training run, expected a bundle: make one of it first')
+  config.model = system.current(config.model)
+  return system.load_run(folder, config, params, **options)
+
+
+def _run(folder):
+  """Returns (system, config, params) of a training run."""
   if not (folder / 'checkpoints').is_dir():
     raise InputError(
       f'{folder} should be a bundle or a run of stage 2, found no config.json and '
@@ -112,11 +121,32 @@ def load(path=None, **options):
   from ifmdm_jax.training import checkpoints  # see `trained`
 
   config, params = checkpoints.load(folder)
-  system, _ = generator.trainable(config.model.module)
-  if system.load_run is None:
-    raise InputError(f'{folder} is a training run, expected a bundle: make one of it first')
-  config.model = system.current(config.model)
-  return system.load_run(folder, config, params, **options)
+  return generator.trainable(config.model.module)[0], config, params
+
+
+def opened(path):
+  """Returns the `Bundle` in a folder, or of a training run that is all of one by itself; float32.
+
+  Raises:
+    InputError: nothing of the kind is there, or a bundle takes more than one run.
+  """
+  folder = pathlib.Path(path)
+  if (folder / 'config.json').exists():
+    return read(folder)
+  system = _run(folder)[0]
+  if not system.alone:
+    raise InputError(
+      f'{folder} is a training run, expected a bundle: make one of it with ifmdm_jax.bundle'
+    )
+  packed = system.pack({system.alone: folder})
+  parts = {name: _singles(part) for name, part in packed.parts.items()}
+  return dataclasses.replace(packed, parts=parts, name=folder.resolve().name)
+
+
+def _singles(part):
+  flat = flax.traverse_util.flatten_dict(dict(part.params), sep='/')
+  singles = {path: np.asarray(leaf, np.float32) for path, leaf in flat.items()}
+  return dataclasses.replace(part, params=flax.traverse_util.unflatten_dict(singles, sep='/'))
 
 
 def chosen(checkpoint, system):

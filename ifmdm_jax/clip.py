@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 
 # What a generator may ask to be shown -> the fields that it then sees.
@@ -51,6 +52,21 @@ def check_frames(frames):
       'them as the portrait'
     )
   _check_bytes(first, 'frames')
+
+
+def check_landmarks(landmarks):
+  """Returns the landmarks of a face as float32 [468, 2].
+
+  Raises:
+    InputError: they are something else, or not finite.
+  """
+  array = np.asarray(landmarks)
+  if array.shape != (POINTS, 2) or array.dtype.kind != 'f' or not np.isfinite(array).all():
+    raise InputError(
+      f'landmarks should be [{POINTS}, 2] of finite numbers, got {array.dtype} {array.shape}: find '
+      'them with ifmdm_jax.face.landmarker'
+    )
+  return np.float32(array)
 
 
 def _check_bytes(array, name):

@@ -52,8 +52,15 @@ class Generator(Protocol):
 class Reenacts(Protocol):
   """A generator that can also be driven by a video."""
 
-  def reenact(self, clip: Clip) -> Iterator[np.ndarray]:
-    """Yields blocks uint8 RGB [t, size, size, 3] of `clip.image` that moves as `clip.frames` do."""
+  def reenact(self, clip: Clip, *, own: bool = True) -> Iterator[np.ndarray]:
+    """Yields blocks uint8 RGB [t, size, size, 3] of `clip.image` that moves as `clip.frames` do.
+
+    Args:
+      clip: image, frames, and maybe landmarks of the frames; a generator that does not need an
+        image gets none.
+      own: whether the frames show the person of the image; of somebody else only the motion is
+        taken. A system may take options of its own by further names.
+    """
     ...
 
 
@@ -110,6 +117,26 @@ class Moves(Protocol):
 
   def sample_motion(self, clip: Clip, *, seed: int = 0, streaming: bool = False) -> Motion:
     """Samples the motion of `clip.image` by its voice, which is there or is still arriving."""
+    ...
+
+
+@runtime_checkable
+class Tracks(Protocol):
+  """A generator that can say how the landmarks of a face go to a voice, without drawing it."""
+
+  def tracks(
+    self, landmarks, blocks, sample_rate=16_000, seed=0, *, streaming: bool = False, **options
+  ) -> Iterator[np.ndarray]:
+    """Yields float32 [t, 468, 2], 25 per second; memory does not grow with the voice.
+
+    Args:
+      landmarks: [468, 2], of the face at rest, fractions of a square cut as portraits are.
+      blocks: iterable of waveforms [l] or [l, C] of any length.
+      sample_rate: Hz.
+      seed: of the motion; the same seed gives the same landmarks.
+      streaming: as soon as the sound for them is there.
+      options: of its own.
+    """
     ...
 
 
@@ -220,12 +247,14 @@ class Personal(Protocol):
   Attributes:
     model: a `training.contract.Adaptable`; `pictures` of it, if any, draw what has been learned.
     params: of the tree that `model.adapt` takes.
-    config: model, adapt, and optim for a Trainable. What is figured as 'start', if anything is, is
-      config.adapt.metric of the weights as they were.
+    extra: state of a Stateful model, else None.
+    config: model, adapt, and optim for a Differentiable. What is figured as 'start', if anything
+      is, is config.adapt.metric of the weights as they were.
   """
 
   model: Any
   params: Any
+  extra: Any
   config: Any
 
   def rows(self, targets, without=()) -> Mapping[str, np.ndarray]:
@@ -235,6 +264,10 @@ class Personal(Protocol):
       targets: numbers of the pictures that are to be drawn.
       without: numbers of pictures that nothing may be seen of.
     """
+    ...
+
+  def start(self) -> Any:
+    """Returns the `bundle.Bundle` to sample the person with where nothing was learned."""
     ...
 
   def pack(self, found) -> Any:
@@ -251,6 +284,7 @@ class System:
     trainables: names that `config.model.module` of its training runs may have -> modules.
     load_run: (workdir, config, params, **options) -> Generator of a training run.
     pack: ({part: workdir}) -> Bundle of training runs.
+    alone: the part that one training run fills, where that is all of a bundle.
     upgrade: config.json from before bundles had a format, a dict -> one that has, or None where it
       is not of this system.
     current: `config.model` of a run, however old -> as the modules of today read it.
@@ -258,13 +292,15 @@ class System:
     fresh: (size, dtype='float32') -> Generator with random weights, to be timed.
     preview: (params, config) -> Generator of a run that is training, by its whole config.
     histograms: (params, batch, config) -> {name: numbers} of a run that is training.
-    personal: (bundle.Bundle, pictures uint8 [K, 512, 512, 3]) -> Personal.
+    personal: (bundle.Bundle, pictures uint8 [K, 512, 512, 3], their landmarks [K, 468, 2] as
+      fractions of the side) -> Personal.
   """
 
   load: Callable
   trainables: Mapping[str, str] = dataclasses.field(default_factory=dict)
   load_run: Callable | None = None
   pack: Callable | None = None
+  alone: str = ''
   upgrade: Callable | None = None
   current: Callable = lambda model: model
   sizes: tuple[str, ...] = ()

@@ -1,12 +1,15 @@
-"""A portrait and a voice become a talking video.
+"""A portrait and a voice, or a film of somebody else, become a video.
 
   python -m ifmdm_jax.sample --image portrait.jpg --audio speech.wav
   python -m ifmdm_jax.sample --image portrait.jpg --audio speech.wav --output out/talk.mp4
+  python -m ifmdm_jax.sample --image portrait.jpg --drive film.mp4 --output out/driven.mp4
 
 The picture: JPEG, PNG, WebP, AVIF, HEIC and more, any size, one clearly visible, upright face. It
 is cut to a square around the face; --paste_back puts the moving square back into the whole picture.
 The sound: any file that FFmpeg decodes, a video's too; it decides how long the result is (25 frames
-per second) and is kept as it was recorded. Same seed, same video.
+per second) and is kept as it was recorded. Same seed, same video. With --drive the largest face of
+a film is what the portrait moves like, and the film's sound is kept. Weights that know a person may
+need no picture.
 
   livelier, or calm (the lips still move)        --motion_std 1.3      --motion_std 0
   part by part, 1 as it is made, 0 still         --head 0.5 --mouth 1.2 --expression 0 --brows 2
@@ -17,6 +20,8 @@ per second) and is kept as it was recorded. Same seed, same video.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  a film that shows the person of the portrait   --same_person
+  whose shape drawn landmarks have (few-shot)    --retarget mean_shape    (none, similarity)
   another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
   compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
@@ -29,8 +34,9 @@ import functools
 
 from absl import flags
 
-from ifmdm_jax import compile_cache, errors, talk
+from ifmdm_jax import compile_cache, drive, errors, talk
 from ifmdm_jax.errors import SHARED, InputError
+from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.video import image
 
@@ -41,7 +47,11 @@ string, integer, real, boolean, words, enum, several = (
   flags.DEFINE_list, flags.DEFINE_enum, flags.DEFINE_multi_string))
 IMAGE = string('image', None, 'The portrait.')
 AUDIO = string('audio', None, 'The voice: a sound file, or a video with sound.')
-OUTPUT = string('output', None, 'The video to write, *.mp4; default: beside the voice.')
+DRIVE = string('drive', None, 'Instead of a voice: a film whose face the portrait moves like.')
+SAME_PERSON = boolean('same_person', False, 'The film of --drive shows the person of the picture.')
+RETARGET = enum('retarget', None, retarget.KINDS, 'How landmarks of --drive become the person\'s: '
+                'not, in size and place, or in shape as well; weights that draw landmarks.')
+OUTPUT = string('output', None, 'The video to write, *.mp4; default: beside the voice or film.')
 CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
 SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
 TEACHER = boolean('teacher', False, 'The undistilled network: slower, any --steps and --guidance.')
@@ -71,6 +81,7 @@ OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 
 
 KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE
+OF_VOICE = (*KNOBS, SEED, TEACHER, MOTION_MEAN, MOTION_STD, UNIT, STREAM, TRACK)
 
 
 def numbers(name, words):
@@ -103,12 +114,40 @@ def by_name(name, words):
 
 
 def main(_):
+  if AUDIO.value is not None and DRIVE.value is not None:
+    raise InputError('expected --audio or --drive, got both: a voice drives, or a film does')
   for required in (IMAGE, AUDIO):
-    if required.value is None:
+    of_weights = required is IMAGE and CHECKPOINT.value is not None  # they may know a person
+    if required.value is None and not of_weights and (required is IMAGE or DRIVE.value is None):
       raise InputError(
         f'expected --image and --audio, got no --{required.name}: --help shows an example'
       )
   compile_cache.keep(COMPILE_CACHE.value)
+  result = talked() if DRIVE.value is None else driven()
+  print(
+    f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
+    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
+  )
+
+
+def driven():
+  """Makes the video that a film drives."""
+  given = [flag.name for flag in OF_VOICE if flag.present]
+  if given:
+    raise InputError(f'expected --{given[0]} with --audio, got it with --drive: leave it out')
+  options = {} if RETARGET.value is None else {'retarget': RETARGET.value}
+  return drive.make(
+    DRIVE.value, OUTPUT.value, IMAGE.value, CHECKPOINT.value, own=SAME_PERSON.value,
+    crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
+    overwrite=OVERWRITE.value, **options,
+  )  # fmt: skip
+
+
+def talked():
+  """Makes the video that a voice drives."""
+  for flag in (SAME_PERSON, RETARGET):
+    if flag.present:
+      raise InputError(f'expected --{flag.name} with --drive, got it with --audio: leave it out')
   options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
@@ -116,16 +155,12 @@ def main(_):
     options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
   if UNIT.value:
     options['unit'] = by_name('unit', ','.join(UNIT.value).split(','))
-  result = talk.make(
+  return talk.make(
     IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
     max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
     stream=STREAM.value, teacher=TEACHER.value, seed=SEED.value,
     track=TRACK.value, **options,
   )  # fmt: skip
-  print(
-    f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
-    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
-  )
 
 
 if __name__ == '__main__':

@@ -40,7 +40,7 @@ def make(
   """Writes a video; all input is checked before the work.
 
   Args:
-    image: file of the portrait.
+    image: file of the portrait; None: the weights know a person.
     audio: file of the voice; it decides how long the video is and is kept as it was recorded.
     output: file to write, *.mp4; by default beside the voice.
     checkpoint: weights, see `ifmdm_jax.load`.
@@ -57,31 +57,28 @@ def make(
   Returns:
     `Result`.
   """
-  image, audio = (pathlib.Path(each).expanduser() for each in (image, audio))
-  files.check(image, 'a picture')
+  image, audio = (each and pathlib.Path(each).expanduser() for each in (image, audio))
+  if image:
+    files.check(image, 'a picture')
   files.check(audio, 'a file with sound')
-  output = check_output(output or beside(audio), (image, audio), overwrite)
+  output = check_output(output or beside(audio), [audio, *filter(None, [image])], overwrite)
   seed = check_seed(seed)
   for name, value in options.items():
     numbers = np.asarray(value)
     if numbers.dtype.kind == 'f' and not np.isfinite(numbers).all():
       raise InputError(f'expected --{name} to be finite, got {value}: leave it out for the default')
-  if checkpoint is not None and not os.path.exists(checkpoint):
-    raise InputError(
-      f'expected a checkpoint, {checkpoint} does not exist: check the path, or '
-      'leave --checkpoint out for the bundled weights'
-    )
-  largest = LARGEST_SIDE if paste_back else None
-  picture = read.read_picture(image, crop=crop, face=face, largest=largest, max_pixels=max_pixels)
+  check_checkpoint(checkpoint)
+  picture = read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
   count = read.voice_length(audio, track=track) if stream else len(voice)
 
   generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
+  check_picture(generator, picture)
   total = round(count / SAMPLE_RATE * FPS)
   if isinstance(generator, Compiles):
     programs.wait(generator.compile_ahead(total, streaming=stream, **options))
   start = time.monotonic()  # of the work: programs are compiled once
-  portrait = picture.portrait()
+  portrait = None if picture is None else picture.portrait()
   if not stream:
     clip = Clip(image=portrait, waveform=voice, rate=SAMPLE_RATE).restricted(generator.needs)
     blocks = generator.generate(clip, seed=seed, **options)
@@ -92,7 +89,7 @@ def make(
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
   tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = _write(output, blocks, paster, (audio, track), total, tags)
+  written = write(output, blocks, paster, (audio, track), total, tags)
   return Result(output, written, time.monotonic() - start)
 
 
@@ -103,9 +100,49 @@ def beside(audio):
   return named if named != audio else audio.with_name(f'{audio.stem}_talking.mp4')
 
 
-def _write(output, blocks, paster, voice, total, tags):
-  """Streams blocks of frames into the file, beside the sound as recorded; counts them."""
-  rate, sound = sounds.audio_blocks(*voice)
+def check_checkpoint(checkpoint):
+  """Raises InputError where there is nothing of that name."""
+  if checkpoint is not None and not os.path.exists(checkpoint):
+    raise InputError(
+      f'expected a checkpoint, {checkpoint} does not exist: check the path, or '
+      'leave --checkpoint out for the bundled weights'
+    )
+
+
+def check_picture(generator, picture):
+  """Raises InputError where a generator needs a picture and there is none."""
+  if picture is None and 'image' in generator.needs:
+    raise InputError(
+      f'expected --image, got none: {generator.name} knows nobody, pass a portrait, or the '
+      '--checkpoint of a person'
+    )
+
+
+def read_picture(image, paste_back, **options):
+  """Reads a portrait as `read.read_picture` does; None without a file.
+
+  Raises:
+    InputError: there is none to be pasted back into.
+  """
+  if image is None:
+    if paste_back:
+      raise InputError('expected --image with --paste_back, got none: pass the whole picture')
+    return None
+  return read.read_picture(image, largest=LARGEST_SIDE if paste_back else None, **options)
+
+
+def write(output, blocks, paster, voice, total, tags):
+  """Streams blocks of frames into the file, beside the sound as recorded; counts them.
+
+  Args:
+    output: file to write.
+    blocks: iterable of uint8 [t, S, S, 3].
+    paster: puts a square into a whole picture; None: the squares are written.
+    voice: (file with sound, its track or None); None: without sound.
+    total: frames that are expected.
+    tags: metadata.
+  """
+  rate, sound = (SAMPLE_RATE, None) if voice is None else sounds.audio_blocks(*voice)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (

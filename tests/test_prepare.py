@@ -42,6 +42,8 @@ def test_ready_clips_become_a_set_for_both_stages(tmp_path, capsys):
     (['--source=.', '--output=here', '--limit=faces=3'], 'NAME of seconds, face'),
     (['--source=.', '--output=here', '--limit=face=tall'], '--limit face=tall'),
     (['--source=.', '--output=here', '--layout=tapes'], 'expected one of folder, hdtf'),
+    (['--source=.', '--output=here', '--format=animated'], 'should hold prepared records'),
+    (['--output=here,there', '--codes'], 'expected one folder'),
   ],
 )
 def test_what_cannot_be_done_is_said_before_any_work(tmp_path, monkeypatch, words, message):

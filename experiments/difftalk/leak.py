@@ -48,6 +48,7 @@ MASKS = {
   'kept: published polygon, margin': without(masks.MARGIN, 1),
   'kept: polygon of the head': without(0.0),
   'kept: polygon of the head, margin': without(masks.MARGIN),
+  'kept: polygon of the head, narrowed as lite': without(-0.06),
   'kept: polygon of the head, three margins': without(3 * masks.MARGIN),
 }
 

@@ -8,12 +8,13 @@ import time
 from typing import NamedTuple
 
 import cv2
+import jax
 import numpy as np
 from tqdm import tqdm
 
 from ifmdm_jax import bundle, errors, files, generator
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.training import adapt, contract
+from ifmdm_jax.training import adapt, contract, program
 
 GRID = 'adapt.png'
 ROWS = 8  # of the grid
@@ -80,7 +81,8 @@ def learn(weights, shots, output, *, overwrite=False):
   work = output.with_name(output.name + '.partial')
   with files.alone(work):
     _begin(work, weights, shots)
-    result = _learn(system.personal(weights, shots.pictures), weights, len(shots.names), work)
+    personal = system.personal(weights, shots.pictures, shots.landmarks)
+    result = _learn(personal, len(shots.names), work)
     packed, grid, facts = result
     with files.atomic(output) as half:
       half.mkdir()
@@ -95,7 +97,7 @@ def _begin(work, weights, shots):
   """Clears away what was kept of other pictures or weights."""
   seen = hashlib.sha256(shots.pictures.tobytes())
   for part in weights.parts.values():
-    seen.update(part.file.read_bytes() if part.file else repr(part.settings).encode())
+    seen.update(part.file.read_bytes() if part.file else _bytes(part))
   about = {'of': seen.hexdigest()}
   path = work / 'about.json'
   if not path.exists() or json.loads(path.read_text()) != about:
@@ -104,7 +106,13 @@ def _begin(work, weights, shots):
     files.write_text(path, json.dumps(about) + '\n')
 
 
-def _learn(personal, weights, count, work):
+def _bytes(part):
+  """Returns what a part that is in no file is made of."""
+  leaves = jax.tree.leaves(part.params)
+  return b''.join([repr(part.settings).encode(), *(np.asarray(leaf).tobytes() for leaf in leaves)])
+
+
+def _learn(personal, count, work):
   """Learns: (bundle, grid or None, facts of `Learned`)."""
   model, config = personal.model, personal.config.copy_and_resolve_references()
   with config.unlocked():
@@ -129,15 +137,15 @@ def _learn(personal, weights, count, work):
     before = choice.scores[choice.steps].get('start', choice.scores[0][metric])
     better = after < before
   found = choice
-  grid = None if found is None else _grid(model, found.params, asked, config)
+  grid = None if found is None else _grid(model, found, asked, config)
   if better and (updates or found is None):
     config.adapt.steps = ((1, updates),)
     rows = personal.rows(everything)
     found = _fit(personal, rows, config, 'learning', None, count, work / 'fit.safetensors')
   if grid is None:
-    grid = _grid(model, found.params, asked, config)
+    grid = _grid(model, found, asked, config)
   facts = dict(updates=updates, before=before, after=after, metric=metric, better=better)
-  return personal.pack(found) if better else weights, grid, facts
+  return personal.pack(found) if better else personal.start(), grid, facts
 
 
 def _fit(personal, rows, config, what, asked, count, kept):
@@ -151,16 +159,16 @@ def _fit(personal, rows, config, what, asked, count, kept):
         k: f'{v:.4f}' for k, v in figures.items() if k == config.adapt.metric})  # fmt: skip
 
     return adapt.adapt(
-      personal.model, personal.params, rows, config, held_out=asked, shots=count, kept=kept,
-      report=report,
+      personal.model, personal.params, rows, config, extra=personal.extra, held_out=asked,
+      shots=count, kept=kept, report=report,
     )  # fmt: skip
 
 
-def _grid(model, params, rows, config):
+def _grid(model, found, rows, config):
   """Draws pictures that were held out, before and after: uint8 [H, W, 3], or None."""
   if not isinstance(model, contract.Pictures):
     return None
   first = {name: values[:ROWS] for name, values in rows.items()}
-  return np.concatenate(
-    [np.asarray(each) for each in model.pictures(params, first, config).values()]
-  )
+  more = program.with_extra(model, found.extra)
+  drawn = model.pictures(found.params, first, config.model, **more)
+  return np.concatenate([np.asarray(each) for each in drawn.values()])

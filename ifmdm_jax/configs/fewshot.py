@@ -12,20 +12,14 @@ is for two CPU cores. Expected: not run yet, neither of them. `tiny` is for test
 
 import ml_collections
 
+from ifmdm_jax.systems.fewshot import losses, person
 from ifmdm_jax.systems.fewshot.sizes import SIZES
 from ifmdm_jax.training import program
 
-LOSSES = dict(
-  loss_preset='paper_v2',  # or 'paper_v1', 'burkov'
-  content='vgg16_content',  # or 'random', for tests, or '': none
-  content_scale=1.0,  # of that term, on top of the preset: its features are not the published ones
-  band=100.0,  # how far terms may be apart in the first band_steps steps; of lite 3 at its start
-  band_steps=1_000,
-)
 MODELS = {
-  'paper': dict(shots=8, videos=145_000, **LOSSES),
-  'lite': dict(shots=4, videos=128, **LOSSES),
-  'tiny': dict(shots=2, videos=8, **{**LOSSES, 'content': 'random', 'band': 1000.0}),
+  'paper': dict(shots=8, videos=145_000, **losses.DEFAULTS),
+  'lite': dict(shots=4, videos=128, **losses.DEFAULTS),
+  'tiny': dict(shots=2, videos=8, **{**losses.DEFAULTS, 'content': 'random', 'band': 1000.0}),
 }
 OPTIMS = {  # b1, b2 and eps as published
   'paper': dict(name='adam', peak_lr=5e-5, dis_lr=2e-4),
@@ -53,12 +47,7 @@ def get_config(size='lite'):
   )
   config.optim = OPTIMS[size]
   config.train = program.defaults(seed=0, **TRAIN[size])  # all of them: each is a flag
-  config.adapt = dict(
-    steps=((1, 125), (30, 230)),  # (shots, updates)
-    batch=8,
-    ema=0.972,
-    optim=dict(name='radam', peak_lr=5e-4, dis_lr=8e-4),
-  )
+  config.adapt = person.ADAPT
   config.mesh = dict(data=-1, fsdp=1, model=1)  # -1: all devices that are left
   config.sharding = [(r'.*', 'fsdp')]
   return config

@@ -99,7 +99,17 @@ def known_region(gaussian, x_0, keep):
 
 
 def sample(
-  denoise, gaussian, stepper, x_T, noise=None, *, amend=None, known=None, key=None, trajectory=False
+  denoise,
+  gaussian,
+  stepper,
+  x_T,
+  noise=None,
+  *,
+  amend=None,
+  known=None,
+  key=None,
+  memory=None,
+  trajectory=False,
 ):
   """Runs all kept steps, last to first, in one scan.
 
@@ -117,10 +127,13 @@ def sample(
       the kept steps, as `gaussian.q_sample` does. See `known_region`. What it puts in place is
       denoised with the rest; `amend` makes it exact at the end.
     key: random key of `known`; each step gets one of its own.
+    memory: tree [N, ...], what the network keeps of each executed step, in their order: keys and
+      values of the frames before these, which it had seen with the same noise. With it denoise is
+      called with a third argument, and returns (output, that afterwards).
     trajectory: also return every intermediate result, [N, B, ..., C].
 
   Returns:
-    x_0 [B, ..., C], or (x_0, trajectory).
+    x_0 [B, ..., C], or (x_0, trajectory); with memory (x_0, memory).
 
   Raises:
     InputError: if the stepper draws noise and none is given, or `known` comes without a key.
@@ -133,15 +146,19 @@ def sample(
   timesteps = jnp.asarray(schedule.timesteps, jnp.int32)
 
   def step(carry, xs):
-    (x_t, x_0_before), (i, z) = carry, xs
+    (x_t, x_0_before), (i, z, kept) = carry, xs
     if known is not None:
       x_t = known(x_t, i, jax.random.fold_in(key, i))
-    output = denoise(x_t, timesteps[i])
+    if memory is None:
+      output = denoise(x_t, timesteps[i])
+    else:
+      output, kept = denoise(x_t, timesteps[i], kept)
     prediction = gaussian.predict(output, x_t, i, clip=gaussian.clip, amend=amend)
     x = stepper(schedule, prediction, i, z, x_0_before)
-    return (x, prediction.x_0), (x if trajectory else None)
+    return (x, prediction.x_0), (x if trajectory else None, kept)
 
   order = jnp.arange(len(schedule), dtype=jnp.int32)[::-1]
-  xs = (order, noise if stepper.stochastic else None)
-  (x_0, _), path = jax.lax.scan(step, (x_T, x_T), xs)
-  return (x_0, path) if trajectory else x_0
+  xs = (order, noise if stepper.stochastic else None, memory)
+  (x_0, _), (path, memory) = jax.lax.scan(step, (x_T, x_T), xs)
+  rest = [each for each in (path, memory) if each is not None]
+  return (x_0, *rest) if rest else x_0

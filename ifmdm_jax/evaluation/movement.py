@@ -12,6 +12,7 @@ import numpy as np
 
 from ifmdm_jax.evaluation import geometry
 from ifmdm_jax.evaluation.types import Absent, Metric
+from ifmdm_jax.face import pose
 from ifmdm_jax.face.points import EXPRESSIVE, mouth_opening
 
 METRICS = {
@@ -88,7 +89,7 @@ def measures(points, reference, fps):
     warnings.simplefilter('ignore', RuntimeWarning)  # points that are NaN throughout
     place = geometry.to_mm(points, reference)
     inner = geometry.still(place)[:, EXPRESSIVE]
-    yaw, pitch, roll = np.nanstd(geometry.angles(points), axis=0)
+    yaw, pitch, roll = np.nanstd(np.degrees(pose.angles(pose.fit(points).turn)), axis=0)
     return {
       'motion_amplitude': deviation(place),
       'opening_std': float(np.nanstd(mouth_opening(points))),

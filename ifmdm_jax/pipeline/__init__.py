@@ -1,6 +1,8 @@
 """From videos on disk to batches. Records are the only data set, `Clip` is what is read of them.
 
 prep/           one film, clip or still to finished pieces, on every core or machine
+animate         the stills of a set to clips of another
+voices          recordings in pieces, for stills
 write           a folder of them to records with a report
 schema          what a record holds
 records         a set as a sequence of clips, read when asked for

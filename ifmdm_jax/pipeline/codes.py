@@ -20,6 +20,7 @@ from ifmdm_jax.pipeline import landmark_code, records, statistics
 from ifmdm_jax.pipeline import write as writing
 
 VERSION = '1.2.0'  # of the records
+FOLDER = 'motion'
 BLINK = 10  # frames, a long one
 STATISTICS_OF = 500  # clips, spread over the set: their features have to fit into memory
 
@@ -45,8 +46,8 @@ class CodedClip:
   quiet: np.ndarray
 
 
-def write(output, read_codes, encode_audio, window=65, alter=None):
-  """Writes codes and features of all clips with a voice, and their statistics.
+def write(output, read_codes, encode_audio, window=65, alter=None, folder=FOLDER):
+  """Writes codes and features of all clips with a voice, and statistics of those trained on.
 
   Args:
     output: folder of a set.
@@ -55,6 +56,7 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
     encode_audio: clip -> speech features [2T, A], or None.
     window: frames that stage 2 sees at once, for the statistics.
     alter: (clip, count) -> altered, quiet of a clip that is trained on; None: no other sounds.
+    folder: within the set; of `FOLDER` alone there are statistics of how codes open a mouth.
 
   Returns:
     How many clips there are.
@@ -73,13 +75,15 @@ def write(output, read_codes, encode_audio, window=65, alter=None):
     arrays = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     return arrays, dict(count=count, motion_dim=codes.shape[1], width=features.shape[1])
 
-  folder = pathlib.Path(output) / 'motion'
+  lips, folder = folder == FOLDER, pathlib.Path(output) / folder
   entries = writing.write_arrays('MotionCodes', folder, records.clips(output), make)
-  tracks = read(output, 'train')
+  tracks = read(output, 'train', folder=folder.name)
+  if not len(tracks):
+    return len(entries)  # people who are only tested on
   some = tracks[:: -(-len(tracks) // STATISTICS_OF) or 1]
   column = lambda name: [getattr(track, name) for track in some]
   numbers = statistics.set_statistics(
-    column('codes'), column('features'), window, column('opening')
+    column('codes'), column('features'), window, column('opening') if lips else None
   )
   with files.atomic(folder / 'statistics.npz') as half:
     np.savez(half, **numbers)
@@ -134,23 +138,23 @@ def without_blinks(lids, longest=BLINK):
   return scipy.ndimage.median_filter(lids, (2 * longest + 1, 1), mode='nearest')
 
 
-def read(output, split, licence=''):
+def read(output, split, licence='', folder=FOLDER):
   """Returns the clips of a split as `records.Records` of `CodedClip`.
 
   Args:
-    output: folder of the set.
+    output: folder of the set, or of several.
     split: 'train' or 'val'.
     licence: pattern that has to be found in a clip's licence or provenance.
+    folder: within the set, see `write`.
 
   Raises:
     InputError: there are no codes, or they are of an older version.
   """
-  folder = pathlib.Path(output) / 'motion'
-  flags = f'--output {output} --codes, or --autoencoder RUN'
-  entries = records.read_index(folder, flags, VERSION)
+  flags = '--codes, or --autoencoder RUN' if folder == FOLDER else f'--{folder}'
+  entries = records.read_index(output, f'--output {{folder}} {flags}', VERSION, part=folder)
   fits = records.licence_filter(licence)
   chosen = [e for e in entries if e.split == split and fits(e.licence)]
-  return records.Records(folder, chosen, _coded)
+  return records.Records(chosen, _coded)
 
 
 def _coded(entry, record):

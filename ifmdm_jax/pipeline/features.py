@@ -20,7 +20,11 @@ from ifmdm_jax.rates import SAMPLE_RATE
 
 def folder_of(output, name):
   """Returns where the features of a speech encoder, by its name or its folder, are kept."""
-  return pathlib.Path(output) / 'features' / pathlib.Path(name).name
+  return pathlib.Path(output) / _part(name)
+
+
+def _part(name):
+  return pathlib.Path('features', pathlib.Path(name).name)
 
 
 def encoder(name):
@@ -69,9 +73,8 @@ def read(output, name):
   Raises:
     InputError: they have not been written.
   """
-  folder = folder_of(output, name)
-  entries = records.read_index(folder, f'--output {output} --features --audio {name}')
-  return records.Records(folder, entries, _features)
+  flags = f'--output {{folder}} --features --audio {name}'
+  return records.Records(records.read_index(output, flags, part=_part(name)), _features)
 
 
 def _features(entry, record):
@@ -83,15 +86,16 @@ def attach(clips, output, name):
   """Returns the same clips with their `features`; those without a voice have none.
 
   Args:
-    clips: `records.clips` of the set.
-    output: folder of the set.
+    clips: `records.clips` of the set, or of several.
+    output: folder of the set, or of several.
     name: of the speech encoder.
   """
   features = read(output, name)
-  places = {entry.name: index for index, entry in enumerate(features.entries)}
+  within = lambda entry: str(pathlib.Path(entry.folder).parents[1])  # the set that they are of
+  places = {(within(entry), entry.name): index for index, entry in enumerate(features.entries)}
   return clips.map(functools.partial(_attached, features=features, places=places))
 
 
 def _attached(entry, clip, features, places):
-  place = places.get(entry.name)
+  place = places.get((entry.folder, entry.name))
   return clip if place is None else dataclasses.replace(clip, features=features[place])

@@ -74,17 +74,16 @@ def read(output, split, features):
   """Returns the clips of a split as `records.Records` of `LipClip`.
 
   Args:
-    output: folder of the set.
+    output: folder of the set, or of several.
     split: 'train' or 'val'.
     features: 'whisper_tiny' or 'mfcc'.
 
   Raises:
     InputError: they have not been written.
   """
-  folder = pathlib.Path(output) / 'lips'
-  entries = records.read_index(folder, f'--output {output} --lips')
+  entries = records.read_index(output, '--output {folder} --lips', part='lips')
   chosen = [entry for entry in entries if entry.split == split]
-  return records.Records(folder, chosen, functools.partial(_lip_clip, features=features))
+  return records.Records(chosen, functools.partial(_lip_clip, features=features))
 
 
 def _lip_clip(entry, record, features):

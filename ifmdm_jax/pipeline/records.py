@@ -7,6 +7,8 @@ output/                              python -m ifmdm_jax.prepare --source FILMS 
   index.json                           one entry per record, in their order
   motion/                              with --codes or --autoencoder, see `codes`
   features/NAME/                       with --features, see `features`
+
+Several sets are read as one where their folders are named together, 'runs/cache,runs/animated'.
 """
 
 import collections.abc
@@ -48,6 +50,7 @@ class Entry:
     source: file that it came from, relative to the folder of all.
     sound: whether there is a voice.
     matte: whether there are mattes.
+    folder: of the records; the index does not say it.
   """
 
   name: str
@@ -59,10 +62,11 @@ class Entry:
   source: str = ''
   sound: bool = False
   matte: bool = False
+  folder: str = ''
 
   @classmethod
-  def of_json(cls, entry):
-    """Reads an entry of index.json.
+  def of_json(cls, entry, folder=''):
+    """Reads an entry of index.json in `folder`.
 
     Raises:
       InputError: it lacks something, or has it of another type.
@@ -70,7 +74,8 @@ class Entry:
     try:
       count = entry['count'] if 'count' in entry else entry['stop'] - entry['start']
       kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-      own = cls(count=count, **{k: v for k, v in entry.items() if k in kinds and k != 'count'})
+      known = kinds.keys() - {'count', 'folder'}
+      own = cls(count=count, folder=folder, **{k: v for k, v in entry.items() if k in known})
     except (KeyError, TypeError) as error:
       raise InputError(
         f'expected an index of records, an entry of index.json is {entry!r:.200}: prepare anew'
@@ -93,20 +98,19 @@ class Records(collections.abc.Sequence):
     entries: `Entry` of each.
   """
 
-  def __init__(self, folder, entries, make):
-    self.entries = entries
-    self._folder, self._make = str(folder), make
+  def __init__(self, entries, make):
+    self.entries, self._make = entries, make
     self._open()
 
   def _open(self):
     # Here, and not by the first reader, who may be a thread that imports while others do.
-    splits = {entry.split for entry in self.entries}
-    self._sources = {split: Shards(self._folder, split) for split in splits}
+    places = {(entry.folder, entry.split) for entry in self.entries}
+    self._sources = {place: Shards(*place) for place in places}
     self._lock, self._cached = threading.Lock(), {}
 
   def map(self, change):
     """Returns the same records, with `change(entry, value)` in place of each value."""
-    return Records(self._folder, self.entries, functools.partial(_changed, self._make, change))
+    return Records(self.entries, functools.partial(_changed, self._make, change))
 
   def __len__(self):
     return len(self.entries)
@@ -117,19 +121,19 @@ class Records(collections.abc.Sequence):
       part.entries = self.entries[index]
       return part
     entry = self.entries[index]
-    place = entry.split, entry.record
+    place = entry.folder, entry.split, entry.record
     with self._lock:
       if place in self._cached:
         self._cached[place] = self._cached.pop(place)  # the newest is the last
         return self._cached[place][0]
     try:
-      record = self._sources[entry.split][entry.record]
+      record = self._sources[place[:2]][entry.record]
       value, size = self._make(entry, record), sum(map(len, record.values()))
     except (KeyError, ValueError, TypeError, IndexError, soundfile.SoundFileError) as error:
       if isinstance(error, InputError):
         raise
       raise InputError(
-        f'expected records of {entry.name} in {self._folder}, they lack or contradict something '
+        f'expected records of {entry.name} in {entry.folder}, they lack or contradict something '
         f'({type(error).__name__}: {error}): prepare the set anew'
       ) from error
     with self._lock:
@@ -157,7 +161,7 @@ def clips(folder, split=None, size=None, *, licence='', stills=False, sound=True
   """Returns the clips of a set, or its stills, as `Records` of `Clip`.
 
   Args:
-    folder: the set.
+    folder: the set, or several.
     split: 'train', 'val', or None: all.
     size: side that frames are brought to, pixels; None: as stored.
     licence: pattern that has to be found in a clip's licence or provenance.
@@ -167,14 +171,14 @@ def clips(folder, split=None, size=None, *, licence='', stills=False, sound=True
   Raises:
     InputError: there is no set at this place, or one of an older version.
   """
-  entries = read_index(folder, f'--source FILMS --output {folder}', VERSION)
+  entries = read_index(folder, '--source FILMS --output {folder}', VERSION)
   fits = licence_filter(licence)
   chosen = [
     e for e in entries if split in (None, e.split) and (e.count == 1) == stills and fits(e.licence)
   ]
   if stills:
     chosen.sort(key=lambda e: e.source)
-  return Records(folder, chosen, functools.partial(_clip, size=size, sound=sound))
+  return Records(chosen, functools.partial(_clip, size=size, sound=sound))
 
 
 def licence_filter(pattern):
@@ -206,18 +210,32 @@ def _clip(entry, record, size, sound):
   )
 
 
-def read_index(folder, flags, oldest=''):
-  """Returns every `Entry` of a set.
+def folders(sets):
+  """Lists the folders of sets named together, 'a,b'; one that is named twice counts twice."""
+  names = [name.strip() for name in str(sets).split(',')]
+  return [str(sets)] if pathlib.Path(sets).exists() or not all(names) else names
+
+
+def read_index(sets, flags, oldest='', part=''):
+  """Returns every `Entry` of a set, or of several, one set after the other.
 
   Args:
-    folder: holds records/ and index.json.
-    flags: of `prepare`, that make it.
+    sets: folder of the set, or several, see `folders`.
+    flags: of `prepare`, that make it; {folder} in them is the set.
     oldest: version that will do.
+    part: folder within the set that holds records/ and index.json, such as 'motion'.
 
   Raises:
     InputError: there is none, or one of an older version.
   """
-  folder = pathlib.Path(folder)
+  return [
+    entry
+    for folder in folders(sets)
+    for entry in _read_index(pathlib.Path(folder, part), flags.replace('{folder}', folder), oldest)
+  ]
+
+
+def _read_index(folder, flags, oldest):
   if not (folder / 'index.json').exists() or version(folder) is None:
     raise InputError(
       f'{folder} should hold prepared records with an index, found none: make them with '
@@ -231,7 +249,7 @@ def read_index(folder, flags, oldest=''):
   listed = files.read_json(folder / 'index.json', 'an index of records')
   if not isinstance(listed, list):
     raise InputError(f'expected a list in {folder / "index.json"}: prepare the set anew')
-  return [Entry.of_json(entry) for entry in listed]
+  return [Entry.of_json(entry, str(folder)) for entry in listed]
 
 
 def write_index(folder):

@@ -58,7 +58,19 @@ def _build(sources, output, settings, make_lag, processes, beam):
 
     on_beam.run(sources, output, settings, make_lag, beam)
     outcomes = [_outcome(output, source, settings) for source in sources]
-  outcomes.sort(key=lambda result: result['source'])
+  return conclude(output, outcomes, settings, beam)
+
+
+def conclude(output, outcomes, settings, beam=None):
+  """Writes the records and the report of what became of all sources; see `build`.
+
+  Args:
+    output: folder of the set, held alone.
+    outcomes: list of what the result.json of each source says.
+    settings: `prep.results.Settings`.
+    beam: options of a Beam pipeline, which then does the work.
+  """
+  outcomes = sorted(outcomes, key=lambda result: result['source'])
   kept = [result for result in outcomes if result['kept']]
   failed = _failed(outcomes)
   if not kept:
@@ -66,7 +78,7 @@ def _build(sources, output, settings, make_lag, processes, beam):
     if failed:
       raise InputError(f'expected somebody who talks, nothing could be kept: {failed}')
     raise InputError(
-      f'expected somebody who talks, nothing in {len(sources)} films could be kept: '
+      f'expected somebody who talks, nothing in {len(outcomes)} sources could be kept: '
       f'{output}/report.html says why, --limit moves the limits'
     )
   if not holds(output, outcomes):

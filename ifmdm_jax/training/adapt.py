@@ -73,10 +73,10 @@ def adapt(
   """Fits a model to the person of K frames.
 
   Args:
-    model: `contract.Adaptable`, and a Trainable or an Adversarial on what its `adapt` makes.
+    model: `contract.Adaptable`, and a Differentiable or an Adversarial on what its `adapt` makes.
     params: trained parameters, of the tree that `model.adapt` takes.
     frames: {name: [K, ...]}, what the model's loss takes as a batch.
-    config: whole config: model, adapt, and optim for a Trainable.
+    config: whole config: model, adapt, and optim for a Differentiable.
     extra: state of a Stateful model; None: as it initialises it.
     held_out: {name: [J, ...]}, frames of the same person that choose among the steps, or None.
     shots: pictures that the rows are made of, which the budget follows from; None: K.
@@ -178,7 +178,7 @@ def _prepare(model, params, extra, config, settings, total):
     ema=settings.ema,
     gradient=functools.partial(gradient.value_and_grad, **of),
   )
-  if isinstance(model, contract.Trainable):
+  if isinstance(model, contract.Differentiable):
     tx, lr = optim.make(optim.settings(config), total, params)
     update, init = steps.from_loss(model.loss, tx, lr, **options), tx.init
   else:

@@ -16,17 +16,22 @@ Tree = Any  # nested dicts of arrays
 
 
 @runtime_checkable
-class Trainable(Protocol):
-  """A model with one loss. `config` is config.model throughout."""
-
-  def init(self, rng, config) -> Tree:
-    """Draws fresh parameters; traced, no side effects."""
+class Differentiable(Protocol):
+  """A model with one loss, wherever its parameters come from. `config` is config.model."""
 
   def loss(self, params, batch, rng, *, config, step, frozen) -> tuple[Any, dict]:
     """Returns (scalar, {name: scalar}); `step` is an int32 scalar that counts from 0.
 
     A `Stateful` model also takes `extra=` and returns (scalar, ({name: scalar}, new extra)).
     """
+
+
+@runtime_checkable
+class Trainable(Differentiable, Protocol):
+  """A model with one loss that is trained from fresh parameters."""
+
+  def init(self, rng, config) -> Tree:
+    """Draws fresh parameters; traced, no side effects."""
 
 
 @runtime_checkable
@@ -147,5 +152,6 @@ def check(module, name, *protocols):
 
 
 def _missing(module, protocol):
-  members = {*vars(protocol), *protocol.__annotations__}
+  own = lambda each: {*vars(each), *getattr(each, '__annotations__', {})}
+  members = set().union(*map(own, protocol.__mro__))
   return sorted(name for name in members if name[0] != '_' and name not in dir(module))

@@ -29,15 +29,14 @@ def model(wanted):
     return {'row': jnp.full((4, 4, 3), 7, jnp.uint8)}
 
   return types.SimpleNamespace(
-    init=lambda rng, config: None, adapt=lambda params, frames, config: params, loss=loss,
-    evaluate=evaluate, pictures=pictures,
+    adapt=lambda params, frames, config: params, loss=loss, evaluate=evaluate, pictures=pictures,
   )  # fmt: skip
 
 
 class Personal:
-  wanted = 1.0
+  wanted, extra = 1.0, None
 
-  def __init__(self, weights, pictures):
+  def __init__(self, weights, pictures, landmarks):
     self.model, self.count, self.weights = model(self.wanted), len(pictures), weights
     self.params = {'gain': jnp.float32(weights.parts['gain'].params['gain'])}
     self.config = ml_collections.ConfigDict(
@@ -50,6 +49,9 @@ class Personal:
 
   def rows(self, targets, without=()):
     return {'y': np.ones(len(targets), np.float32)}
+
+  def start(self):
+    return self.weights
 
   def pack(self, found):
     return bundle.Bundle(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ifmdm_jax import testing
 from ifmdm_jax.evaluation.types import Pair
+from ifmdm_jax.face import pose
 
 PORTRAIT = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures' / 'portrait.jpg'
 replace = dataclasses.replace
@@ -36,12 +37,11 @@ def mesh(frames=50, seed=0):
 
   The canonical points of the head are where the canonical face has them.
   """
-  from ifmdm_jax.evaluation import geometry
 
   rng = np.random.default_rng(seed)
   time = np.arange(frames) / 25
   shape = np.concatenate([rng.normal(0, 4, (468, 2)), rng.normal(-4, 1, (468, 1))], axis=1)
-  shape[geometry.HEAD] = geometry.HEAD_SHAPE
+  shape[pose.HEAD] = pose.HEAD_SHAPE
   yaw, roll = 0.2 * np.sin(2 * np.pi * 0.7 * time), 0.1 * np.cos(2 * np.pi * 0.4 * time)
   points = []
   for t in range(frames):

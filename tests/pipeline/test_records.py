@@ -9,7 +9,7 @@ import pytest
 from ifmdm_jax import testing
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.pipeline import records
+from ifmdm_jax.pipeline import features, records
 from ifmdm_jax.pipeline.sources import pairs
 
 pytest.importorskip('tensorflow_datasets')
@@ -61,6 +61,20 @@ def test_a_part_of_the_clips_is_clips(drawn_set):
   assert [clip.name for clip in clips[1:]] == [entry.name for entry in clips.entries[1:]]
   with pytest.raises(IndexError):
     clips[3]
+
+
+def test_several_sets_are_read_as_one(tmp_path):
+  for name, people in (('a', 2), ('b', 3)):
+    testing.write_cache(tmp_path / name, people=people, num_frames=4, side=32 + 16 * (name == 'b'))
+    features.write(tmp_path / name, 'mel', lambda clip, name=name: np.full((8, 2), ord(name)))
+  both = f'{tmp_path / "a"},{tmp_path / "b"}'
+  clips = features.attach(records.clips(both, 'train'), both, 'mel')
+  assert [clip.frames.side for clip in clips] == [32, 48, 48]
+  assert [chr(int(clip.features[0, 0])) for clip in clips] == ['a', 'b', 'b']  # of one name, too
+  assert len(records.clips(f'{both},{tmp_path / "a"}', 'train')) == 4  # named twice, counts twice
+  none = tmp_path / 'c'
+  with pytest.raises(InputError, match=f'{none} should hold .* --output {none}$'):
+    records.clips(f'{both},{none}')
 
 
 def test_a_missing_set_is_told_with_the_command_that_makes_it(tmp_path):

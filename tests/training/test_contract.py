@@ -27,6 +27,12 @@ def test_an_adversarial_model_is_one():
     assert isinstance(model, part)
 
 
+def test_what_is_only_learned_from_pictures_needs_no_fresh_parameters():
+  model = importlib.import_module('ifmdm_jax.systems.ifmdm.autoencoder.lite.person')
+  assert isinstance(model, contract.Differentiable) and isinstance(model, contract.Adaptable)
+  assert not isinstance(model, contract.Trainable)
+
+
 def test_toys_are_what_they_say():
   assert isinstance(toy, contract.Pictures) and isinstance(toy, contract.Preview)
   assert isinstance(toy_state, contract.Stateful) and isinstance(toy_state, contract.Adaptable)

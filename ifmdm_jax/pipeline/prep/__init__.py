@@ -5,6 +5,8 @@ process    one file to a folder of finished pieces: the function that every core
 job        what films, ready clips and stills have in common while they are worked on
 film       a raw film: everybody who talks, cut out, filtered, with the voice in sync
 ready      a clip that is ready (square, one face), and a still: a clip of one frame
+animated   a still that a generator animates: a clip of one more person
+relimit    other limits for what is animated already
 sound      the voice of a file at 16 kHz, on disk
 squares    the square that is cut out of every frame, and where landmarks are in it
 lag        by how many frames a voice is late

@@ -73,8 +73,11 @@ class Job:
       entry['measures'] = rounded(measures)
     self.dropped.append(entry)
 
-  def keep(self, index, *, face, start, stop, offset_frames, sound, measures):
-    """Notes a track whose files, INDEX.frames and so on, are in the folder."""
+  def keep(self, index, *, face, start, stop, offset_frames, sound, measures, **about):
+    """Notes a track whose files, INDEX.frames and so on, are in the folder.
+
+    What else is said of it goes into the index.
+    """
     self.kept.append(
       dict(
         source=self.source.name,
@@ -88,6 +91,7 @@ class Job:
         bytes=(self.folder / f'{index:03d}.frames').stat().st_size,
         picture=f'{index:03d}.jpg',
         measures=rounded(measures),
+        **about,
       )
     )
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import os
 import pathlib
 import re
@@ -23,7 +24,7 @@ LAYOUTS = ('folder', *PERSON)
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """A file that may hold people."""
+  """A file that may hold people; `animated.AnimatedStill` is none, but is asked the same."""
 
   path: str  # where it is
   name: str  # relative to the folder of the set
@@ -37,6 +38,23 @@ class Source:
     """Name of its files; distinct for distinct sources."""
     stem = re.sub(r'[^\w-]+', '_', self.name.rsplit('.', 1)[0])[-60:]
     return f'{stem}-{_sum(self.name):08x}'
+
+  @property
+  def bytes(self):
+    """Counts its bytes; 0 where it vanished, or may not be read: its job says so."""
+    try:
+      return pathlib.Path(self.path).stat().st_size
+    except OSError:
+      return 0
+
+  def checksum(self):
+    """Returns SHA-256 of it."""
+    with open(self.path, 'rb') as file:
+      return hashlib.file_digest(file, 'sha256').hexdigest()
+
+  def about(self):
+    """Tells, as JSON can, what else its result depends on."""
+    return {} if self.kind == 'film' else dict(kind=self.kind)
 
 
 def person_of(name, layout):

@@ -1,6 +1,5 @@
 """One file to finished pieces: the function that every core, or every Beam worker, runs."""
 
-import hashlib
 import pathlib
 import traceback
 
@@ -12,7 +11,7 @@ from ifmdm_jax.video import read
 KINDS = {'film': film.Film, 'clip': ready.ReadyClip, 'still': ready.Still}
 
 
-def process(source, output, settings, estimate_lag):
+def process(source, output, settings, estimate_lag, kinds=KINDS):
   """Brings `output`/videos/KEY up to date and returns what its result.json says.
 
   Args:
@@ -21,14 +20,14 @@ def process(source, output, settings, estimate_lag):
     settings: `results.Settings`.
     estimate_lag: (waveform [L] at 16 kHz, landmarks [T, 468, 2]) -> (frames by which the voice is
       late, r).
+    kinds: {kind of source: (source, folder, settings, estimate_lag) -> `job.Job`}.
   """
   done = results.finished(output, source, settings)
   if done:
     return done
   with results.fresh_folder(results.folder_of(output, source)) as folder:
-    job = KINDS[source.kind](source, folder, settings, estimate_lag)
-    with open(source.path, 'rb') as file:
-      checksum = hashlib.file_digest(file, 'sha256').hexdigest()
+    job = kinds[source.kind](source, folder, settings, estimate_lag)
+    checksum = source.checksum()
     try:
       job.run()
     except InputError as error:
@@ -56,10 +55,10 @@ def process(source, output, settings, estimate_lag):
   return result
 
 
-def guarded(source, output, settings, estimate_lag):
+def guarded(source, output, settings, estimate_lag, kinds=KINDS):
   """Calls `process`; whatever goes wrong becomes a line of the report."""
   try:
-    return process(source, output, settings, estimate_lag)
+    return process(source, output, settings, estimate_lag, kinds)
   except Exception as error:
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f'{pathlib.Path(where.filename).name}:{where.lineno}'

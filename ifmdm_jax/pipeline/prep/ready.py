@@ -76,11 +76,12 @@ class ReadyClip(Job):
     small = cv2.resize(frame, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     write_picture(self.folder / '000.jpg', small)
 
-  def _finish(self, landmarks, side, sound):
+  def _finish(self, landmarks, side, sound, measures=None, **about):
     places = np.tile(np.array([0, 0, side], np.int32), (len(landmarks), 1))
     points = pack(squares.in_square(landmarks, places))
     np.savez(self.folder / '000.npz', landmarks=points, squares=places)
-    self.keep(0, face=0, start=0, stop=len(landmarks), offset_frames=0, sound=sound, measures={})
+    whole = dict(face=0, start=0, stop=len(landmarks), offset_frames=0, sound=sound)
+    self.keep(0, **whole, measures=measures or {}, **about)
 
 
 class Still(ReadyClip):

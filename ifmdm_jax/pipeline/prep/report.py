@@ -45,7 +45,8 @@ def write(output, results, settings):
   kept = [entry for entry in everything if entry['stop'] - entry['start'] > 1]
   dropped = [entry for r in results for entry in r['dropped']]
   summary = dict(
-    films=sum(r.get('kind') != 'still' for r in results),
+    films=sum(r.get('kind') not in ('still', 'animated') for r in results),
+    stills_to_animate=sum(r.get('kind') == 'animated' for r in results),
     stills=len(everything) - len(kept),
     hours_of_films=round(sum(r.get('seconds', 0) for r in results) / 3600, 4),
     hours_kept=round(sum(e['stop'] - e['start'] for e in kept) / FPS / 3600, 4),
@@ -71,6 +72,7 @@ def _page(output, results, body):
     f'<tr><td>{html.escape(name)}</td><td class=n>{value}</td></tr>'
     for name, value in (
       ('films', summary['films']),
+      ('stills to animate', summary['stills_to_animate']),
       ('hours of films', _clock(summary['hours_of_films'])),
       ('hours kept', _clock(summary['hours_kept'])),
       ('tracks kept', summary['tracks_kept']),

@@ -43,20 +43,16 @@ def folder_of(output, source):
 
 def describe(source, settings):
   """Describes what a result depends on; another size of file or other settings make it stale."""
-  try:
-    size = pathlib.Path(source.path).stat().st_size
-  except OSError:  # it vanished, or may not be read: its job says so
-    size = 0
-  about = dict(
+  return dict(
     source=source.name,
     key=source.key,
     person=source.person,
     split=source.split,
     licence=source.licence,
     settings=dataclasses.asdict(settings),
-    bytes=size,
+    bytes=source.bytes,
+    **source.about(),
   )
-  return about if source.kind == 'film' else dict(about, kind=source.kind)
 
 
 def finished(output, source, settings, again=False):

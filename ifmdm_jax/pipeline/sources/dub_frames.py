@@ -51,7 +51,7 @@ class DubFrames(loader.Listed):
     """Opens the clips of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'.
       size: side that frames are brought to, pixels; None: as stored.
       face: side of the squares around the face, held still, that are cut out of frames; 0: frames

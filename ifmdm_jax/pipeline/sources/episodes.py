@@ -29,7 +29,7 @@ class Episodes(loader.Listed):
     """Opens the clips of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'.
       size: side that frames are brought to, pixels.
       shots: K.

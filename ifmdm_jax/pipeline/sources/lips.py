@@ -20,7 +20,7 @@ class Clips(loader.Listed):
     """Reads the lips of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'; what is for training is varied.
       features: kind of speech feature, see `lip_crops.WIDTHS`.
       frames: T of a window.

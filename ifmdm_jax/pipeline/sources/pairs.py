@@ -76,7 +76,7 @@ class Pairs(loader.Listed):
     """Opens the clips and stills of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'.
       targets: K, pictures per source.
       stills: share of examples made of stills, where there are some.

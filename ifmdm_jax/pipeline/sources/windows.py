@@ -21,17 +21,18 @@ def resample(track, count):
 class Windows(loader.Listed):
   """Offers a clip as often as windows fit into it; `draw` cuts one at random."""
 
-  def __init__(self, folder, split, frames, augment=False, licence=''):
+  def __init__(self, folder, split, frames, augment=False, licence='', part=codes.FOLDER):
     """Opens the codes of a set.
 
     Args:
-      folder: of the set.
+      folder: of the set, or of several.
       split: 'train' or 'val'.
       frames: one more than the window: frame 0 is the hint.
       augment: whether speed and sound are varied.
       licence: pattern that has to be found in a clip's licence or provenance.
+      part: of the set, what the codes are, see `codes.write`.
     """
-    self.clips = codes.read(folder, split, licence)
+    self.clips = codes.read(folder, split, licence, part)
     self.frames, self.augment = frames, augment
     self.items = loader.by_windows([entry.count for entry in self.clips.entries], frames)
 
@@ -83,6 +84,7 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """
   train = split == 'train'
   licence = config.get('licence', '') if train else ''
-  source = Windows(config.cache, split, config.frames, train, licence)
+  part = config.get('folder', codes.FOLDER)
+  source = Windows(config.cache, split, config.frames, train, licence, part)
   where = dict(process_index=process_index, process_count=process_count)
   return loader.endless(source, batch=batch, seed=seed, **where)

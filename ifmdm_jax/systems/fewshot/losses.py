@@ -48,6 +48,13 @@ PRESETS = {
   'paper_v2': Preset(1.5e-1, False, 10.0, False, 10.0, True, 2),
   'burkov': Preset(3e-2, True, 10.0, True, 1e-2, False, 1),
 }
+DEFAULTS = dict(  # of config.model
+  loss_preset='paper_v2',  # or another of PRESETS
+  content='vgg16_content',  # or 'random', for tests, or '': none
+  content_scale=1.0,  # of that term, on top of the preset: its features are not the published ones
+  band=100.0,  # how far terms may be apart in the first band_steps steps; of lite 3 at its start
+  band_steps=1_000,
+)
 FIRST = tuple(f'relu{stage}_1' for stage in range(1, 6))
 EVERY = tuple(vgg.names(vgg.COUNTS['vgg16'], 'relu')[:11])  # up to relu5_1
 

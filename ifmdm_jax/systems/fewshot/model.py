@@ -235,7 +235,12 @@ def evaluate(params, batch, rng, *, config, frozen, extra):
 
 
 def pictures(params, batch, config, extra):
-  """Draws a strip: a shot of each episode, the landmarks, the target, what is made."""
+  """Draws a strip: a shot of each episode, the landmarks, the target, what is made.
+
+  Of a person's parameters: see `person.pictures`.
+  """
+  if person.is_one(params):
+    return person.pictures(params, batch, config, extra)
   few = {name: values[:6] for name, values in batch.items()}
   seen = prepared(few, config)
   made, *_ = forward(networks.build(config), params['gen'], extra, seen)

@@ -13,12 +13,20 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ifmdm_jax.nn.adversarial import hinge_discriminator
-from ifmdm_jax.nn.pixels import as_float
+from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.systems.fewshot import inputs, losses, networks
 from ifmdm_jax.training import optim
 
+ADAPT = dict(  # of `training.adapt`; Burkov et al. 2020 give these for a network like this one
+  steps=((1, 125), (30, 230)),  # (pictures, updates)
+  batch=8,
+  ema=0.972,
+  metric='loss',  # the content term
+  optim=dict(name='radam', peak_lr=5e-4, dis_lr=8e-4),
+)
 NAMES = {'gen': 'generator', 'dis': 'discriminator'}
 
 
@@ -155,6 +163,15 @@ def prepared(batch, config):
   """Brings frames to [-1, 1] and draws their landmarks: {'target', 'drawing'}."""
   drawing = inputs.drawing(batch['points'], config)
   return {'target': as_float(batch['image']), 'drawing': drawing}
+
+
+def pictures(params, batch, config, extra):
+  """Draws a row for each picture: it, before the fit if `batch` has that 'start', and after."""
+  gen = params['gen']
+  made = draw(gen['generator'], extra['generator'], gen['style'], batch['points'], config)
+  rows = [batch['image'], *([batch['start']] if 'start' in batch else []), as_bytes(made)]
+  rows = np.concatenate([np.asarray(each) for each in rows], axis=2)
+  return {'shot_before_after': rows.reshape(-1, *rows.shape[2:])}
 
 
 def evaluate(params, batch, rng, *, config, frozen, extra):

@@ -21,9 +21,12 @@ class Personal:
   """
 
   model = person
+  extra = None
 
-  def __init__(self, weights, pictures):
+  def __init__(self, weights, pictures, landmarks):
     """Reads pictures uint8 [K, R, R, 3] with the networks of a `bundle.Bundle`.
+
+    Landmarks are found anew, by the network that portraits are read with.
 
     Raises:
       InputError: the weights are of another kind than `lite`.
@@ -34,6 +37,7 @@ class Personal:
       raise InputError(f'expected weights of kind lite, which learn a person, got {kind}')
     settings = parts.configs_of(weights)['autoencoder']
     self.config = ml_collections.ConfigDict({'model': settings, **person.CONFIG})
+    del landmarks
     self._weights, self._networks = weights, {k: v for k, v in part.params.items() if k != 'own'}
     self._shots = person.read(self._networks, pictures)
     self.params = {'own': self._shots.own}
@@ -41,6 +45,10 @@ class Personal:
   def rows(self, targets, without=()):
     """Draws pictures by number from the others, see `person.rows`."""
     return person.rows(self._networks, self._shots, self.config.model, targets, without)
+
+  def start(self):
+    """Returns the bundle as it was."""
+    return self._weights
 
   def pack(self, found):
     """Returns the bundle with what has been learned, in half precision."""

@@ -8,14 +8,15 @@ import dataclasses
 import functools
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax import read
 from ifmdm_jax.audio import waveform as waveforms
-from ifmdm_jax.clip import check_image, check_seed
+from ifmdm_jax.clip import check_image, check_landmarks, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
@@ -38,6 +39,12 @@ class Stage:
   module: Any
   config: Any
   params: Any
+
+
+class Face(NamedTuple):
+  """What the motion of a portrait is counted from, where nothing is drawn."""
+
+  code: Any  # [1, M]
 
 
 class Sampler:
@@ -156,20 +163,36 @@ class Sampler:
     inside = normalizer.inside(codes, np.asarray(portrait.code))
     return Motion(np.asarray(normalizer.opening(codes)), inside)
 
+  def tracks(self, landmarks, blocks, sample_rate=16_000, seed=0, *, streaming=False, **options):
+    """Yields landmarks float32 [t, 468, 2] of a face that talks; see `generator.Tracks`."""
+    plan, options = self.streaming if streaming else self.offline, self.options(**options)
+    module, params = self.stages[0].module, self.stages[0].params
+    if not hasattr(module, 'tracked') or options.unit:
+      raise InputError(
+        f'expected weights whose codes are landmarks, and no unit, {self.name} has none or was '
+        'asked for one: take those of kind lite, and leave unit out'
+      )
+    landmarks = jnp.asarray(check_landmarks(landmarks))
+    code = module.code_of(params, landmarks[None])
+    move = jax.jit(functools.partial(module.tracked, {'code': params['code']}, landmarks))
+    for codes in self._windows(Face(code), blocks, sample_rate, check_seed(seed), plan, options):
+      filled = np.pad(codes, ((0, plan.new - len(codes)), (0, 0)), mode='edge')  # one program
+      yield np.asarray(move(filled))[: len(codes)]
+
   def generate(self, clip, *, seed=0, **options):
     """Animates `clip.image` by `clip.waveform`: yields uint8 [n, size, size, 3]; see `Sampler`."""
     return self.frames(clip.image, clip.waveform, clip.rate, seed, **options)
 
-  def reenact(self, clip, relative=False):
+  def reenact(self, clip, *, own=True):
     """Animates `clip.image` by the motion of `clip.frames`: yields uint8 [n, size, size, 3].
 
     Args:
       clip: a `Clip`; its frames are cut like the portrait.
-      relative: add the motion since the first driving frame to the portrait's own; for another
-        person's video. False takes the codes as they are; for a person's own.
+      own: take the codes as they are, for a film of the same person. Else the motion since the
+        first driving frame is added to the portrait's own.
     """
     portrait, codes = self.portrait(clip.image), self.renderer.read(clip.frames)
-    if relative:
+    if not own:
       codes = codes - codes[:1] + np.asarray(portrait.code)
     yield from self.renderer.drawn(portrait, codes, self.block)
 

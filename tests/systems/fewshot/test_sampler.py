@@ -8,7 +8,8 @@ import pytest
 
 import ifmdm_jax as ifm
 from ifmdm_jax import bench, bundle, generator
-from ifmdm_jax.benchmark import ends, parts
+from ifmdm_jax.benchmark import ends
+from ifmdm_jax.benchmark import parts as timed
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import generators
@@ -18,7 +19,7 @@ from ifmdm_jax.face.crop import resized
 from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.pipeline import records
 from ifmdm_jax.pipeline.sources import episodes
-from ifmdm_jax.systems.fewshot import generate, inputs, model, sampler
+from ifmdm_jax.systems.fewshot import generate, inputs, model, parts, sampler
 from ifmdm_jax.training import adapt, checkpoints
 from tests.systems.fewshot import faces
 
@@ -43,7 +44,7 @@ def drawn(talker, clip):
 
 @pytest.fixture(scope='module')
 def trained(run):
-  talker = ifm.load(run[1])
+  talker = ifm.load(run[1], driver='landmarks')
   talker._own_track = plain
   return talker
 
@@ -75,7 +76,7 @@ def test_landmarks_are_read_in_pixels_of_the_square(trained):
 
 
 def test_more_pictures_are_a_mean_and_their_order_says_nothing(trained, run):
-  talker = ifm.load(run[1], shots=2)
+  talker = ifm.load(run[1], shots=2, driver='landmarks')
   talker._own_track = plain
   assert talker.needs == {'image', 'landmarks', 'shots:2'}
   one, two = (drawn(talker, clip(shots=PICTURES[order])) for order in ([1, 2], [2, 1]))
@@ -99,7 +100,7 @@ def test_a_frame_is_shown_to_the_networks_as_it_was_in_training(faces_set, run):
     return None, None
 
   talker._own_track, talker._embed = lambda frames: film.landmarks[[number]], remember
-  talker.style(film.frames[[number]])
+  talker.embed(film.frames[[number]])
   trained_on = model.prepared(
     {name: values[None] for name, values in example.items()}, config.model
   )  # fmt: skip
@@ -112,7 +113,7 @@ def test_a_bundle_draws_as_its_run_without_the_table(trained, run, tmp_path):
   packed = generate.pack({'networks': run[1]})
   assert 'table' not in packed.parts['networks'].params['params']
   bundle.save(tmp_path / 'weights', packed)
-  talker = ifm.load(tmp_path / 'weights')
+  talker = ifm.load(tmp_path / 'weights', driver='landmarks')
   talker._own_track = plain
   assert talker.name == 'weights' and 'fewshot' in bundle.describe(tmp_path / 'weights')
   difference = np.abs(drawn(talker, clip()).astype(int) - drawn(trained, clip()))
@@ -126,8 +127,8 @@ def test_a_person_is_a_bundle_that_looks_at_no_picture(run, tmp_path):
   frames = {'image': np.stack([resized(p, 16) for p in PICTURES]), 'points': FILM[:4]}
   extra = checkpoints.load_extra(workdir)
   found = adapt.adapt(model, jax.device_get(state.averaged), frames, given, extra=extra)
-  bundle.save(tmp_path / 'anna', generate.pack_person(config.model, found))
-  talker = ifm.load(tmp_path / 'anna')
+  bundle.save(tmp_path / 'anna', parts.packed_person(config.model, found, FILM[:4]))
+  talker = ifm.load(tmp_path / 'anna', driver='landmarks')
   one = drawn(talker, clip())
   other = Clip('film', image=255 - clip().image, landmarks=clip().landmarks)
   np.testing.assert_array_equal(drawn(talker, other), one)
@@ -135,7 +136,7 @@ def test_a_person_is_a_bundle_that_looks_at_no_picture(run, tmp_path):
 
 
 def test_pictures_and_films_without_a_face_are_named(trained, run):
-  nobody = ifm.load(run[1])
+  nobody = ifm.load(run[1], driver='landmarks')
   nobody._own_track = lambda frames: np.full((len(frames), 468, 2), np.nan, np.float32)
   with pytest.raises(InputError, match='picture 1 of 1 shows no face'):
     drawn(nobody, clip())
@@ -147,7 +148,7 @@ def test_pictures_and_films_without_a_face_are_named(trained, run):
 def test_a_bundle_that_is_none_is_refused(run):
   packed = generate.pack({'networks': run[1]})
   part = packed.parts['networks']
-  whole = lambda **changes: generate.checked('networks', {**part.settings, **changes})
+  whole = lambda **changes: parts.checked('networks', {**part.settings, **changes})
   for changes, message in [
     (dict(image=10**9), 'from 1 to'), (dict(down=[8, 10**9]), 'from 1 to'),
     (dict(down=[8]), 'expected 4'), (dict(attention=[3, 3]), 'attention'),
@@ -161,6 +162,8 @@ def test_a_bundle_that_is_none_is_refused(run):
   settings = {**part.settings, 'attention': [0, 0]}
   with pytest.raises(InputError, match='expected embedder/down/attention/.* None in part'):
     generate.load(bundle.Bundle('fewshot', {'networks': bundle.Part(settings, part.params)}))
+  with pytest.raises(InputError, match='loss_preset is'):
+    whole(loss_preset='paper_v9')
   with pytest.raises(InputError, match='expected --parts networks=RUN'):
     generate.pack({'generator': run[1]})
 
@@ -168,7 +171,7 @@ def test_a_bundle_that_is_none_is_refused(run):
 def test_a_size_can_be_timed_without_trained_weights():
   made = bench.maker('fewshot:tiny')()
   assert isinstance(made, sampler.Sampler) and made.size == 64
-  probes = {parts.label(probe): probe for probe in made.probes((1,))}
+  probes = {timed.label(probe): probe for probe in made.probes((1,))}
   assert list(probes) == ['embedder x1', 'drawing x1', 'generator x1']
   assert np.isfinite(np.asarray(probes['generator x1'].run())).all()
   frames = np.concatenate(list(made.generate(ends.clip_of(made, 0.2))))

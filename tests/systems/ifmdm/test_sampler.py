@@ -160,6 +160,9 @@ def test_a_face_repeated_with_its_own_code_is_the_portrait(sampler, image):
   video = np.concatenate(list(sampler.reenact(Clip(image=image, frames=image[None]))))
   assert video.shape == (1, SIDE, SIDE, 3)
   assert np.abs(video[0].astype(int) - image).max() <= 1
+  other = np.stack([255 - image] * 2)  # somebody else who keeps still
+  still = np.concatenate(list(sampler.reenact(Clip(image=image, frames=other), own=False)))
+  assert np.abs(still.astype(int) - image).max() <= 1
 
 
 @pytest.mark.parametrize(

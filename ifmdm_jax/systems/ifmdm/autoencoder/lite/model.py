@@ -156,6 +156,23 @@ def draw(params, portrait, codes, config):
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 
+def tracked(params, landmarks, codes):
+  """Moves the landmarks of a portrait as `draw` does, without drawing.
+
+  Args:
+    params: of `init`.
+    landmarks: [468, 2], fractions of the side.
+    codes: [B, M], absolute, or [B, M + 4], whose lids close and whose gaze no landmark says.
+
+  Returns:
+    [B, 468, 2].
+  """
+  code = code_of(params, landmarks[None])
+  moved = landmarks[None] + moves(params, codes[:, : code.shape[1]] - code)
+  gestures = codes[:, code.shape[1] :]
+  return eyes.close(moved, moved, gestures)[0] if gestures.shape[1] else moved
+
+
 def apply(params, config, method, *args):
   """Calls a method of the networks."""
   variables = {'params': params['network'], 'winograd': params.get('winograd', {})}

@@ -126,11 +126,6 @@ def adapt(params, frames, config):
   return {'own': params['own']}
 
 
-def init(rng, config):
-  """Would draw fresh parameters; a person is only learned from pictures."""
-  raise NotImplementedError
-
-
 def frozen(config):
   """Loads AlexNet of LPIPS."""
   del config

@@ -1,0 +1,58 @@
+"""The sizes of the video model, as `config.model` holds them: numbers and names alone.
+
+  paper     128 px, clips of 16 frames
+  paper256  128 -> 256 px, the second stage of the cascade
+  paper512  256 -> 512 px, the third
+  lite      64 px, clips of 8 frames
+  tiny      16 px, for tests; tiny32 is to tiny what paper256 is to paper
+
+What is published of `paper` is how its parts join; widths and frames of a clip are our choice.
+`image` is the side of the frames, `low` that of the stage before (0: there is none), `clip` the
+frames of a clip, `masks` the regions of the body.
+"""
+
+_ALL = dict(masks=8, timesteps=1000)
+SIZES = {
+  'paper': dict(
+    _ALL,
+    image=128,
+    low=0,
+    clip=16,
+    unet=dict(width=128, multipliers=(1, 2, 4, 4), blocks=2, attention=(4, 8, 16), head_width=64),
+  ),
+  'paper256': dict(
+    _ALL,
+    image=256,
+    low=128,
+    clip=16,
+    unet=dict(width=96, multipliers=(1, 2, 4, 4), blocks=2, attention=(16,), head_width=64),
+  ),
+  'paper512': dict(
+    _ALL,
+    image=512,
+    low=256,
+    clip=16,
+    unet=dict(width=64, multipliers=(1, 2, 4, 4), blocks=2, attention=(), head_width=64),
+  ),
+  'lite': dict(
+    _ALL,
+    image=64,
+    low=0,
+    clip=8,
+    unet=dict(width=32, multipliers=(1, 2, 3), blocks=1, attention=(4,), head_width=32),
+  ),
+  'tiny': dict(
+    _ALL,
+    image=16,
+    low=0,
+    clip=4,
+    unet=dict(width=16, multipliers=(1, 2), blocks=1, attention=(2,), head_width=16),
+  ),
+  'tiny32': dict(
+    _ALL,
+    image=32,
+    low=16,
+    clip=4,
+    unet=dict(width=16, multipliers=(1, 2), blocks=1, attention=(2,), head_width=16),
+  ),
+}

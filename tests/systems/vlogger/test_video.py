@@ -1,0 +1,149 @@
+"""The video model: a copy that begins as nothing, and videos longer than it can see."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from ifmdm_jax import testing
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.systems.vlogger import outpaint, video, video_model
+from ifmdm_jax.systems.vlogger.sizes import SIZES
+
+RNG = np.random.default_rng(0)
+
+
+def config_of(size='tiny', stage='clips'):
+  return ml_collections.ConfigDict({**SIZES[size], 'stage': stage})
+
+
+@pytest.fixture(scope='module')
+def config():
+  return config_of()
+
+
+@pytest.fixture(scope='module')
+def params(config):
+  """A base that says something, and the copy as it begins."""
+  fresh = testing.fresh_params(video, config)
+  base = testing.random_params(jax.eval_shape(lambda: fresh['base']), scale=0.1)
+  return {'base': base, 'control': video.copy_of(base, fresh['control'])}
+
+
+@pytest.fixture(scope='module')
+def trained(params):
+  return testing.random_params(jax.eval_shape(lambda: params), scale=0.1)
+
+
+def given_of(config, seed=0):
+  rng = np.random.default_rng(seed)
+  shape = config.clip, config.image, config.image
+  part = lambda channels: jnp.asarray(rng.uniform(-1, 1, (*shape, channels)), jnp.float32)
+  controls = video.Controls(part(3), part(config.masks), part(3), part(1), part(3))
+  return video.Given(controls=video.joined(controls))
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def _denoise(params, x, t, given, config):
+  return video.denoise(params, x, t, given, config.clip, config)
+
+
+def denoised(params, config, given, x=None):
+  x = RNG.normal(0, 1, (config.clip, config.image, config.image, 3)) if x is None else x
+  t = jnp.full((config.clip,), 500)
+  return np.asarray(
+    _denoise(params, jnp.float32(x), t, given, ml_collections.FrozenConfigDict(config))
+  )
+
+
+def test_before_training_controls_change_nothing(config, params):
+  x = RNG.normal(0, 1, (config.clip, config.image, config.image, 3))
+  alone = denoised(params, config, video.Given(), x)
+  assert np.abs(alone).max() > 0.01
+  np.testing.assert_array_equal(denoised(params, config, given_of(config), x), alone)
+
+
+def test_frames_of_a_clip_see_each_other_once_it_is_trained(config, params, trained):
+  x = np.zeros((config.clip, config.image, config.image, 3), np.float32)
+  other = x.copy()
+  other[-1] += 1
+  given = given_of(config)
+  ours, theirs = (denoised(trained, config, given, each) for each in (x, other))
+  assert (ours[-2] != theirs[-2]).any()
+  ours, theirs = (denoised(params, config, given, each) for each in (x, other))
+  np.testing.assert_array_equal(ours[-2], theirs[-2])  # the base alone sees frame by frame
+
+
+def test_the_base_stays_as_it_is_in_all_stages_but_its_own(config, trained):
+  rng = np.random.default_rng(0)
+  frames = rng.uniform(-1, 1, (2, config.clip, config.image, config.image, 3)).astype(np.float32)
+  controls = np.stack([given_of(config, seed).controls for seed in range(2)])
+  batch = {'frames': frames, 'controls': controls}
+  largest = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
+  for stage, base, control in (('base', True, False), ('clips', False, True)):
+    of = functools.partial(video_model.loss, config=config_of(stage=stage))
+    grads = jax.jit(jax.grad(lambda p, of=of: of(p, batch, jax.random.key(0))[0]))(trained)
+    assert (largest(grads['base']) > 0) == base and (largest(grads['control']) > 0) == control
+  with pytest.raises(InputError, match='base, pictures, clips'):
+    video_model.loss(trained, batch, jax.random.key(0), config=config_of(stage='film'))
+
+
+def test_a_stage_of_the_cascade_reads_the_one_before():
+  config = config_of('tiny32')
+  shapes = jax.eval_shape(lambda key: video.init(key, config), jax.random.key(0))
+  params = testing.random_params(shapes, scale=0.1)
+  key = jax.random.key(0)
+  low = [np.full((config.clip, 16, 16, 3), value, np.float32) for value in (-0.5, 0.5)]
+  level = jnp.zeros((config.clip,), jnp.int32)
+  both = [given_of(config)._replace(**video_model.noised(each, level, key, config)) for each in low]
+  assert both[0].low.shape == (config.clip, 32, 32, 3)
+  np.testing.assert_allclose(both[0].low.mean(), -0.5, atol=0.05)
+  x = np.zeros((config.clip, 32, 32, 3))
+  ours, theirs = (denoised(params, config, each, x) for each in both)
+  assert np.abs(ours - theirs).max() > 1e-3
+  late = both[0]._replace(level=level + 900)
+  assert np.abs(denoised(params, config, late, x) - ours).max() > 1e-4
+
+
+@pytest.mark.parametrize('total, length, overlap', [(1, 8, 0.5), (8, 8, 0.5), (37, 8, 0.5),
+                                                    (20, 8, 0.25), (9, 8, 0.0)])  # fmt: skip
+def test_windows_cover_a_video_once_and_overlap(total, length, overlap):
+  found = outpaint.windows(total, length, overlap)
+  new = [t for each in found for t in range(each.start + each.known, each.stop)]
+  assert new == list(range(total))
+  assert all(each.known == round(length * overlap) for each in found[1:])
+  assert all(each.stop - each.start <= length for each in found)
+
+
+def test_an_overlap_that_leaves_nothing_to_draw_is_refused():
+  with pytest.raises(InputError, match='overlap from 0 to below 1'):
+    outpaint.windows(10, 8, 1.0)
+
+
+def test_a_long_video_keeps_what_it_has_shown(config, trained):
+  shown, given = [], given_of(config)
+  run = jax.jit(functools.partial(outpaint.draw, config=config, steps='3'))
+
+  def drawn(numbers, before, known, key):
+    made = np.asarray(run(trained, given, before, known, key))
+    np.testing.assert_array_equal(made[:known], before[:known])
+    shown.append((numbers, before[:known].copy(), made))
+    return made
+
+  blocks = list(outpaint.outpaint(drawn, 9, config.clip, config.image, seed=1))
+  frames = np.concatenate(blocks)
+  assert frames.shape == (9, 16, 16, 3) and np.abs(frames).max() <= 1 and len(shown) == 4
+  for numbers, before, _ in shown[1:]:
+    np.testing.assert_array_equal(frames[numbers[: len(before)]], before)
+  again = np.concatenate(list(outpaint.outpaint(drawn, 9, config.clip, config.image, seed=1)))
+  np.testing.assert_array_equal(again, frames)
+
+
+def test_the_full_size_has_the_numbers_that_the_documents_say():
+  config = config_of('paper')
+  shapes = jax.eval_shape(lambda key: video.init(key, config), jax.random.key(0))
+  count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree)) / 1e6
+  assert (round(count(shapes['base'])), round(count(shapes['control']))) == (111, 50)

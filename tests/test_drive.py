@@ -1,0 +1,133 @@
+"""A film that drives a face: what is read of it, and the command around any generator."""
+
+import pathlib
+import types
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import ifmdm_jax
+from ifmdm_jax import drive
+from ifmdm_jax import sample as cli
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face.crop import resized
+from ifmdm_jax.video import image, read, write
+
+FIXTURES = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures'
+PORTRAIT, SPEECH = FIXTURES / 'portrait.jpg', FIXTURES / 'speech.wav'
+GONE = (0, 1, 4)  # frames of the film without a face
+COUNT = 7
+
+
+@pytest.fixture(scope='module')
+def film(tmp_path_factory):
+  """A face that moves to the right, with a sound."""
+  path = tmp_path_factory.mktemp('film') / 'driver.mp4'
+  small = resized(image.read_image(PORTRAIT), 320)
+  frames = [np.roll(small, 4 * k, axis=1) for k in range(COUNT)]
+  frames = [np.zeros_like(small) if k in GONE else each for k, each in enumerate(frames)]
+  tone = 0.3 * np.sin(np.arange(COUNT * 640) / 10)
+  write(path, frames, tone.astype(np.float32))
+  return path
+
+
+class Reenactor:
+  """Repeats the squares of the film; remembers what it was asked."""
+
+  name, needs, size, fps = 'mirror', frozenset({'image', 'voice'}), 512, 25
+
+  def reenact(self, clip, *, own=True, retarget=None):
+    self.clip, self.own, self.retarget = clip, own, retarget
+    for frame in clip.frames:
+      yield frame[None]
+
+
+@pytest.fixture
+def mirror(monkeypatch):
+  made = Reenactor()
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, **_: made, raising=False)
+  return made
+
+
+def run(**given):
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['sample'])
+  given = {name: str(value) if name in PATHS else value for name, value in given.items()}
+  with flagsaver.flagsaver(compile_cache='none'), flagsaver.as_parsed(
+    **{name: str(value) for name, value in given.items()}
+  ):  # fmt: skip
+    cli.main([])
+
+
+PATHS = ('image', 'audio', 'drive', 'output', 'checkpoint')
+
+
+def test_frames_without_a_face_are_those_before_and_said(film, capsys):
+  squares = drive.Film(film)
+  assert '3 of 7 frames' in capsys.readouterr().err
+  frames = list(squares)
+  assert len(squares) == len(frames) == COUNT and squares.landmarks.shape == (COUNT, 468, 2)
+  assert np.isfinite(squares.landmarks).all()
+  for frame, shown in ((0, 2), (1, 2), (4, 3)):
+    np.testing.assert_array_equal(frames[frame], frames[shown])
+    np.testing.assert_array_equal(squares.landmarks[frame], squares.landmarks[shown])
+  assert (frames[2] != frames[3]).any() and frames[2].mean() > 20
+  np.testing.assert_array_equal(squares[5], frames[5])
+  np.testing.assert_array_equal(squares[-3:], frames[4:])
+
+
+def test_landmarks_are_those_of_the_squares(film):
+  squares = drive.Film(film)
+  found = drive.FaceLandmarker().track([squares[6]])[0]
+  assert np.abs(found - squares.landmarks[6]).mean() < 5  # of 512 pixels; read at 320
+
+
+def test_a_film_drives_a_portrait_and_keeps_its_sound(film, mirror, tmp_path):
+  run(drive=film, image=PORTRAIT, output=tmp_path / 'o.mp4')
+  assert mirror.clip.image.shape == (512, 512, 3) and not mirror.own and mirror.retarget is None
+  assert len(read.read_frames(tmp_path / 'o.mp4')) == COUNT
+  assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.1
+  run(drive=film, image=PORTRAIT, output=tmp_path / 'p.mp4', same_person=True,
+      retarget='mean_shape')  # fmt: skip
+  assert mirror.own and mirror.retarget == 'mean_shape'
+
+
+def test_weights_that_know_a_person_need_no_picture(film, mirror, tmp_path):
+  mirror.needs = frozenset({'voice'})
+  run(drive=film, checkpoint=tmp_path, output=tmp_path / 'o.mp4')
+  assert mirror.clip.image is None and len(read.read_frames(tmp_path / 'o.mp4')) == COUNT
+
+
+def test_a_film_without_sound_drives_too(film, mirror, tmp_path):
+  write(tmp_path / 'mute.mp4', read.read_frames(film))
+  result = drive.make(tmp_path / 'mute.mp4', tmp_path / 'o.mp4', PORTRAIT)
+  assert result.frames == COUNT
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(film, mirror, tmp_path, monkeypatch):
+  output, empty = tmp_path / 'o.mp4', tmp_path / 'empty.mp4'
+  write(empty, np.zeros((3, 64, 64, 3), np.uint8))
+  for given, said in (
+    (dict(drive=film, audio=SPEECH, image=PORTRAIT), '--audio or --drive, got both'),
+    (dict(drive=film), 'got no --image'),
+    (dict(drive=film, checkpoint=tmp_path), 'mirror knows nobody'),
+    (dict(drive=film, checkpoint=tmp_path, paste_back=True), '--image with --paste_back'),
+    (dict(drive=film, image=PORTRAIT, steps=3), 'expected --steps with --audio'),
+    (dict(audio=SPEECH, image=PORTRAIT, retarget='none'), 'expected --retarget with --drive'),
+    (dict(drive=tmp_path / 'none.mp4', image=PORTRAIT), 'is not a file'),
+    (dict(drive=SPEECH, image=PORTRAIT), 'expected a file with pictures'),
+    (dict(drive=empty, image=PORTRAIT), 'empty.mp4 shows none'),
+    (dict(drive=film, image=PORTRAIT, checkpoint=tmp_path / 'no'), 'does not exist'),
+  ):  # fmt: skip
+    with pytest.raises(InputError, match=said):
+      run(output=output, **given)
+  monkeypatch.setattr(Reenactor, 'reenact', lambda self, clip, *, own=True: iter(()))
+  with pytest.raises(InputError, match='mirror has when a film drives it, got --retarget'):
+    run(drive=film, image=PORTRAIT, output=output, retarget='none')
+  talks = types.SimpleNamespace(name='mirror', needs={'image', 'voice'})
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None: talks)
+  with pytest.raises(InputError, match='weights that a film can drive, mirror cannot be'):
+    run(drive=film, image=PORTRAIT, output=output)
+  assert [path.name for path in tmp_path.iterdir()] == ['empty.mp4']
