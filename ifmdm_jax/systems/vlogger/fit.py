@@ -32,8 +32,14 @@ BOUND = ('mouthClose', 'mouthUpperUp', 'mouthLowerDown', 'mouthRoll', 'mouthShru
          'mouthPress', 'mouthPucker', 'mouthStretch', 'mouthFrown', 'mouthDimple',
          'cheekSquint')  # fmt: skip
 STILL = 'mouthClose', 'mouthLowerDown', 'mouthUpperUp', 'eyeWide', 'eyeLook'
-WEIGHTS = ((points.LIPS, 4.0), (points.EYES, 8.0), (points.LEFT_IRIS, 1.5),
-           (points.RIGHT_IRIS, 1.5), (points.OVAL, 0.5))  # fmt: skip
+WEIGHTS = (  # of points, later ones overwrite earlier ones
+  (points.LIPS, 5.0),
+  (points.LIPS_INNER, 16.0),
+  (points.EYES, 8.0),
+  (points.LEFT_IRIS, 1.5),
+  (points.RIGHT_IRIS, 1.5),
+  (points.OVAL, 0.5),
+)
 TRUNK = 4.0  # decimetres from the base of the neck down to where the trunk leans
 
 _UNITS, _TURN, _PLACE, _GAZE = slice(0, 51), slice(51, 54), slice(54, 57), slice(57, 61)
