@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from absl import flags
 
+from experiments.vlogger_body.source import read_head, read_unit
 from ifmdm_jax import errors
 from ifmdm_jax.face import points
 from ifmdm_jax.face.detect import FaceDetector
@@ -44,33 +45,6 @@ SHOULDERS = 4.5  # nothing below is drawn
 # The hollow of the mouth is part of the body's surface: behind this, between these, it is no face.
 HOLLOW, LEFT, LOW, HIGH = 1.45, 0.25, 6.4, 6.95
 IRIS_RADIUS, BROW_SHARE = 0.06, 0.75  # of the largest offset of browDown
-
-
-def read_head(folder):
-  """Reads vertices [V, 3] (x to its left, y up, z forwards) and {group: triangles [T, 3]}."""
-  vertices, groups, group = [], {}, None
-  for line in (folder / 'mpfb2/3dobjs/base.obj').read_text().splitlines():
-    kind, *words = line.split() or ['']
-    if kind == 'v':
-      vertices.append([float(word) for word in words])
-    elif kind == 'g':
-      group = words[0]
-    elif kind == 'f':
-      corner = [int(word.split('/')[0]) - 1 for word in words]
-      fan = [(corner[0], *corner[k : k + 2]) for k in range(1, len(corner) - 1)]
-      groups.setdefault(group, []).extend(fan)
-  return np.array(vertices), {name: np.array(fan) for name, fan in groups.items()}
-
-
-def read_unit(folder, name, count):
-  """Reads a unit's offsets of the vertices, [count, 3]."""
-  offset = np.zeros((count, 3))
-  file = folder / 'faceunits01/targets/faceunits' / f'{name}.target'
-  for line in file.read_text().splitlines():
-    if line and not line.startswith('#'):
-      vertex, *numbers = line.split()
-      offset[int(vertex)] = [float(number) for number in numbers]
-  return offset
 
 
 def render(vertices, triangles, colour):

@@ -51,6 +51,20 @@ class Layers:
       elif layer.type == 'Convolution':
         yield _depthwise(*arrays) if arrays[0].shape[1] == 1 else _conv(*arrays)
 
+  def dense(self):
+    """Yields kernel [in, out] and bias of each convolution of 1 x 1 as they follow in the file."""
+    for layer in self._layers('Convolution'):
+      kernel, bias = _arrays(layer)
+      yield dict(kernel=np.ascontiguousarray(kernel[:, :, 0, 0].T), bias=bias)
+
+  def constants(self):
+    """Lists the constants of the file, float32, in its order."""
+    return [_arrays(layer)[0] for layer in self._layers('Const')]
+
+  def _layers(self, kind):
+    every = (self._net.getLayer(self._net.getLayerId(name)) for name in self._net.getLayerNames())
+    return [layer for layer in every if layer.type == kind]
+
 
 def _arrays(layer):
   return [np.ascontiguousarray(blob, np.float32) for blob in layer.blobs]

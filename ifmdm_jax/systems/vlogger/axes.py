@@ -6,7 +6,8 @@ the picture, and a positive roll leans clockwise as it is seen. Left and right i
 person's own.
 
   units                     0 relaxed, 1 as far as the face goes
-  headPitch, Yaw, Roll      radians, of the head before the camera: yaw first, then pitch, then roll
+  headPitch, Yaw, Roll      radians, of the head before the camera: it rolls, then pitches, then
+                            yaws, each about an axis of the camera
   headX, headY, headZ       decimetres, where the head turns on the neck, before the camera
   gaze...Pitch, Yaw         radians, of an eye in the head
   torsoPitch, Yaw, Roll     radians, of the trunk before the camera, as the head's
