@@ -8,10 +8,10 @@
 
 What is published of `paper` is how its parts join; widths and frames of a clip are our choice.
 `image` is the side of the frames, `low` that of the stage before (0: there is none), `clip` the
-frames of a clip, `masks` the regions of the body.
+frames of a clip, `masks` the number of regions of the body.
 """
 
-_ALL = dict(masks=8, timesteps=1000)
+_ALL = dict(masks=12, timesteps=1000)
 SIZES = {
   'paper': dict(
     _ALL,

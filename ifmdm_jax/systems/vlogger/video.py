@@ -6,7 +6,7 @@ within each of its residual blocks a convolution over time follows the first con
 stays frozen and sees frame by frame.
 
   x_t        [B * T, S, S, 3]   noised frames, T of a clip in a row
-  controls   [B * T, S, S, K]   `Controls`, joined in the order of its fields
+  controls   [B * T, S, S, K]   `controls.Controls` and the photo, see `joined`
   low        [B * T, S, S, 3]   of the stages of the cascade: the frame before, enlarged and noised
 
 The base that was published is a text-to-image network that is not to be had: ours is trained on the
@@ -26,31 +26,13 @@ from ifmdm_jax.nn.unet import Layout, UNet
 RGB = 3
 
 
-class Controls(NamedTuple):
-  """What the video model is shown of the body, and of the photo. All [..., S, S, channels].
-
-  Attributes:
-    dense: where each pixel lies on the template, 3 channels.
-    masks: which region it belongs to, one channel each.
-    warped: the photo's pixels in the new pose, 3 channels, 0 where nothing is known.
-    valid: 1 where `warped` is.
-    reference: the photo itself, 3 channels.
-  """
-
-  dense: jax.Array
-  masks: jax.Array
-  warped: jax.Array
-  valid: jax.Array
-  reference: jax.Array
-
-
-def joined(controls):
-  """Joins the fields of `Controls` to [..., S, S, K]."""
-  return jnp.concatenate(controls, axis=-1)
+def joined(drawn, reference):
+  """Joins `controls.Controls` and the photo, [..., S, S, channels] each, to [..., S, S, K]."""
+  return jnp.concatenate([*drawn, reference], axis=-1)
 
 
 def channels(config):
-  """Counts K, the channels of `joined`."""
+  """Counts K, the channels of `joined`: dense map, masks, warped reference, validity, photo."""
   return 3 * RGB + 1 + config.masks
 
 

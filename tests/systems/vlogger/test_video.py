@@ -10,7 +10,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.vlogger import outpaint, video, video_model
+from ifmdm_jax.systems.vlogger import body, controls, outpaint, video, video_model
 from ifmdm_jax.systems.vlogger.sizes import SIZES
 
 RNG = np.random.default_rng(0)
@@ -42,8 +42,8 @@ def given_of(config, seed=0):
   rng = np.random.default_rng(seed)
   shape = config.clip, config.image, config.image
   part = lambda channels: jnp.asarray(rng.uniform(-1, 1, (*shape, channels)), jnp.float32)
-  controls = video.Controls(part(3), part(config.masks), part(3), part(1), part(3))
-  return video.Given(controls=video.joined(controls))
+  drawn = controls.Controls(part(3), part(config.masks), part(3), part(1))
+  return video.Given(controls=video.joined(drawn, part(3)))
 
 
 @functools.partial(jax.jit, static_argnames='config')
@@ -80,8 +80,8 @@ def test_frames_of_a_clip_see_each_other_once_it_is_trained(config, params, trai
 def test_the_base_stays_as_it_is_in_all_stages_but_its_own(config, trained):
   rng = np.random.default_rng(0)
   frames = rng.uniform(-1, 1, (2, config.clip, config.image, config.image, 3)).astype(np.float32)
-  controls = np.stack([given_of(config, seed).controls for seed in range(2)])
-  batch = {'frames': frames, 'controls': controls}
+  shown = np.stack([given_of(config, seed).controls for seed in range(2)])
+  batch = {'frames': frames, 'controls': shown}
   largest = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
   for stage, base, control in (('base', True, False), ('clips', False, True)):
     of = functools.partial(video_model.loss, config=config_of(stage=stage))
@@ -140,6 +140,10 @@ def test_a_long_video_keeps_what_it_has_shown(config, trained):
     np.testing.assert_array_equal(frames[numbers[: len(before)]], before)
   again = np.concatenate(list(outpaint.outpaint(drawn, 9, config.clip, config.image, seed=1)))
   np.testing.assert_array_equal(again, frames)
+
+
+def test_every_region_of_the_body_has_its_mask():
+  assert {size['masks'] for size in SIZES.values()} == {len(body.REGIONS)}
 
 
 def test_the_full_size_has_the_numbers_that_the_documents_say():
