@@ -300,6 +300,7 @@ class System:
   trainables: Mapping[str, str] = dataclasses.field(default_factory=dict)
   load_run: Callable | None = None
   pack: Callable | None = None
+  _: dataclasses.KW_ONLY
   alone: str = ''
   upgrade: Callable | None = None
   current: Callable = lambda model: model

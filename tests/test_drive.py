@@ -55,7 +55,9 @@ def run(**given):
   if not flags.FLAGS.is_parsed():
     flags.FLAGS(['sample'])
   given = {name: str(value) if name in PATHS else value for name, value in given.items()}
-  with flagsaver.flagsaver(compile_cache='none'), flagsaver.as_parsed(
+  # Other commands have flags of the same names, and defaults of their own.
+  fresh = dict.fromkeys(PATHS)
+  with flagsaver.flagsaver(compile_cache='none', **fresh), flagsaver.as_parsed(
     **{name: str(value) for name, value in given.items()}
   ):  # fmt: skip
     cli.main([])

@@ -132,7 +132,7 @@ SYSTEM = generator.System(
   parts.TRAINABLES,
   load_run,
   pack,
-  parts.upgrade,
+  upgrade=parts.upgrade,
   current=parts.current,
   sizes=fresh.SIZES,
   fresh=functools.partial(fresh.fresh, make=sampler),
