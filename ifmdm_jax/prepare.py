@@ -17,6 +17,7 @@ codes follow from the landmarks; the third those of any other autoencoder, which
   --format animated                       clips of the stills of a set, animated by the renderer:
                                           --source runs/cache --output runs/animated
   --features --audio whisper_tiny         speech features alone, without motion codes
+  --face_motion                           face units, head and gaze by name, with speech features
 """
 
 import os
