@@ -52,7 +52,8 @@ def write(output, read_codes, encode_audio, window=65, alter=None, folder=FOLDER
   Args:
     output: folder of a set.
     read_codes: (clip, count) -> codes of its first frames and of their mirror images, [count, M]
-      each: `of_landmarks()` or `of_frames(autoencoder)`.
+      each, or None to leave a clip out: `of_landmarks()`, `of_frames(autoencoder)`, or
+      `face_motion.of_frames()`.
     encode_audio: clip -> speech features [2T, A], or None.
     window: frames that stage 2 sees at once, for the statistics.
     alter: (clip, count) -> altered, quiet of a clip that is trained on; None: no other sounds.
@@ -67,7 +68,10 @@ def write(output, read_codes, encode_audio, window=65, alter=None, folder=FOLDER
     if features is None:
       return None  # silent clips teach stage 1 only
     count = min(entry.count, len(features) // 2)
-    codes, mirrored = read_codes(clip, count)
+    motion = read_codes(clip, count)
+    if motion is None:
+      return None
+    codes, mirrored = motion
     arrays = dict(codes=codes, mirrored=mirrored, features=features[: 2 * count])
     arrays['opening'] = mouth_opening(clip.landmarks[:count])
     altered = alter(clip, count) if alter and entry.split == 'train' else ([], [])

@@ -18,7 +18,7 @@ from ifmdm_jax.face import pose, units
 from ifmdm_jax.face.points import smooth
 
 FOLDER = 'face_motion'
-UNITS = tuple(units.NAMES[1:])
+UNITS = tuple(units.NAMES[1:])  # without the score of a neutral face
 HEAD = ('headPitch', 'headYaw', 'headRoll', 'headX', 'headY', 'headZ')
 GAZE = ('gazePitch', 'gazeYaw')
 NAMES = UNITS + HEAD + GAZE
@@ -79,7 +79,8 @@ def of_points(points, scores, side):
 def of_frames():
   """Returns what reads the motion of a clip: (clip, count) -> motion, mirrored, [count, M] each.
 
-  Frames in which no face is found get what lies between their neighbours.
+  Frames in which no face is found get what lies between their neighbours; of a clip that shows none
+  at all there is None.
   """
   network = units.FaceUnits()
 
@@ -87,8 +88,7 @@ def of_frames():
     points, scores = network.track(np.asarray(clip.frames[:count]))
     seen = np.flatnonzero(np.isfinite(scores).all(1))
     if not len(seen):
-      zeros = np.zeros((count, len(NAMES)), np.float32)
-      return zeros, zeros
+      return None
     found = of_points(points[seen], scores[seen], clip.frames.side)
     every = np.stack([np.interp(np.arange(count), seen, each) for each in found.T], axis=-1)
     motion = np.float32(smooth(every))

@@ -1,9 +1,12 @@
+import types
+
 import numpy as np
 import pytest
 
+from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import pose, units
-from ifmdm_jax.pipeline import face_motion
+from ifmdm_jax.pipeline import codes, face_motion, features, records
 from tests.face.test_pose import seen
 
 
@@ -49,3 +52,24 @@ def test_the_mirror_swaps_sides_and_turns_back():
   assert other[at('headYaw')] == np.float32(-0.2) and other[at('headPitch')] == np.float32(0.1)
   assert other[at('jawOpen')] == np.float32(0.4) and other[at('jawLeft')] == 0
   np.testing.assert_array_equal(face_motion.mirrored(other), motion)
+
+
+def test_a_clip_without_a_face_is_left_out(tmp_path):
+  grey = np.full((4, 64, 64, 3), 128, np.uint8)
+  assert face_motion.of_frames()(types.SimpleNamespace(frames=grey), 4) is None
+
+  folder = testing.write_cache(tmp_path / 'set', people=3, num_frames=12)
+  names = [entry.name for entry in records.clips(folder).entries]
+  motion = np.random.default_rng(0).normal(size=(12, len(face_motion.NAMES)))
+
+  def read_codes(clip, count):
+    return None if clip.name == names[0] else (motion[:count], motion[:count])
+
+  encode = features.encoder('mel')
+  codes.write(folder, read_codes, encode, folder=face_motion.FOLDER)
+  kept = [
+    entry.name
+    for split in ('train', 'val')
+    for entry in codes.read(folder, split, folder=face_motion.FOLDER).entries
+  ]
+  assert sorted(kept) == sorted(names[1:])

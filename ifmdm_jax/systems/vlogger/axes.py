@@ -19,16 +19,12 @@ import difflib
 import numpy as np
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.face import units
+from ifmdm_jax.pipeline.face_motion import HEAD, UNITS
 
-UNITS = tuple(units.NAMES[1:])  # without the score of a neutral face
 TONGUE = 'tongueOut'  # of the body alone: no score measures it
-# fmt: off
-POSE = (
-  'headPitch', 'headYaw', 'headRoll', 'headX', 'headY', 'headZ', 'gazeLeftPitch', 'gazeLeftYaw',
-  'gazeRightPitch', 'gazeRightYaw', 'torsoPitch', 'torsoYaw', 'torsoRoll', 'shoulderLeft',
-  'shoulderRight')
-# fmt: on
+POSE = HEAD + (
+  'gazeLeftPitch', 'gazeLeftYaw', 'gazeRightPitch', 'gazeRightYaw', 'torsoPitch', 'torsoYaw',
+  'torsoRoll', 'shoulderLeft', 'shoulderRight')  # fmt: skip
 AXES = UNITS + POSE
 INDEX = {name: number for number, name in enumerate(AXES)}
 _starting = lambda *words: tuple(name for name in AXES if name.startswith(words))

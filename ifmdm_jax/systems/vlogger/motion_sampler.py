@@ -93,11 +93,7 @@ def advance(params, state, y, reference, key, pins, normalizer, *, config, steps
 
 
 class MotionSampler:
-  """Samples what a face does, of any length and in bounded memory.
-
-  Attributes:
-    look_ahead: frames of the voice after a frame that has to be known.
-  """
+  """Samples what a face does, of any length and in bounded memory."""
 
   def __init__(self, config, params, normalizer, *, steps='20', guidance=1.0):
     """Keeps a trained network.
@@ -108,7 +104,6 @@ class MotionSampler:
       normalizer: `motion_model.Normalizer`.
       steps, guidance: see `advance`.
     """
-    self.look_ahead = config.reach + 1
     self._config, self._params, self._normalizer = config, params, normalizer
     self._steps, self._guidance = steps, guidance
     options = dict(config=config, steps=steps, guidance=guidance)

@@ -12,6 +12,13 @@ frames of a clip, `masks` the number of regions of the body.
 """
 
 _ALL = dict(masks=12, timesteps=1000)
+_TINY = dict(
+  _ALL,
+  image=16,
+  low=0,
+  clip=4,
+  unet=dict(width=16, multipliers=(1, 2), blocks=1, attention=(2,), head_width=16),
+)
 SIZES = {
   'paper': dict(
     _ALL,
@@ -41,18 +48,6 @@ SIZES = {
     clip=8,
     unet=dict(width=32, multipliers=(1, 2, 3), blocks=1, attention=(4,), head_width=32),
   ),
-  'tiny': dict(
-    _ALL,
-    image=16,
-    low=0,
-    clip=4,
-    unet=dict(width=16, multipliers=(1, 2), blocks=1, attention=(2,), head_width=16),
-  ),
-  'tiny32': dict(
-    _ALL,
-    image=32,
-    low=16,
-    clip=4,
-    unet=dict(width=16, multipliers=(1, 2), blocks=1, attention=(2,), head_width=16),
-  ),
+  'tiny': _TINY,
+  'tiny32': dict(_TINY, image=32, low=16),
 }
