@@ -141,6 +141,28 @@ class Tracks(Protocol):
 
 
 @runtime_checkable
+class Redraws(Protocol):
+  """A generator that draws a filmed face with landmarks that somebody else moved.
+
+  Attributes:
+    size: side of the squares that it wants a face in, pixels.
+  """
+
+  size: int
+
+  def redraw(self, shot: Shot, landmarks) -> Iterator[Painted]:
+    """Yields the squares of a shot as other landmarks say; blocks as `Dubs.dub` yields them.
+
+    Where landmarks are the shot's own the mask is 0.
+
+    Args:
+      shot: one face through one unbroken part of a film; its voice is not listened to.
+      landmarks: [T, 478, 2], pixels of the squares.
+    """
+    ...
+
+
+@runtime_checkable
 class Compiles(Protocol):
   """A generator that can begin to compile before its inputs are there."""
 

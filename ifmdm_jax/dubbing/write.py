@@ -31,7 +31,7 @@ class FilmWriter(Writer):
     Args:
       path: *.mp4, *.mov or *.mkv.
       film: `film.Film` that it is to be like.
-      rate, sound: Hz, and blocks float32 [n, C] of the new voice.
+      rate, sound: Hz, and blocks float32 [n, C] of the new voice; None: the film's sound goes over.
       metadata: container tags.
     """
     super().__init__(path, sound, rate, metadata=metadata)
@@ -81,7 +81,7 @@ class FilmWriter(Writer):
         )
       self.video.set_display_rotation(film.rotation)
     self._open_sound()
-    self.others = _Others(film, self.container, self.path.name)
+    self.others = _Others(film, self.container, self.path.name, self.audio is not None)
     if self.audio is not None:
       self._add_block(self.first)
 
@@ -99,14 +99,15 @@ class FilmWriter(Writer):
 class _Others:
   """The other tracks of a film, which go over as they are."""
 
-  def __init__(self, film, target, name):
-    """Adds them to the container `target`, and says which ones it cannot hold."""
+  def __init__(self, film, target, name, voiced=True):
+    """Adds them to the container `target`, and says which ones it cannot hold; `voiced`: the sound
+    that players would take is replaced."""
     self.target, self.copies, lost = target, {}, []
     self.opened = media.opened(film.path, 'video')
     self.source, _ = self.opened.__enter__()
     sounds = media.tracks(self.source, 'audio')
     default = [stream for stream in sounds if int(stream.disposition) & 1]
-    replaced = [stream.index for stream in [*default, *sounds][:1]]  # that players would take
+    replaced = [stream.index for stream in [*default, *sounds][:voiced]]  # that players would take
     for stream in self.source.streams:
       if stream.index in (film.index, *replaced):
         continue
