@@ -1,6 +1,6 @@
 """Draws frames of a film above those of its edit, cut around the face, the mouth or the eyes.
 
-  python experiments/vlogger_edit/strip.py --film take.mp4 --edited fixed.mp4 --end 1 --output a.png
+python experiments/vlogger_edit/strip.py --film take.mp4 --edited fixed.mp4 --end 1 --output a.png
 """
 
 import argparse
