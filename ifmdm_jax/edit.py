@@ -5,7 +5,7 @@
 The video: any that FFmpeg decodes. What is changed is drawn from the film's own pixels, and every
 other pixel is the film's before encoding; sound, length, size, frame times and other tracks stay.
 Spans are seconds, 3.2-4.1, or minutes and seconds, 1:05-1:06.5; several with commas. A change comes
-and goes softly within its span. fixed.report.json says what was done.
+softly in 0.12 s before its span, and goes after it. fixed.report.json says what was done.
 
   a mouth that should be closed              --close_mouth 3.2-4.1
   eyes that are closed, or should be         --open_eyes 5-5.4          --close_eyes 2-2.5,6-6.3

@@ -19,6 +19,7 @@ from ifmdm_jax.video import provenance
 NOTICE = 'Synthetic video: the face of a person was changed by a computer.'
 SECONDS = re.compile(r'(?:(\d+):)?(\d+(?:\.\d*)?|\.\d+)')
 SHORTEST = 0.04  # seconds of a span
+ROOM = 0.2  # seconds around a span in which its change may come and go
 BEYOND = 0.05  # seconds by which a span may end after the film
 
 
@@ -112,8 +113,9 @@ def edit(
   fate, rows = fates.decide(reading, everybody, chosen)
   _check_seen(changes, film, fate)
   plan = timeline.plan(film.times, film.end, film.end)
+  wider = [c._replace(begins=c.begins - ROOM, ends=c.ends + ROOM) for c in changes]
   for start, stop in fates.runs(fate, reading.takes):
-    if fate[start] == fates.DUBBED and not _inside(changes, film.times[start:stop]).any():
+    if fate[start] == fates.DUBBED and not _inside(wider, film.times[start:stop]).any():
       fate[start:stop] = fates.LEFT_ALONE
   parts = report.segments(plan, fate, reading.takes)
 

@@ -92,10 +92,10 @@ def test_frames_out_of_the_spans_are_the_films_bit_for_bit(tmp_path, spy):
 def test_each_take_is_given_the_changes_by_its_own_time(tmp_path):
   pictures = films.talk(12) + films.talk(13, side=215, seed=4, flip=True)
   path, editor = films.write(tmp_path / 'a.mp4', pictures), Editor()
-  result = dubbing.edit(path, tmp_path / 'o.mp4', editor, [Change('close_mouth', 1, 0.6, 0.8)])
+  result = dubbing.edit(path, tmp_path / 'o.mp4', editor, [Change('close_mouth', 1, 0.72, 0.9)])
   [shot] = editor.shots  # the first take passes
   assert len(shot) == 13 and result.dubbed == 4
-  assert editor.given[0].begins == pytest.approx(0.12, abs=1e-3)
+  assert editor.given[0].begins == pytest.approx(0.24, abs=1e-3)
 
 
 def test_a_sound_that_the_container_cannot_hold_becomes_one_that_it_can(tmp_path, capsys):

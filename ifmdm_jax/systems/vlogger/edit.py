@@ -17,8 +17,7 @@ from ifmdm_jax.generator import Redraws
 from ifmdm_jax.shot import CLOSE_EYES, CLOSE_MOUTH, NO_BLINK, OPEN_EYES, SIMPLE
 from ifmdm_jax.systems.vlogger import axes, fit
 
-SOFT = 0.12  # seconds in which a change comes, and goes, within its span
-SOFTEST = 1 / 3  # of the span, at most
+SOFT = 0.12  # seconds in which a change comes before its span, and goes after it
 SAMPLED = 64  # frames of a shot that say who it shows, besides those that change
 MOUTH = tuple(name for name in axes.GROUPS['mouth'] if name != axes.TONGUE)
 OPENS = 'jaw', 'mouthClose', 'mouthLowerDown', 'mouthUpperUp', 'mouthFunnel', 'mouthPucker'
@@ -107,9 +106,8 @@ def _touched(change):
 
 
 def weights(change, times):
-  """Says how far a change is made at times [T], seconds: 0 out of its span, 1 in it, [T]."""
-  soft = min(SOFT, SOFTEST * (change.ends - change.begins))
-  x = np.minimum(times - change.begins, change.ends - times) / max(soft, 1e-6)
+  """Says how far a change is made at times [T], seconds: 1 in its span, 0 beyond SOFT, [T]."""
+  x = np.minimum(times - change.begins, change.ends - times) / SOFT + 1
   x = np.clip(x, 0.0, 1.0)
   return x * x * (3 - 2 * x)
 

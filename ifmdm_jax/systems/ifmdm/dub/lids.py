@@ -11,10 +11,10 @@ from ifmdm_jax.systems.ifmdm.autoencoder.lite import eyes
 from ifmdm_jax.systems.ifmdm.dub import warp
 
 # Widths of the eye: room around it that lashes and their shadow take.
-ABOVE, BELOW, BESIDE = 0.18, 0.12, 0.08
+ABOVE, BELOW, BESIDE = 0.2, 0.12, 0.08
 DEEPER = 0.05  # by which the edge of a closed lid is below the lower lid's points
-SOFT, LASHES = 0.04, 0.035  # of the lid's edge, and how thick the line of lashes is
-DARK = 0.5  # of that line
+SOFT, LASHES = 0.04, 0.04  # of the lid's edge, and how thick the line of lashes is
+DARK = 0.65  # of that line
 FILLED = 40  # pixels of an eye's width, of the small picture in which it is filled
 
 
@@ -43,7 +43,7 @@ def lower(result, mask, points, which, amount):
   box = warp.box_around(whole, len(result), round(0.35 * width) + 2)
   drawn = lambda outline: _filled(outline, box)
   colours = _skin(box.of(result), drawn(whole), width)
-  lid = np.concatenate([upper - 0.7 * ABOVE * width * arch * down, edge[::-1]])
+  lid = np.concatenate([upper - ABOVE * width * arch * down, edge[::-1]])
   share = cv2.GaussianBlur(drawn(lid), (0, 0), max(SOFT * width, 0.6))
   line = np.zeros(box.shape, np.float32)
   places = np.round((edge[1:-1] - (box.x0, box.y0) - 0.5) * 16).astype(np.int32)
