@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import eyes
-from ifmdm_jax.systems.ifmdm.dub import warp
+from ifmdm_jax.systems.ifmdm.dub import lend, warp
 
 # Widths of the eye: room around it that lashes and their shadow take.
 ABOVE, BELOW, BESIDE = 0.2, 0.12, 0.08
@@ -51,16 +51,7 @@ def lower(result, mask, points, which, amount):
   line = cv2.GaussianBlur(line, (0, 0), max(0.4 * SOFT * width, 0.8))
   line *= DARK * min(2 * amount, 1.0)
   colours = colours * (1 - line[..., None])
-  mixed(box, result, mask, colours, np.maximum(share, line))
-
-
-def mixed(box, result, mask, colours, share):
-  """Mixes colours [h, w, 3] into the box of a picture and of its mask, in place."""
-  part, new = box.of(result), box.of(mask)
-  before = part.astype(np.float32)
-  drawn = before + share[..., None] * (colours - before)
-  part[...] = np.clip(np.round(drawn), 0, 255).astype(np.uint8)
-  new[...] = np.maximum(new, share)
+  lend.mix(box, result, mask, colours, np.maximum(share, line))
 
 
 def _filled(outline, box):

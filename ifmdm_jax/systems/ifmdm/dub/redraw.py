@@ -1,7 +1,8 @@
 """A film and moved landmarks become the film with the face moved, from its own pixels.
 
-The lower face is warped and filled as for new lips (`paint`, `mouth`), lids and brows by `upper`,
-and eyes that are to open come from frames of the shot that show them open (`upper.Eyes`).
+The lower face is warped and filled as for new lips (`paint`, `mouth`), brows are warped too
+(`upper`). Eyes that open or close, and lips that close, come from frames of the shot that show them
+so (`lend`, `upper`, `lips`).
 """
 
 import functools
@@ -11,7 +12,7 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import POINTS, POINTS_WITH_IRISES
 from ifmdm_jax.shot import Painted
-from ifmdm_jax.systems.ifmdm.dub import draw, face, mouth, paint, speech, upper
+from ifmdm_jax.systems.ifmdm.dub import draw, face, lips, mouth, paint, speech, upper
 
 MOVED = 2.0  # pixels of a point, from which a movement is taken in full
 
@@ -41,13 +42,14 @@ def redraw(shot, landmarks, code, ahead):
   landmarks = np.where(np.isfinite(landmarks), landmarks, whole)[..., :2]
   film = speech.read(own, shot.times, code)
   bank = mouth.Bank(film, own, shot.blocks())
+  closed = lips.Lips(film, whole, landmarks, shot.times, shot.blocks)
   eyes = upper.Eyes(whole, landmarks, shot.times, film.poses, shot.blocks)
   start = 0
   for block in shot.blocks():
     numbers = range(start, start + len(block))
     frames = [planned(film, bank, own[n].astype(np.float64), landmarks[n], n) for n in numbers]
     drawn = ahead(
-      functools.partial(_draw, picture, number, film, bank, eyes, plan)
+      functools.partial(_draw, picture, number, film, bank, closed, eyes, plan)
       for picture, number, plan in zip(block, numbers, frames)
     )
     pictures, masks = zip(*drawn)
@@ -68,8 +70,9 @@ def planned(film, bank, own, landmarks, number):
   return frame, target, bank.shares(number, mouth.in_units(described))
 
 
-def _draw(picture, number, film, bank, eyes, plan):
+def _draw(picture, number, film, bank, closed, eyes, plan):
   """Draws a frame as planned: uint8 [S, S, 3], float32 [S, S]."""
   lower, mask = draw.draw(picture, number, film, bank, *plan)
+  closed.paint(lower, mask, picture, number, plan[1])
   result, more = eyes.paint(lower, number)
   return result, np.maximum(mask, more)
