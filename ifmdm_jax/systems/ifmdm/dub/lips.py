@@ -7,10 +7,12 @@ Where no frame of like pose has them closed, they stay as warped.
 import numpy as np
 
 from ifmdm_jax.face.points import (
+  LEFT_MOUTH_CORNER,
   LIPS_OUTER,
   LOWER_LIP_INNER,
   LOWER_LIP_OUTER,
   POINTS,
+  RIGHT_MOUTH_CORNER,
   UPPER_LIP_INNER,
   UPPER_LIP_OUTER,
 )
@@ -24,9 +26,11 @@ FAR = 15.0  # degrees of the head, from which on no lips are lent
 OPENING, WIDTH, INSIDE = 0.01, 0.03, 0.04  # heights, and share of what is no lip, that are unlike
 DARK, PALE = 0.6, 0.6  # light and redness of what is no lip, of a lip's
 AROUND = np.array([2, 164, 167, 393, 18, 200, 43, 273, 106, 335, 57, 287, 186, 410, 92, 322])
-HELD = np.concatenate([LIPS_OUTER, AROUND])
-TRUST = np.concatenate([np.full(len(LIPS_OUTER), 2.0), np.ones(len(AROUND))])
-LIPS = lend.Part(HELD, TRUST, LIPS_OUTER, (61, 291), 0.06, 0.05, 0.08)
+# What holds them is beside them: lips that were open are thicker than closed ones.
+CORNERS = np.array([LEFT_MOUTH_CORNER, RIGHT_MOUTH_CORNER])
+HELD = np.concatenate([CORNERS, AROUND])
+TRUST = np.concatenate([np.full(len(CORNERS), 4.0), np.ones(len(AROUND))])
+LIPS = lend.Part(HELD, TRUST, LIPS_OUTER, tuple(CORNERS.tolist()), 0.1, 0.05, 0.08)
 
 
 class Lips:
@@ -55,7 +59,8 @@ class Lips:
     cost = film.gaps / OPENING + np.abs(film.widths - width) / WIDTH
     some = np.flatnonzero(lends)
     some = some[np.argsort(cost[some], kind='stable')[:MOST]]
-    self.glances = lend.glances(set(some.tolist()), own, HELD, blocks)
+    around = np.concatenate([HELD, LIPS_OUTER])
+    self.glances = lend.glances(set(some.tolist()), own, around, blocks)
     cost[some] += [inside(self.glances[each]) / INSIDE for each in some.tolist()]
     lends[:] = False
     lends[some] = True
