@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -140,24 +140,39 @@ class Tracks(Protocol):
     ...
 
 
+class Faces(NamedTuple):
+  """Where a face is in T frames."""
+
+  landmarks: np.ndarray  # [T, 468, 2], fractions of the side, with lids as the portrait has them
+  lids: np.ndarray  # [T, 2], how far the picture's left and right lids close beyond that, 0 to 1
+  gaze: np.ndarray  # [T, 2], right and down in the picture since the portrait, widths of the eye
+
+
 @runtime_checkable
-class Redraws(Protocol):
-  """A generator that draws a filmed face with landmarks that somebody else moved.
+class Draws(Protocol):
+  """A generator that can draw a portrait whose landmarks somebody else moves."""
 
-  Attributes:
-    size: side of the squares that it wants a face in, pixels.
-  """
-
-  size: int
-
-  def redraw(self, shot: Shot, landmarks) -> Iterator[Painted]:
-    """Yields the squares of a shot as other landmarks say; blocks as `Dubs.dub` yields them.
-
-    Where landmarks are the shot's own the mask is 0.
+  def draw(self, image, places: Iterable[Faces], *, painted: bool = True) -> Iterator[np.ndarray]:
+    """Yields blocks uint8 [t, size, size, 3] as the places come; memory does not grow with them.
 
     Args:
-      shot: one face through one unbroken part of a film; its voice is not listened to.
-      landmarks: [T, 478, 2], pixels of the squares.
+      image: uint8 RGB [R, R, 3].
+      places: `Faces` of the next frames, of any length each.
+      painted: else pixels of the image are moved, and nothing is added to them.
+    """
+    ...
+
+
+@runtime_checkable
+class Redraws(Protocol):
+  """A generator that draws a filmed face with landmarks that somebody else moved."""
+
+  size: int  # side of the squares that it wants a face in, pixels
+
+  def redraw(self, shot: Shot, landmarks) -> Iterator[Painted]:
+    """Yields squares of a shot as landmarks [T, 478, 2] in their pixels say, as `Dubs.dub` does.
+
+    Where they are the shot's own the mask is 0; its voice is not listened to.
     """
     ...
 
@@ -182,14 +197,9 @@ class Compiles(Protocol):
 
 @runtime_checkable
 class Configured(Protocol):
-  """A generator that says how it samples.
+  """A generator that says how it samples."""
 
-  Attributes:
-    defaults: options of every call that says nothing else, a mapping or dataclass; reports quote
-      them.
-  """
-
-  defaults: Any
+  defaults: Any  # options of a call that says nothing else, a mapping or dataclass; for reports
 
 
 @runtime_checkable
