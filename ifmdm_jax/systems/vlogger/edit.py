@@ -19,7 +19,7 @@ from ifmdm_jax.systems.vlogger import axes, fit
 
 SOFT = 0.12  # seconds in which a change comes before its span, and goes after it
 SAMPLED = 64  # frames of a shot that say who it shows, besides those that change
-MOUTH = tuple(name for name in axes.GROUPS['mouth'] if name != axes.TONGUE)
+MOUTH = tuple(axes.AXES[number] for number in axes.indices('mouth'))
 OPENS = 'jaw', 'mouthClose', 'mouthLowerDown', 'mouthUpperUp', 'mouthFunnel', 'mouthPucker'
 SHUT, NEAR = 3, 0.004  # percentile of a mouth's openings that counts as closed, and eye distances
 CLOSED = 0.03  # eye distances between landmarks of closed lips, at most
@@ -43,7 +43,7 @@ LIPS = np.array(
 TOUCHED = {  # units that a change takes in hand
   CLOSE_MOUTH: tuple(name for name in MOUTH if name.startswith(OPENS)),
   **dict.fromkeys((CLOSE_EYES, OPEN_EYES, NO_BLINK), tuple(
-    name for name in axes.GROUPS['eyes'] if name.startswith(('eyeBlink', 'eyeWide')))),
+    name for name in axes.UNITS if name.startswith(('eyeBlink', 'eyeWide')))),
 }  # fmt: skip
 
 
