@@ -29,7 +29,7 @@ PSNR = 41.4  # dB, of RGB where the pattern is full, and so 42.2 on average
 LIGHT = 255 / 219  # of RGB for one of brightness in video
 CELL = 8  # pixels, of a cell of the map of strength
 FINE = 4  # samples a place, of the tile as it is kept
-QUIET, GAIN, BUSY = 0.8, 0.35, 3.0  # strengths, levels, of flat parts and most of busy ones
+QUIET, GAIN, BUSY = 0.9, 0.35, 3.0  # strengths, levels, of flat parts and most of busy ones
 
 
 def random_number():

@@ -29,7 +29,7 @@ SMOOTH = 3.0  # pixels over which what moves is measured
 LARGE = 2.5  # pixels; larger things are no mark
 CANDIDATES = 8
 FINE = 0.002, 0.001, 0.0005  # steps of the scale
-LIKELY = 5.0  # agreement from which on a mark is believed, see experiments/mark
+LIKELY = 4.8  # agreement from which on a mark is believed, see experiments/mark
 
 
 class Mark(NamedTuple):

@@ -25,7 +25,7 @@ def marked(tmp_path_factory):
 WAYS = {
   'as written': None,
   'encoded, scaled and cropped': dict(crf=28, scale=0.75, crop=0.8),
-  'encoded strongly': dict(crf=33),
+  'encoded strongly': dict(crf=31),
   'another frame rate': dict(fps=30),
 }
 
