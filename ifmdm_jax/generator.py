@@ -11,7 +11,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -136,6 +136,29 @@ class Tracks(Protocol):
       seed: of the motion; the same seed gives the same landmarks.
       streaming: as soon as the sound for them is there.
       options: of its own.
+    """
+    ...
+
+
+class Faces(NamedTuple):
+  """Where a face is in T frames."""
+
+  landmarks: np.ndarray  # [T, 468, 2], fractions of the side, with lids as the portrait has them
+  lids: np.ndarray  # [T, 2], how far the picture's left and right lids close beyond that, 0 to 1
+  gaze: np.ndarray  # [T, 2], right and down in the picture since the portrait, widths of the eye
+
+
+@runtime_checkable
+class Draws(Protocol):
+  """A generator that can draw a portrait whose landmarks somebody else moves."""
+
+  def draw(self, image, places: Iterable[Faces], *, painted: bool = True) -> Iterator[np.ndarray]:
+    """Yields blocks uint8 [t, size, size, 3] as the places come; memory does not grow with them.
+
+    Args:
+      image: uint8 RGB [R, R, 3].
+      places: `Faces` of the next frames, of any length each.
+      painted: else pixels of the image are moved, and nothing is added to them.
     """
     ...
 

@@ -20,6 +20,10 @@ need no picture.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  a text in place of the voice                   --text "Good morning." --voice emma
+  by VLOGGER's motion: head, gaze, blinks        --system vlogger
+  five different performances, and a sheet       --takes 5
+  by names: held, or moved less (vlogger)        --pin jawOpen=0 --scale head=0.5,gaze=0
   a film that shows the person of the portrait   --same_person
   whose shape drawn landmarks have (few-shot)    --retarget mean_shape    (none, similarity)
   another sound track of a film                  --track 2            (1 is the first)
@@ -34,11 +38,15 @@ The result says that it is synthetic, in a signed manifest, in its pixels and in
 Bad input ends in one line, exit status 2 and no file.
 """
 
+import contextlib
 import functools
+import pathlib
+import tempfile
 
 from absl import flags
 
-from ifmdm_jax import compile_cache, drive, errors, talk
+from ifmdm_jax import bundle, compile_cache, drive, errors, files, takes, talk
+from ifmdm_jax.audio import spoken
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
@@ -52,12 +60,19 @@ string, integer, real, boolean, words, enum, several = (
   flags.DEFINE_list, flags.DEFINE_enum, flags.DEFINE_multi_string))
 IMAGE = string('image', None, 'The portrait.')
 AUDIO = string('audio', None, 'The voice: a sound file, or a video with sound.')
+TEXT = string('text', None, 'Instead of a voice: what is spoken, by --speaker.')
+SPEAKER = string('speaker', None, 'Who reads --text: hibari (extra tts), espeak-ng, or another '
+                 'that is installed; default: the first of them.')
+VOICE = string('voice', '', 'Which voice of the speaker; default: as it advises.')
 DRIVE = string('drive', None, 'Instead of a voice: a film whose face the portrait moves like.')
 SAME_PERSON = boolean('same_person', False, 'The film of --drive shows the person of the picture.')
 RETARGET = enum('retarget', None, retarget.KINDS, 'How landmarks of --drive become the person\'s: '
                 'not, in size and place, or in shape as well; weights that draw landmarks.')
 OUTPUT = string('output', None, 'The video to write, *.mp4; default: beside the voice or film.')
 CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
+SYSTEM = string('system', None, 'Whose bundled weights: ifmdm or vlogger; default: ifmdm.')
+TAKES = integer('takes', 1, 'Performances, by seeds that follow each other; with a contact sheet.',
+                lower_bound=1, upper_bound=takes.MOST)
 SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
 TEACHER = boolean('teacher', False, 'The undistilled network: slower, any --steps and --guidance.')
 STEPS = integer('steps', None, 'Diffusion steps; default: as the weights advise.', lower_bound=1)
@@ -69,6 +84,11 @@ HEAD, MOUTH, EXPRESSION, BROWS = (
                      ('expression', 'lids and brows'), ('brows', 'the brows')))
 BLINKS = real('blinks_per_minute', None, 'From 0 to 60; default: as often as people do.')
 UNIT = several('unit', None, 'Lasting shape by face units, NAME=NUMBER from -1 to 1; repeatable.')
+PIN = several('pin', None, 'Numbers of the motion that are held, NAME=NUMBER; repeatable; vlogger.')
+SCALE = several('scale', None, 'How much they move, NAME=FACTOR, 1 as made; repeatable; vlogger.')
+STAGE = string('stage', None, 'controls, warp: pixels of the picture alone, or paint; vlogger.')
+SHOW_CONTROLS = boolean('show_controls', False, 'Also write what the motion of vlogger is of a '
+                        'body: *_controls.mp4.')
 GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as in the portrait.')
 MOTION_STD = string('motion_std', None, 'Liveliness, 1 is natural, 0 moves lips alone; or none.')
 CROP = enum('crop', 'auto', ['auto', 'none'], 'A square around the face, or the picture as it is.')
@@ -91,8 +111,11 @@ OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
 
-KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE
-OF_VOICE = (*KNOBS, SEED, TEACHER, MOTION_MEAN, MOTION_STD, UNIT, STREAM, TRACK)
+KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE, STAGE
+BY_NAME = UNIT, PIN, SCALE
+OF_TEXT = SPEAKER, VOICE
+OF_VOICE = (*KNOBS, *BY_NAME, *OF_TEXT, SEED, TEACHER, MOTION_MEAN, MOTION_STD, STREAM, TRACK,
+            TAKES, SHOW_CONTROLS)  # fmt: skip
 
 
 def numbers(name, words):
@@ -125,20 +148,22 @@ def by_name(name, words):
 
 
 def main(_):
-  if AUDIO.value is not None and DRIVE.value is not None:
-    raise InputError('expected --audio or --drive, got both: a voice drives, or a film does')
-  for required in (IMAGE, AUDIO):
-    of_weights = required is IMAGE and CHECKPOINT.value is not None  # they may know a person
-    if required.value is None and not of_weights and (required is IMAGE or DRIVE.value is None):
-      raise InputError(
-        f'expected --image and --audio, got no --{required.name}: --help shows an example'
-      )
+  drivers = [flag for flag in (AUDIO, TEXT, DRIVE) if flag.value is not None]
+  if len(drivers) > 1:
+    raise InputError(
+      f'expected --audio, --text or --drive, got --{drivers[0].name} and --{drivers[1].name}: '
+      'one of them drives'
+    )
+  if IMAGE.value is None and CHECKPOINT.value is None:  # which may know a person
+    raise InputError('expected --image and --audio, got no --image: --help shows an example')
+  if not drivers:
+    raise InputError('expected --image and --audio, got no --audio: --help shows an example')
   compile_cache.keep(COMPILE_CACHE.value)
-  result = talked() if DRIVE.value is None else driven()
-  print(
-    f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
-    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
-  )
+  for result in [driven()] if DRIVE.value is not None else talked():
+    print(
+      f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
+      f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
+    )
 
 
 def provenance():
@@ -154,14 +179,14 @@ def driven():
     raise InputError(f'expected --{given[0]} with --audio, got it with --drive: leave it out')
   options = {} if RETARGET.value is None else {'retarget': RETARGET.value}
   return drive.make(
-    DRIVE.value, OUTPUT.value, IMAGE.value, CHECKPOINT.value, own=SAME_PERSON.value,
+    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), own=SAME_PERSON.value,
     crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
     overwrite=OVERWRITE.value, provenance=provenance(), **options,
   )  # fmt: skip
 
 
 def talked():
-  """Makes the video that a voice drives."""
+  """Makes the video that a voice drives, or several; lists what was written."""
   for flag in (SAME_PERSON, RETARGET):
     if flag.present:
       raise InputError(f'expected --{flag.name} with --drive, got it with --audio: leave it out')
@@ -170,14 +195,54 @@ def talked():
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:
     options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
-  if UNIT.value:
-    options['unit'] = by_name('unit', ','.join(UNIT.value).split(','))
-  return talk.make(
-    IMAGE.value, AUDIO.value, OUTPUT.value, CHECKPOINT.value, crop=CROP.value, face=FACE.value,
-    max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
-    stream=STREAM.value, teacher=TEACHER.value, seed=SEED.value,
-    track=TRACK.value, provenance=provenance(), **options,
-  )  # fmt: skip
+  for flag in BY_NAME:
+    if flag.value:
+      options[flag.name] = by_name(flag.name, ','.join(flag.value).split(','))
+  with voice() as (audio, output):
+    make = functools.partial(
+      talk.make, IMAGE.value, audio, checkpoint=weights(), crop=CROP.value, face=FACE.value,
+      max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
+      stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, provenance=provenance(),
+      **options,
+    )  # fmt: skip
+    if TAKES.value == 1:
+      results = [make(output=output, seed=SEED.value)]
+      if SHOW_CONTROLS.value:
+        shown = results[0].path.with_name(f'{results[0].path.stem}_controls.mp4')
+        results.append(make(output=shown, seed=SEED.value, stage='controls'))
+      return results
+    each = lambda output, seed, generator: make(output=output, seed=seed, generator=generator)
+    results, sheet = takes.make(
+      output or talk.beside(audio), TAKES.value, SEED.value, weights(), each,
+      overwrite=OVERWRITE.value, teacher=TEACHER.value,
+    )  # fmt: skip
+  print(f'{sheet}: a row of pictures for each of {len(results)} takes')
+  return results
+
+
+def weights():
+  """Returns the folder of the weights that are asked for; None: the bundled ones of IF-MDM."""
+  return bundle.chosen(CHECKPOINT.value, SYSTEM.value)
+
+
+@contextlib.contextmanager
+def voice():
+  """Yields the file of the voice, spoken if there is only a text, and the output's path or None."""
+  if TEXT.value is None:
+    for flag in OF_TEXT:
+      if flag.present:
+        raise InputError(f'expected --{flag.name} with --text, got it without: leave it out')
+    yield AUDIO.value, OUTPUT.value
+    return
+  output = OUTPUT.value or pathlib.Path(IMAGE.value or 'person').with_suffix('.mp4')
+  if TAKES.value == 1:
+    output = files.check_output(output, (), OVERWRITE.value)
+  if IMAGE.value is not None:
+    files.check(pathlib.Path(IMAGE.value).expanduser(), 'a picture')
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / 'spoken.wav'
+    spoken.write(path, TEXT.value, spoken.speaker(SPEAKER.value), VOICE.value, SEED.value)
+    yield path, output
 
 
 if __name__ == '__main__':

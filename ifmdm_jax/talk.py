@@ -37,7 +37,7 @@ class Result(NamedTuple):
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
   overwrite=False, stream=False, teacher=False, seed=0, track=None,
-  max_pixels=images.MAX_PIXELS, provenance=DEFAULT, **options,
+  max_pixels=images.MAX_PIXELS, generator=None, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -54,6 +54,7 @@ def make(
     seed: of the motion.
     track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
     max_pixels: of a picture that is read.
+    generator: what draws, where it is loaded already, else of `checkpoint`.
     provenance: what the video says about its origin, `trust.origin.Options`.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
@@ -75,7 +76,7 @@ def make(
   voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
   count = read.voice_length(audio, track=track) if stream else len(voice)
 
-  generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
+  generator = generator or ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
   check_picture(generator, picture)
   total = round(count / SAMPLE_RATE * FPS)
   if isinstance(generator, Compiles):

@@ -288,7 +288,7 @@ def test_a_system_of_another_package_is_loaded_by_its_entry_point(tmp_path, monk
   (tmp_path / 'toy-1.0.dist-info' / 'METADATA').write_text('Name: toy\nVersion: 1.0\n')
   weights = bundle.Bundle('still', {'shade': bundle.Part({}, {'value': np.float32(7)})})
   bundle.save(tmp_path / 'weights', weights)
-  with pytest.raises(InputError, match="ifmdm, got 'still'"):
+  with pytest.raises(InputError, match="ifmdm, vlogger, got 'still'"):
     ifm.load(tmp_path / 'weights')
   monkeypatch.syspath_prepend(tmp_path)
   clip = ifm.clip.Clip(image=np.zeros((8, 8, 3), np.uint8), waveform=np.zeros(16_000, np.float32))

@@ -112,7 +112,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(film, mirror, tmp_path, monkey
   output, empty = tmp_path / 'o.mp4', tmp_path / 'empty.mp4'
   write(empty, np.zeros((3, 64, 64, 3), np.uint8))
   for given, said in (
-    (dict(drive=film, audio=SPEECH, image=PORTRAIT), '--audio or --drive, got both'),
+    (dict(drive=film, audio=SPEECH, image=PORTRAIT), 'got --audio and --drive'),
     (dict(drive=film), 'got no --image'),
     (dict(drive=film, checkpoint=tmp_path), 'mirror knows nobody'),
     (dict(drive=film, checkpoint=tmp_path, paste_back=True), '--image with --paste_back'),

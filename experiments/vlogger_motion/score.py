@@ -20,11 +20,10 @@ import time
 
 import numpy as np
 
-from ifmdm_jax import files
-from ifmdm_jax.configs import vlogger_motion
+from ifmdm_jax import bundle
 from ifmdm_jax.pipeline import codes, face_motion
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.systems.vlogger import motion_model, motion_sampler
+from ifmdm_jax.systems.vlogger import generate, motion_model, motion_sampler
 from ifmdm_jax.training import checkpoints
 
 JAW = face_motion.index('jawOpen')
@@ -35,13 +34,13 @@ MOVES = 0.01  # deviation of a unit that counts
 
 
 def loaded(folder):
-  """Reads (config.model, parameters) of a run, or of the weights beside this file."""
-  if not (folder / 'motion.safetensors').is_file():
+  """Reads (config.model, parameters, normalizer) of a run, or of a bundle."""
+  if not (folder / 'config.json').is_file():
     config, params = checkpoints.load(folder)
-    return config.model, params
-  config = vlogger_motion.get_config('lite').model
-  config.normalizer = str(folder / 'statistics.npz')
-  return config, files.read_arrays(folder / 'motion.safetensors')
+    return config.model, params, motion_model.frozen(config.model)
+  parts = bundle.read(folder).parts
+  normalizer = motion_model.normalizer(parts['statistics'].params)
+  return generate.checked(parts['motion'].settings), parts['motion'].params, normalizer
 
 
 def jitter(x):
@@ -77,9 +76,8 @@ def main():
   parser.add_argument('--guidance', type=float, default=1.0)
   parser.add_argument('--takes', type=int, default=3)
   flags = parser.parse_args()
-  config, params = loaded(pathlib.Path(flags.run))
   options = dict(steps=flags.steps, guidance=flags.guidance)
-  sampler = motion_sampler.MotionSampler(config, params, motion_model.frozen(config), **options)
+  sampler = motion_sampler.MotionSampler(*loaded(pathlib.Path(flags.run)), **options)
   sample = lambda *inputs, seed: np.concatenate(list(sampler.sample(*inputs, seed=seed)))
   clips = codes.read(flags.cache, flags.split, folder=face_motion.FOLDER)
   rows, seconds, frames = [], 0.0, 0

@@ -18,7 +18,7 @@ from ifmdm_jax.training import program
 
 MODELS = {
   'paper': dict(shots=8, videos=145_000, **losses.DEFAULTS),
-  'lite': dict(shots=4, videos=128, **losses.DEFAULTS),
+  'lite': dict(shots=4, videos=512, **{**losses.DEFAULTS, 'content_window': 64}),
   'tiny': dict(shots=2, videos=8, **{**losses.DEFAULTS, 'content': 'random', 'band': 1000.0}),
 }
 OPTIMS = {  # b1, b2 and eps as published

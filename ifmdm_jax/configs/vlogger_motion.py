@@ -11,13 +11,9 @@ tests.
 
 import ml_collections
 
+from ifmdm_jax.systems.vlogger.sizes import MOTION
 from ifmdm_jax.training import program
 
-MODELS = {
-  'paper': dict(width=512, depth=4, heads=8, window=250, frames=250),
-  'lite': dict(width=192, depth=4, heads=6, window=250, frames=100),
-  'tiny': dict(width=32, depth=2, heads=2, window=12, frames=16),
-}
 OPTIMS = {
   'paper': dict(peak_lr=1e-4, warmup_steps=1_000, schedule='constant'),
   'lite': dict(peak_lr=1e-3, end_lr=5e-5, warmup_steps=50),
@@ -31,15 +27,10 @@ TRAIN = {
 
 
 def get_config(size='lite'):
-  audio = dict(audio='mel', width=160) if size == 'tiny' else dict(audio='whisper_base', width=512)
   config = ml_collections.ConfigDict()
   config.model = dict(
     module='ifmdm_jax.systems.vlogger.motion_model',
-    **MODELS[size],
-    audio_width=audio['width'],
-    audio=audio['audio'],
-    reach=2,  # frames of the voice before and after each
-    timesteps=1_000,
+    **MOTION[size],
     drop_audio=0.1,
     temporal='published',  # or 'matched'
     lambda_expression=0.01,

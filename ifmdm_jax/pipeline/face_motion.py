@@ -27,17 +27,46 @@ FIELD = np.radians(30.0)
 EYE_WIDTH, EYE_RADIUS = 2.6, 1.2  # of the canonical face, centimetres
 
 
+GROUPS = {  # names of several at once, by how each of them begins
+  'mouth': ('jaw', 'mouth', 'cheekPuff'),
+  'eyes': ('eye',),
+  'brows': ('brow',),
+  'head': ('head',),
+  'gaze': ('gaze',),
+}
+
+
 def index(name):
   """Looks up which of the numbers has a name.
 
   Raises:
     InputError: none has.
   """
-  if name not in NAMES:
-    near = difflib.get_close_matches(name, NAMES, 3)
-    hint = f': did you mean {", ".join(near)}?' if near else f', as {NAMES[0]} or headYaw'
-    raise InputError(f'{name!r:.60} is no face unit, head angle or gaze{hint}')
-  return NAMES.index(name)
+  return int(indices(name, groups={})[0])
+
+
+def indices(name, names=NAMES, groups=None):
+  """Looks up a name or a group of names: where they are in `names`, int [N].
+
+  Args:
+    name: one of `names`, or of `groups`.
+    names: in their order.
+    groups: {name: how names begin}; None: `GROUPS`.
+
+  Raises:
+    InputError: there is none of this name.
+  """
+  groups = GROUPS if groups is None else groups
+  if name in names:
+    return np.array([names.index(name)])
+  if name in groups:
+    return np.array([i for i, each in enumerate(names) if each.startswith(groups[name])])
+  near = difflib.get_close_matches(str(name), [*names, *groups], n=3, cutoff=0.5)
+  known = ', '.join([*groups, names[0], 'headYaw'])
+  advice = f'did you mean {" or ".join(near)}?' if near else f'use one as {known}'
+  raise InputError(
+    f'expected the name of a face unit, head angle or gaze, got {name!r:.60}: {advice}'
+  )
 
 
 def mirror_order():

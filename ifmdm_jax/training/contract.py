@@ -70,6 +70,14 @@ class Frozen(Protocol):
 
 
 @runtime_checkable
+class Begins(Protocol):
+  """A model of several stages, that makes something of the parameters of the stage before."""
+
+  def begin(self, params, config) -> Tree:
+    """Returns the parameters that a run starts with, of those that --init_from gave it."""
+
+
+@runtime_checkable
 class Evaluated(Protocol):
   """A model whose validation figures are not those of its loss."""
 

@@ -70,7 +70,7 @@ def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):
   else:
     state, trained = run.init(program.fresh_key(settings.seed)), 0.0  # straight into its shardings
     if init_from:
-      state = _start_from(state, init_from, settings)
+      state = _start_from(state, init_from, settings, run.model, config)
   frozen = program.frozen(run, config)
   kind = run.mesh.devices.flat[0].device_kind
   hosts.say(f'{program.count(run.shapes.params):,} parameters on {run.mesh.size} x {kind}')
@@ -248,7 +248,7 @@ def _resume(checkpoints, run, loader, config):
   return state, meta['seconds']
 
 
-def _start_from(state, source, settings):
+def _start_from(state, source, settings, model, config):
   extra = None
   if str(source).endswith('.safetensors'):
     source_params = files.read_arrays(source)
@@ -268,6 +268,8 @@ def _start_from(state, source, settings):
   ema = None if state.ema is None else choose(state.ema, source_params)[0]
   if extra is not None:
     state = state.replace(extra=choose(state.extra, extra)[0])
+  if isinstance(model, contract.Begins):
+    params, ema = (x and model.begin(x, config.model) for x in (params, ema))
   return state.replace(params=params, ema=ema)
 
 

@@ -52,6 +52,7 @@ DEFAULTS = dict(  # of config.model
   loss_preset='paper_v2',  # or another of PRESETS
   content='vgg16_content',  # or 'random', for tests, or '': none
   content_scale=1.0,  # of that term, on top of the preset: its features are not the published ones
+  content_window=0,  # side of the random square that it sees in training, pixels; 0: all of it
   band=100.0,  # how far terms may be apart in the first band_steps steps; of lite 3 at its start
   band_steps=1_000,
 )
@@ -105,7 +106,7 @@ def load_content(config):
   return None
 
 
-def content(made, target, weights, config):
+def content(made, target, weights, config, rng=None):
   """Sums over layers the mean L1 between features of two frames [B, S, S, 3] in [-1, 1].
 
   Args:
@@ -113,9 +114,13 @@ def content(made, target, weights, config):
     target: does not.
     weights: of `load_content`; None: the sum is 0.
     config: config.model.
+    rng: random key: of both a square of config.model.content_window pixels is seen, one place for
+      the batch; None: all of them.
   """
   if weights is None:
     return jnp.zeros((), jnp.float32)
+  if rng is not None and config.content_window:
+    made, target = window(rng, config.content_window, made, target)
   if config.content == 'random':
     network, seen = RandomNet(), lambda x: x
   else:
@@ -128,12 +133,23 @@ def content(made, target, weights, config):
   return sum(distance(*jnp.split(each, 2)) for each in maps)
 
 
+def window(rng, side, *pictures):
+  """Cuts one random square out of each of several batches [B, S, S, C]: [B, side, side, C] each."""
+  size = pictures[0].shape[1]
+  top, left = jax.random.randint(rng, (2,), 0, size - side + 1)
+  corner = (0, top, left, 0)
+  return [
+    jax.lax.dynamic_slice(each, corner, (len(each), side, side, each.shape[-1]))
+    for each in pictures
+  ]
+
+
 def match(each, rows):
   """Averages the L1 between embeddings [B, K, D] and the rows [B, D] of their videos."""
   return jnp.abs(each - rows[:, None]).mean(dtype=jnp.float32)
 
 
-def of_generator(made, target, scores, maps, weights, config):
+def of_generator(made, target, scores, maps, weights, config, rng):
   """Weighs all terms of the generator but the match: {name: scalar}.
 
   Args:
@@ -142,11 +158,12 @@ def of_generator(made, target, scores, maps, weights, config):
     maps: of the discriminator, [2 B, ...] each, in the same order.
     weights: of `load_content`.
     config: config.model.
+    rng: random key, see `content`.
   """
   of = preset(config)
   fake, real = zip(*(jnp.split(each, 2) for each in maps))
   return {
-    'content': of.content * config.content_scale * content(made, target, weights, config),
+    'content': of.content * config.content_scale * content(made, target, weights, config, rng),
     'feature': of.feature * feature_matching(real, fake, mean=of.mean),
     'adversarial': hinge_generator(scores[: len(made)].astype(jnp.float32)),
   }

@@ -104,7 +104,7 @@ def gen_loss(gen, batch, rng, *, extra, dis, dis_states, step, config, frozen):
   Args:
     gen: parameters.
     batch: of `prepared`.
-    rng: unused.
+    rng: random key.
     extra: states of the generator's side.
     dis, dis_states: of the discriminator's side.
     step: updates so far.
@@ -113,7 +113,6 @@ def gen_loss(gen, batch, rng, *, extra, dis, dis_states, step, config, frozen):
   Returns:
     (loss, ((metrics, frame and embeddings), states after)).
   """
-  del rng
   of = networks.build(config)
   made, each, states = forward(of, gen, extra, batch, train=True)
   dis = losses.like(dis, made)
@@ -123,7 +122,7 @@ def gen_loss(gen, batch, rng, *, extra, dis, dis_states, step, config, frozen):
     of.discriminator, dis['discriminator'], dis_states['discriminator'],
     jnp.concatenate([x.astype(made.dtype) for x in seen]), jnp.concatenate([rows, rows]),
   )  # fmt: skip
-  terms = losses.of_generator(made, batch['target'], scores, maps, frozen, config)
+  terms = losses.of_generator(made, batch['target'], scores, maps, frozen, config, rng)
   apart = losses.balance(terms, step, config)
   terms['match'] = losses.preset(config).match * losses.match(each, rows.astype(each.dtype))
   fixed = jax.lax.stop_gradient({'made': made, 'embeddings': each})
@@ -196,7 +195,9 @@ def step(state, batch, rng, *, config, frozen, optimizers, gradient):
     return (dis, memory, states), {'dis': loss, **more, 'dis_grad_norm': norm}
 
   begun = params['dis'], opt_state['dis'], sides['dis']
-  ended, more = jax.lax.scan(update, begun, length=losses.preset(config).dis_steps)
+  count = losses.preset(config).dis_steps
+  # In a loop convolutions take eight times as long on a CPU.
+  ended, more = jax.lax.scan(update, begun, length=count, unroll=count)
   params['dis'], opt_state['dis'], states = ended
   metrics |= {name: values[-1] for name, values in more.items()}
   return state.replace(params=params, opt_state=opt_state, extra={**after, **states}), metrics

@@ -36,6 +36,7 @@ class Settings:
   loss_preset: str = losses.DEFAULTS['loss_preset']
   content: str = losses.DEFAULTS['content']
   content_scale: float = losses.DEFAULTS['content_scale']
+  content_window: int = losses.DEFAULTS['content_window']
 
 
 def settings_of(name, config):
@@ -53,7 +54,7 @@ def checked(name, settings):
     InputError: one is unknown, missing, of another type, or of a size that no network has had.
   """
   config = bundle.settings(settings, Settings, f'part {name}')
-  bundle.check_sizes(config, f'part {name}', zero=('attention',))
+  bundle.check_sizes(config, f'part {name}', zero=('attention', 'content_window'))
   losses.preset(config)
   config.videos = 1  # no row of the table is kept
   networks.build(config)  # says what does not fit

@@ -66,7 +66,7 @@ def exported(sampler, plan):
   def draw(weights, portrait, codes):
     portrait = jax.tree.unflatten(structure, portrait)
     params = unpack(weights)['stage_1']
-    return render.draw_block(stage_1.module, stage_1.config, 1, params, portrait, codes)
+    return render.draw_block(stage_1.module.draw, stage_1.config, 1, params, portrait, codes)
 
   size = stage_2.config.motion_dim
   number, count = shape(dtype=jnp.int32), shape(1, dtype=jnp.uint32)

@@ -19,9 +19,11 @@ class Renderer:
     block: frames drawn by one call.
     stage: the `Stage` that it was made of.
     params: its parameters on the device, with what this processor needs to be fast.
-    programs: {'portrait', 'read', 'draw', 'draw_mixed'}, compiled.
+    programs: {'portrait', 'read', 'draw', 'draw_mixed'}, and for landmarks {'draw_points',
+      'draw_moved'}, compiled.
     draws_eyes: whether `draw` takes codes [n, M + 4] as well, with `motion.eyes.NAMES` at the end.
     draws_units: whether a portrait can be given face units.
+    draws_points: whether it can be drawn by landmarks that somebody else moved.
   """
 
   def __init__(self, stage, size, layout, pool):
@@ -32,13 +34,15 @@ class Renderer:
         and draw(params, portrait, codes, config), and where it draws faster on a CPU with other
         parameters, for_cpu(params). Where it draws more than the code's own directions, it names
         them in NAMED_DIRECTIONS, in the order in which they follow a code. Where it draws face
-        units, with_units(portrait, {name: number}).
+        units, with_units(portrait, {name: number}); where it draws landmarks that somebody else has
+        moved, draw_points(params, portrait, rows, config, painted).
       size: side of the frames, pixels.
       layout: a `streaming.device.Layout`.
       pool: a `streaming.device.Pool`.
     """
     self.stage, self.size, self.block, self._pool = stage, size, layout.block, pool
     module, config = stage.module, stage.config
+    draw_points = getattr(module, 'draw_points', None)
     faster = getattr(module, 'for_cpu', None) if layout.cpu else None
     self.draws_eyes = getattr(module, 'NAMED_DIRECTIONS', ()) == eyes.NAMES
     self._with_units = getattr(module, 'with_units', None)
@@ -54,12 +58,17 @@ class Renderer:
       'portrait': compiled('portrait', lambda params, x: module.portrait(params, x, config)),
       'read': compiled('read', lambda params, x: module.motion(params, x, config)),
       'draw': compiled(
-        'draw', functools.partial(draw_block, module, config, self.block), **drawing
+        'draw', functools.partial(draw_block, module.draw, config, self.block), **drawing
       ),
       'draw_mixed': compiled(
         'draw_mixed', functools.partial(draw_mixed, module, config, self.block), **drawing
       ),
     }
+    self.draws_points = draw_points is not None
+    for name, painted in (('draw_points', True), ('draw_moved', False)) if draw_points else ():
+      one = functools.partial(draw_points, painted=painted)
+      function = functools.partial(draw_block, one, config, self.block)
+      self.programs[name] = compiled(name, function, **drawing)
 
   def compile_ahead(self, size, code):
     """Begins to compile a portrait's encoder and the decoder of `size` codes like `code` [1, M]."""
@@ -83,15 +92,25 @@ class Renderer:
     read = self.programs['read']
     return np.concatenate([np.asarray(read(self.params, frame[None])) for frame in frames])
 
-  def drawn(self, portrait, codes, size):
+  def drawn(self, portrait, codes, size, program='draw'):
     """Yields frames uint8 [size or fewer, R, R, 3] of codes [n, M], in order."""
     blocks = (codes[start : start + size] for start in range(0, len(codes), size))
-    return self._pool.ahead(functools.partial(self.draw, portrait, block, size) for block in blocks)
+    return self._pool.ahead(
+      functools.partial(self.draw, portrait, block, size, program) for block in blocks
+    )
 
-  def draw(self, portrait, codes, size):
-    """Draws codes [n, M], n up to `size`: uint8 [n, R, R, 3]."""
-    # Always `size` frames, so that every call is the same program.
-    return np.asarray(self.programs['draw'](self.params, portrait, _pad(codes, size)))[: len(codes)]
+  def draw(self, portrait, codes, size, program='draw'):
+    """Draws codes [n, M], n up to `size`: uint8 [n, R, R, 3].
+
+    Args:
+      portrait: of `portrait`.
+      codes: [n, M]; rows of landmarks for the programs that draw those.
+      size: frames of a call, always the same, so that every call is the same program.
+      program: name, see `programs`.
+    """
+    return np.asarray(self.programs[program](self.params, portrait, _pad(codes, size)))[
+      : len(codes)
+    ]
 
   def draw_mixed(self, portraits, who, codes, size):
     """Draws several portraits [N, ...]: who int [n], codes [n, M], n up to `size`."""
@@ -99,11 +118,11 @@ class Renderer:
     return np.asarray(frames)[: len(codes)]
 
 
-def draw_block(module, config, at_once, params, portrait, codes):
-  """Draws a few codes [n, M], `at_once` of them together: uint8 [n, R, R, 3]."""
+def draw_block(draw, config, at_once, params, portrait, codes):
+  """Draws a few codes [n, M] by a module's `draw`, `at_once` together: uint8 [n, R, R, 3]."""
 
   def one(code):
-    return module.draw(params, portrait, code[None], config)[0]
+    return draw(params, portrait, code[None], config)[0]
 
   return _map(one, codes, at_once)
 

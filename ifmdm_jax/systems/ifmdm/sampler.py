@@ -196,6 +196,18 @@ class Sampler:
       codes = codes - codes[:1] + np.asarray(portrait.code)
     yield from self.renderer.drawn(portrait, codes, self.block)
 
+  def draw(self, image, places, *, painted=True):
+    """Draws an image whose landmarks somebody else moves; see `generator.Draws`."""
+    if not self.renderer.draws_points:
+      raise InputError(
+        f'expected weights that draw by landmarks, {self.name} does not: take those of kind lite'
+      )
+    portrait, program = self.portrait(image), 'draw_points' if painted else 'draw_moved'
+    for each in places:
+      flat = np.reshape(each.landmarks, (len(each.landmarks), -1))
+      rows = np.concatenate([flat, each.lids, each.gaze], axis=1).astype(np.float32)
+      yield from self.renderer.drawn(portrait, rows, self.block, program)
+
   def dub(self, shot, *, seed=0, **options):
     """Gives a filmed face lips that follow `shot.waveform`: see `generator.Dubs`."""
     options = self.options(**options)

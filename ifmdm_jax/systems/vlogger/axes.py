@@ -14,11 +14,10 @@ person's own.
   shoulderLeft, Right       radians, how far a shoulder is raised
 """
 
-import difflib
-
 import numpy as np
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline import face_motion
 from ifmdm_jax.pipeline.face_motion import HEAD, UNITS
 
 TONGUE = 'tongueOut'  # of the body alone: no score measures it
@@ -27,16 +26,11 @@ POSE = HEAD + (
   'torsoRoll', 'shoulderLeft', 'shoulderRight')  # fmt: skip
 AXES = UNITS + POSE
 INDEX = {name: number for number, name in enumerate(AXES)}
-_starting = lambda *words: tuple(name for name in AXES if name.startswith(words))
-GROUPS = {  # names of several axes at once
+GROUPS = {  # names of several axes at once, by how each of them begins
+  **face_motion.GROUPS,
   'units': UNITS,
   'pose': POSE,
-  'mouth': _starting('jaw', 'mouth', 'cheekPuff'),
-  'eyes': _starting('eye'),
-  'brows': _starting('brow'),
-  'head': _starting('head'),
-  'gaze': _starting('gaze'),
-  'torso': _starting('torso', 'shoulder'),
+  'torso': ('torso', 'shoulder'),
 }
 
 
@@ -46,13 +40,7 @@ def indices(name):
   Raises:
     InputError: there is none of this name.
   """
-  if name in GROUPS:
-    return np.array([INDEX[each] for each in GROUPS[name]])
-  if name in INDEX:
-    return np.array([INDEX[name]])
-  near = difflib.get_close_matches(name, [*AXES, *GROUPS], n=3, cutoff=0.5)
-  advice = f'did you mean {" or ".join(near)}?' if near else f'use one of {", ".join(GROUPS)}'
-  raise InputError(f'expected the name of an axis of motion, got {name!r}: {advice}')
+  return face_motion.indices(name, AXES, GROUPS)
 
 
 def read(values, start=None):

@@ -74,9 +74,10 @@ def reference(model, identity, motion, focal, picture):
   """
   if picture.ndim != 3 or picture.shape[-1] != 3:
     raise InputError(f'expected a picture [H, W, 3], got {list(picture.shape)}: give one photo')
-  picture = np.float32(picture) / (255 if picture.dtype == np.uint8 else 1)
+  scale = 255 if picture.dtype == np.uint8 else 1
+  picture = jnp.asarray(picture).astype(jnp.float32) / scale
   places, visible = _reference(model, identity, motion, focal, size=picture.shape[:2])
-  return Reference(jnp.asarray(picture), places, visible)
+  return Reference(picture, places, visible)
 
 
 @functools.partial(jax.jit, static_argnames='size')

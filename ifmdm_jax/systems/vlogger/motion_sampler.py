@@ -158,7 +158,7 @@ def scales(values):
   """
   factors = np.ones(len(NAMES), np.float32)
   for name, value in values.items():
-    factors[face_motion.index(name)] = value
+    factors[face_motion.indices(name)] = value
   return factors
 
 
@@ -170,7 +170,7 @@ def pins(values):
   """
   held = np.full(len(NAMES), np.nan, np.float32)
   for name, value in values.items():
-    held[face_motion.index(name)] = value
+    held[face_motion.indices(name)] = value
   return held
 
 

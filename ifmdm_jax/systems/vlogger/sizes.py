@@ -51,3 +51,13 @@ SIZES = {
   'tiny': _TINY,
   'tiny32': dict(_TINY, image=32, low=16),
 }
+
+_ENCODER = dict(audio='whisper_base', audio_width=512)
+_MOTION = dict(reach=2, timesteps=1_000)  # frames of the voice before and after each; of diffusion
+MOTION = {  # of the motion model, as `config.model` of configs/vlogger_motion.py holds them
+  'paper': dict(width=512, depth=4, heads=8, window=250, frames=250, **_ENCODER, **_MOTION),
+  'lite': dict(width=192, depth=4, heads=6, window=250, frames=100, **_ENCODER, **_MOTION),
+  'tiny': dict(
+    width=32, depth=2, heads=2, window=12, frames=16, audio='mel', audio_width=160, **_MOTION
+  ),
+}

@@ -4,7 +4,8 @@
   pictures  the control copy on single frames; the base is frozen (the paper's first stage)
   clips     the copy with its layers along time, on clips of consecutive frames (its second)
 
-Of a clip all frames have one noise level. The noise is predicted, by the cosine schedule. The
+What a batch says of the bodies in it becomes controls within the update, on its device. Of a clip
+all frames have one noise level. The noise is predicted, by the cosine schedule. The
 reference is a frame of the same film far away in time: near ones make the task trivial (section
 3.2). A stage of the cascade (`config.low`) reads the frames of the one before, noised as well, and
 is told how much (Ho et al. 2022, "Cascaded Diffusion Models", section 4).
@@ -16,16 +17,55 @@ import jax
 import jax.numpy as jnp
 
 from ifmdm_jax.diffusion import schedule as schedules
+from ifmdm_jax.diffusion import steppers
 from ifmdm_jax.diffusion.gaussian import Gaussian
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.vlogger import video
+from ifmdm_jax.nn.control import copy_of
+from ifmdm_jax.nn.pixels import as_bytes, as_float
+from ifmdm_jax.systems.vlogger import body, clips, controls, video
 
 BASE, PICTURES, CLIPS = STAGES = 'base', 'pictures', 'clips'
+STEPS = '20'  # of sampling, of pictures that a run shows
 
 
 def init(rng, config):
   """Draws fresh parameters of all stages."""
   return video.init(rng, config)
+
+
+def begin(params, config):
+  """Makes the control copy anew of a base that was trained meanwhile, unless it is in use."""
+  joins = {name: x for name, x in params['control'].items() if name.startswith('zero_')}
+  used = any(bool(jnp.any(leaf)) for leaf in jax.tree.leaves(joins))
+  if config.stage == BASE or used:
+    return params
+  return {**params, 'control': copy_of(params['base'], params['control'])}
+
+
+def frozen(config):
+  """Loads the body."""
+  del config
+  return body.load()
+
+
+def shown(model, batch, config):
+  """Draws what clips are conditioned on: [B, T, S, S, K], see `video.joined`.
+
+  Args:
+    model: `body.Body`.
+    batch: see `clips.make_loader`.
+    config: config.model.
+  """
+
+  def one(clip):
+    side = config.image
+    focal, identity = clip['focal'] * side, clip['identity']
+    known = controls.reference(model, identity, clip['at'], focal, clip['reference'])
+    drawn = controls.draw(model, identity, clip['motion'], focal, known, (side, side))
+    picture = jnp.broadcast_to(known.picture[None], drawn.warped.shape)
+    return video.joined(drawn, picture)
+
+  return jax.lax.map(one, {name: x for name, x in batch.items() if name != 'frames'})
 
 
 def gaussian(config, spacing=None):
@@ -41,11 +81,11 @@ def loss(params, batch, rng, *, config, step=None, frozen=None):
 
   Args:
     params: of `init`.
-    batch: frames float32 [B, T, S, S, 3] in [-1, 1], T being 1 but for clips; controls
-      [B, T, S, S, K], not read by the base; of the cascade also low [B, T, s, s, 3].
+    batch: see `clips.make_loader`; of it one frame a clip is seen in stages but the last.
     rng: key.
     config: config.model.
-    step, frozen: not used.
+    step: not used.
+    frozen: `body.Body`.
 
   Returns:
     Scalar, and {'mse'}.
@@ -53,20 +93,24 @@ def loss(params, batch, rng, *, config, step=None, frozen=None):
   Raises:
     InputError: config.stage is none of STAGES.
   """
-  del step, frozen
+  del step
   if config.stage not in STAGES:
     raise InputError(f'stage is {config.stage!r}, expected one of {", ".join(STAGES)}')
   keys = jax.random.split(rng, 4)
+  if config.stage != CLIPS:
+    batch = {**batch, 'frames': batch['frames'][:, :1], 'motion': batch['motion'][:, :1]}
   clips, length = batch['frames'].shape[:2]
   rows = lambda x: x.reshape(-1, *x.shape[2:])
   one_each = lambda key: jax.random.randint(key, (clips, 1), 0, config.timesteps)
   of_clip = lambda key: jnp.broadcast_to(one_each(key), (clips, length)).reshape(-1)
-  process, x_0 = gaussian(config), rows(batch['frames'])
+  process, x_0 = gaussian(config), as_float(rows(batch['frames']))
   t, noise = of_clip(keys[0]), jax.random.normal(keys[1], x_0.shape)
-  controls = None if config.stage == BASE else rows(batch['controls'])
-  given = video.Given(controls=controls)
+  given = video.Given()
+  if config.stage != BASE:
+    given = given._replace(controls=rows(shown(frozen, batch, config)))
   if config.low:
-    given = given._replace(**noised(rows(batch['low']), of_clip(keys[2]), keys[3], config))
+    low = jax.image.resize(x_0, (len(x_0), config.low, config.low, video.RGB), 'linear')
+    given = given._replace(**noised(low, of_clip(keys[2]), keys[3], config))
   if config.stage != BASE:
     params = {**params, 'base': jax.lax.stop_gradient(params['base'])}
   made = video.denoise(params, process.q_sample(x_0, noise, t), t, given, length, config)
@@ -88,10 +132,32 @@ def noised(low, level, key, config):
   return {'low': gaussian(config).q_sample(large, noise, level), 'level': level}
 
 
+def pictures(params, batch, config):
+  """Draws a strip: references, targets, and what `STEPS` steps make of noise; of a stage of the
+  cascade with the frames of the stage before as they are."""
+  few = {name: x[:4] for name, x in batch.items()}
+  few = {**few, 'frames': few['frames'][:, :1], 'motion': few['motion'][:, :1]}
+  real = as_float(few['frames'][:, 0])
+  given = video.Given()
+  if config.stage != BASE:
+    given = given._replace(controls=shown(body.load(), few, config)[:, 0])
+  if config.low:
+    low = jax.image.resize(real, (len(real), config.low, config.low, video.RGB), 'linear')
+    level = jnp.zeros((len(real),), jnp.int32)
+    given = given._replace(low=video.enlarged(low, config.image), level=level)
+  process, key = gaussian(config, STEPS), jax.random.key(0)
+  denoise = lambda x_t, t: video.denoise(
+    params, x_t, jnp.full((len(real),), t, jnp.int32), given, 1, config
+  )
+  made = steppers.sample(
+    denoise, process, steppers.DDIM(), jax.random.normal(key, real.shape)
+  )  # fmt: skip
+  rows = as_float(few['reference']), real, made
+  strip = jnp.concatenate([jnp.concatenate(list(row), axis=1) for row in rows])
+  return {'reference_target_made': jax.device_get(as_bytes(strip))}
+
+
 def example(config, batch):
   """Shapes a batch, for plans without data."""
-  length = config.clip if config.stage == CLIPS else 1
-  shape = lambda *axes: jax.ShapeDtypeStruct((batch, length, *axes), jnp.float32)
-  side = config.image
-  shapes = {'frames': shape(side, side, 3), 'controls': shape(side, side, video.channels(config))}
-  return {**shapes, 'low': shape(config.low, config.low, 3)} if config.low else shapes
+  shapes = clips.example(config.image, config.clip, len(body.load().identity), batch)
+  return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (dtype, shape) in shapes.items()}

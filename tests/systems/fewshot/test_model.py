@@ -188,6 +188,18 @@ def test_terms_are_weighed_as_the_preset_says():
   assert found['paper_v1']['dis'] > found['paper_v1']['hinge']
 
 
+def test_content_sees_one_square_of_both_pictures_in_training_and_all_of_them_in_figures():
+  config = small(content_window=8).model
+  weights = losses.load_content(config)
+  target = jnp.zeros((2, 16, 16, 3))
+  made = target.at[:, 12:, 12:].set(1.0)  # a fault in one corner
+  seen = [losses.content(made, target, weights, config, jax.random.key(i)) for i in range(20)]
+  assert min(seen) == 0 and max(seen) > 0
+  assert losses.content(made, target, weights, config) > 0
+  first, second = losses.window(jax.random.key(0), 8, made, made + 1)
+  np.testing.assert_array_equal(second, first + 1)
+
+
 def test_the_band_is_watched_in_the_first_steps_alone():
   config = small(band=10.0, band_steps=5).model
   terms = dict(content=jnp.float32(1), feature=jnp.float32(20), adversarial=jnp.float32(0))

@@ -1,11 +1,11 @@
-"""Landmarks that go to a voice, without a picture: they move as the renderer would move them."""
+"""Landmarks that go to a voice, and pictures of landmarks that somebody else moved."""
 
 import jax
 import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.generator import Tracks
+from ifmdm_jax.generator import Draws, Faces, Tracks
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model
 
 
@@ -66,3 +66,48 @@ def test_weights_and_faces_that_cannot_be_are_one_line(sampler, face, voice, mon
   monkeypatch.delattr(model, 'tracked')
   with pytest.raises(InputError, match='expected weights whose codes are landmarks'):
     tracked(sampler, face, [voice(0.2)])
+
+
+def faces(landmarks, lids=0.0):
+  count = len(landmarks)
+  return Faces(landmarks, np.full((count, 2), lids, np.float32), np.zeros((count, 2), np.float32))
+
+
+def drawn(sampler, image, *places, **options):
+  return np.concatenate(list(sampler.draw(image, places, **options))).astype(int)
+
+
+def test_landmarks_of_a_voice_are_drawn_as_its_codes_are(sampler, image, face, voice):
+  assert isinstance(sampler, Draws)
+  codes = sampler.codes(image, voice(0.3), seed=4)[:, :20]  # without lids and gaze
+  portrait = sampler.portrait(image)
+  wanted = np.concatenate(list(sampler.renderer.drawn(portrait, codes, sampler.block)))
+  params = {'code': sampler.stages[0].params['code']}
+  track = np.asarray(model.tracked(params, face, codes))
+  made = drawn(sampler, image, faces(track[:3]), faces(track[3:]))
+  assert made.shape == wanted.shape
+  assert np.abs(made - wanted).mean() < 0.5 and np.abs(wanted - wanted[0]).mean() > 0
+
+
+def test_a_face_that_does_not_move_is_the_picture(sampler, image, face):
+  still = drawn(sampler, image, faces(face[None]))[0]
+  assert np.abs(still - image).max() <= 1
+  shut = drawn(sampler, image, faces(face[None], lids=1.0), painted=False)[0]
+  eyes = np.zeros(image.shape[:2], bool)
+  x, y = (face[model.points.EYES] * len(image)).T
+  eyes[int(y.min()) : int(y.max()) + 1, int(x.min()) : int(x.max()) + 1] = True
+  away = np.abs(shut - still).max(-1)
+  assert away[eyes].mean() > 4 * away[~eyes].mean()
+
+
+def test_without_paint_pixels_of_the_picture_alone_are_moved(sampler, image, face):
+  wide = face.copy()
+  wide[model.points.LOWER_LIP_INNER[1:-1], 1] += 0.05
+  bare, whole = (drawn(sampler, image, faces(wide[None]), painted=on) for on in (False, True))
+  assert np.abs(bare - whole).max() > 0
+
+
+def test_weights_that_do_not_draw_landmarks_say_so(sampler, image, face, monkeypatch):
+  monkeypatch.setattr(sampler.renderer, 'draws_points', False)
+  with pytest.raises(InputError, match='expected weights that draw by landmarks'):
+    drawn(sampler, image, faces(face[None]))

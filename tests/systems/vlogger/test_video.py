@@ -10,7 +10,7 @@ import pytest
 
 from ifmdm_jax import testing
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.vlogger import body, controls, outpaint, video, video_model
+from ifmdm_jax.systems.vlogger import axes, body, clips, controls, outpaint, video, video_model
 from ifmdm_jax.systems.vlogger.sizes import SIZES
 
 RNG = np.random.default_rng(0)
@@ -77,18 +77,54 @@ def test_frames_of_a_clip_see_each_other_once_it_is_trained(config, params, trai
   np.testing.assert_array_equal(ours[-2], theirs[-2])  # the base alone sees frame by frame
 
 
-def test_the_base_stays_as_it_is_in_all_stages_but_its_own(config, trained):
+def batch_of(config, rows=2):
+  """Bodies that turn, before noise."""
   rng = np.random.default_rng(0)
-  frames = rng.uniform(-1, 1, (2, config.clip, config.image, config.image, 3)).astype(np.float32)
-  shown = np.stack([given_of(config, seed).controls for seed in range(2)])
-  batch = {'frames': frames, 'controls': shown}
+  batch = {
+    name: rng.integers(0, 255, shape, np.uint8) if dtype == np.uint8 else np.zeros(shape, dtype)
+    for name, (dtype, shape) in clips.example(
+      config.image, config.clip, len(body.load().identity), rows
+    ).items()
+  }
+  motion = np.repeat(body.standing(9.0)[None], config.clip, axis=0)
+  motion[:, axes.INDEX['headYaw']] = np.linspace(0, 0.5, config.clip)
+  batch['motion'][:], batch['at'][:], batch['focal'][:] = motion, motion[0], 2.7
+  return batch
+
+
+def test_the_base_stays_as_it_is_in_all_stages_but_its_own(config, trained):
+  batch, model = batch_of(config), body.load()
   largest = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
   for stage, base, control in (('base', True, False), ('clips', False, True)):
     of = functools.partial(video_model.loss, config=config_of(stage=stage))
-    grads = jax.jit(jax.grad(lambda p, of=of: of(p, batch, jax.random.key(0))[0]))(trained)
+    loss = lambda p, of=of: of(p, batch, jax.random.key(0), frozen=model)[0]
+    grads = jax.jit(jax.grad(loss))(trained)
     assert (largest(grads['base']) > 0) == base and (largest(grads['control']) > 0) == control
   with pytest.raises(InputError, match='base, pictures, clips'):
     video_model.loss(trained, batch, jax.random.key(0), config=config_of(stage='film'))
+
+
+def test_controls_are_drawn_of_the_bodies_of_a_batch(config):
+  batch, model = batch_of(config), body.load()
+  shown = np.asarray(jax.jit(lambda b: video_model.shown(model, b, config))(batch))
+  assert shown.shape == (2, config.clip, 16, 16, video.channels(config))
+  inside = shown[0, ..., 3 : 3 + config.masks].sum(-1)
+  assert 0.1 < inside.mean() < 0.9 and set(np.unique(inside)) <= {0.0, 1.0}
+  np.testing.assert_allclose(shown[0, 0, ..., -3:], batch['reference'][0] / 255, atol=1e-6)
+  assert np.abs(shown[0, 0] - shown[0, -1]).max() > 0.1  # it turns
+  np.testing.assert_array_equal(shown[0, 0, ..., :3], shown[1, 0, ..., :3])  # one body
+
+
+def test_a_stage_begins_with_a_copy_of_the_base_that_was_trained(config, trained):
+  fresh = testing.fresh_params(video, config)
+  mixed = {'base': trained['base'], 'control': fresh['control']}
+  begun = video_model.begin(mixed, config_of(stage='pictures'))
+  np.testing.assert_array_equal(
+    begun['control']['down']['conv_in']['bias'], trained['base']['down']['conv_in']['bias']
+  )
+  kept = video_model.begin(trained, config_of(stage='clips'))
+  assert kept['control'] is trained['control']  # its joins are no zeros any more
+  assert video_model.begin(mixed, config_of(stage='base'))['control'] is fresh['control']
 
 
 def test_a_stage_of_the_cascade_reads_the_one_before():

@@ -137,22 +137,46 @@ def draw(params, portrait, codes, config):
   Returns:
     uint8 [B, R, R, 3].
   """
-  batch = codes.shape[0]
-  layers, inside, appearance, code, shape, own = jax.tree.map(
-    lambda x: jnp.broadcast_to(x, (batch, *x.shape[1:])), portrait
-  )
-  difference, gestures = codes[:, : code.shape[1]] - code, codes[:, code.shape[1] :]
+  width = portrait.code.shape[1]
+  difference, gestures = codes[:, :width] - portrait.code, codes[:, width:]
   if not gestures.shape[1]:
-    gestures = jnp.zeros((batch, len(eyes.NAMES)))
+    gestures = jnp.zeros((len(codes), len(eyes.NAMES)))
+  return _drawn(params, portrait, difference, moves(params, difference), gestures, config)
+
+
+def draw_points(params, portrait, rows, config, painted=True):
+  """Draws a `Portrait` whose landmarks somebody else has moved.
+
+  Args:
+    params, portrait, config: see `draw`.
+    rows: [B, 936 + 4]: landmarks, fractions of the side, x before y, then gestures, see `eyes`.
+    painted: else pixels of the portrait alone are moved, without the mouth's inside and paint.
+
+  Returns:
+    uint8 [B, R, R, 3].
+  """
+  landmarks = rows[:, : 2 * points.POINTS].reshape(-1, points.POINTS, 2)
+  moved = landmarks - portrait.appearance.points
+  difference = code_of(params, landmarks) - portrait.code
+  gestures = rows[:, 2 * points.POINTS :]
+  return _drawn(params, portrait, difference, moved, gestures, config, painted)
+
+
+def _drawn(params, portrait, difference, moved, gestures, config, painted=True):
+  layers, inside, appearance, _, shape, own = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (len(moved), *x.shape[1:])), portrait
+  )
   with winograd.in_place_of_convolutions():
-    moved = moves(params, difference)
     shape = units.seen(appearance.points + moved, shape)
     inputs = appearance, difference, moved + shape, gestures, shape
     drawing = apply(params, config, 'draw', *inputs)
   known = params.get('own', {})
-  picture, _ = render(layers, None if 'inside' in known else inside, drawing)
-  if own is not None:
-    picture = own_mouth.paste(known, own, picture, drawing.landmarks, drawing.awake)
+  if not painted:
+    picture = composite.warped(layers, drawing)
+  else:
+    picture, _ = render(layers, None if 'inside' in known else inside, drawing)
+    if own is not None:
+      picture = own_mouth.paste(known, own, picture, drawing.landmarks, drawing.awake)
   return jnp.clip(jnp.round(127.5 * (picture + 1.0)), 0.0, 255.0).astype(jnp.uint8)
 
 

@@ -1,0 +1,117 @@
+"""VLOGGER as a system: a voice moves a portrait; bundles, options, bad input."""
+
+import numpy as np
+import pytest
+
+from ifmdm_jax import bundle
+from ifmdm_jax.clip import Clip
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points
+from ifmdm_jax.generator import Compiles, Draws, Reenacts
+from ifmdm_jax.systems.vlogger import generate, sampler
+from tests.systems.vlogger.test_performance import SIDE, network, pictures  # noqa: F401
+
+SECONDS = 1.2
+
+
+class Renderer:
+  """Draws nothing, and remembers the places."""
+
+  name, size = 'remembers', SIDE
+
+  def draw(self, image, places, *, painted=True):
+    self.painted, self.landmarks = painted, []
+    for each in places:
+      self.landmarks.append(each.landmarks)
+      yield np.repeat(image[None], len(each.landmarks), axis=0)
+
+
+@pytest.fixture(scope='module')
+def made(network):  # noqa: F811
+  """A sampler with random motion, and what draws for it."""
+  found = generate.fresh('tiny')
+  found._network, found._renderer = network, Renderer()
+  return found
+
+
+@pytest.fixture(scope='module')
+def clip():
+  rng = np.random.default_rng(0)
+  voice = rng.normal(0, 0.1, round(16_000 * SECONDS)).astype(np.float32)
+  return Clip(image=pictures(1)[0], waveform=voice, rate=16_000)
+
+
+def track(made, clip, **options):
+  frames = np.concatenate(list(made.generate(clip, **options)))
+  assert frames.shape == (round(25 * SECONDS), SIDE, SIDE, 3)
+  return np.concatenate(made._renderer.landmarks)
+
+
+def test_it_is_a_generator_that_films_can_drive(made):
+  assert isinstance(made, Reenacts) and isinstance(made, Compiles)
+  assert isinstance(made._renderer, Draws)
+
+
+def test_one_seed_is_one_performance_and_takes_differ(made, clip):
+  first, again, other = (track(made, clip, seed=seed) for seed in (0, 0, 1))
+  np.testing.assert_array_equal(first, again)
+  assert np.abs(first - other).max() > 1e-3
+
+
+def test_names_are_held_and_scaled(made, clip):
+  still = track(made, clip, scale={'head': 0, 'mouth': 0, 'brows': 0, 'eyes': 0, 'gaze': 0})
+  free = track(made, clip)
+  nose = lambda landmarks: np.ptp(landmarks[:, points.NOSE_TIP], axis=0).max()
+  assert nose(still[:, :]) < 0.01 * nose(free) + 1e-3
+  shut = track(made, clip, pin={'mouth': 0, 'jawOpen': 0})
+  assert np.ptp(points.mouth_opening(shut)) < 0.5 * np.ptp(points.mouth_opening(free))
+
+
+def test_stages_are_told_apart(made, clip):
+  track(made, clip, stage='warp')
+  assert not made._renderer.painted
+  track(made, clip, stage='paint')
+  assert made._renderer.painted
+  shown = next(iter(made.generate(clip, stage='controls')))
+  assert shown.shape == (1, sampler.SHOWN, 4 * sampler.SHOWN, 3) and shown.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+  'options, message',
+  [
+    (dict(head=0.5), 'got head: leave it out'),
+    (dict(pin={'jawopen': 0}), 'did you mean jawOpen'),
+    (dict(scale={'neck': 0}), 'expected the name of a face unit'),
+    (dict(stage='all'), 'expected stage to be one of'),
+    (dict(gaze='away'), 'expected gaze to be one of'),
+  ],
+)
+def test_what_cannot_be_is_one_line(made, clip, options, message):
+  with pytest.raises(InputError, match=message):
+    list(made.generate(clip, **options))
+
+
+def test_a_film_of_the_person_drives(made):
+  frames = np.stack(pictures(4))
+  drawn = np.concatenate(list(made.reenact(Clip(image=frames[0], frames=frames), own=True)))
+  assert drawn.shape == frames.shape
+
+
+def test_the_bundled_weights_load_by_the_name_of_their_system():
+  folder = bundle.chosen(None, 'vlogger')
+  made = bundle.load(folder)
+  assert made.name == 'vlogger' and made.sources == (bundle.BUNDLED,)
+  assert bundle.read(folder).licence == 'Apache 2.0'
+
+
+def test_a_bundle_that_is_not_whole_is_one_line(tmp_path):
+  whole = bundle.read(bundle.chosen(None, 'vlogger'))
+  part = whole.parts['motion']
+  other = lambda **settings: bundle.Part({**part.settings, **settings}, part.params)
+  for parts, message in (
+    ({'motion': part}, 'expected a bundle with motion and statistics'),
+    ({**whole.parts, 'motion': other(depth=0)}, 'depth'),
+    ({**whole.parts, 'motion': other(audio='/etc')}, '/etc'),
+  ):
+    with pytest.raises(InputError, match=message):
+      generate.load(bundle.Bundle('vlogger', parts, name='broken'))
