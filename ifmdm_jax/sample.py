@@ -45,6 +45,7 @@ import tempfile
 
 from absl import flags
 
+import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, drive, errors, files, takes, talk
 from ifmdm_jax.audio import spoken
 from ifmdm_jax.errors import SHARED, InputError
@@ -71,6 +72,8 @@ RETARGET = enum('retarget', None, retarget.KINDS, 'How landmarks of --drive beco
 OUTPUT = string('output', None, 'The video to write, *.mp4; default: beside the voice or film.')
 CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
 SYSTEM = string('system', None, 'Whose bundled weights: ifmdm or vlogger; default: ifmdm.')
+DRAWN_BY = string('drawn_by', None, 'Weights that draw what vlogger moves, as those of a person '
+                  'that adapt learned; default: the bundled.')
 TAKES = integer('takes', 1, 'Performances, by seeds that follow each other; with a contact sheet.',
                 lower_bound=1, upper_bound=takes.MOST)
 SEED = integer('seed', 0, 'Of the motion; the same seed gives the same video.')
@@ -115,7 +118,7 @@ KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE, STAGE
 BY_NAME = UNIT, PIN, SCALE
 OF_TEXT = SPEAKER, VOICE
 OF_VOICE = (*KNOBS, *BY_NAME, *OF_TEXT, SEED, TEACHER, MOTION_MEAN, MOTION_STD, STREAM, TRACK,
-            TAKES, SHOW_CONTROLS)  # fmt: skip
+            TAKES, SHOW_CONTROLS, DRAWN_BY)  # fmt: skip
 
 
 def numbers(name, words):
@@ -205,16 +208,17 @@ def talked():
       stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, provenance=provenance(),
       **options,
     )  # fmt: skip
+    once = loaded() if DRAWN_BY.value or SHOW_CONTROLS.value else None
     if TAKES.value == 1:
-      results = [make(output=output, seed=SEED.value)]
+      results = [make(output=output, seed=SEED.value, generator=once)]
       if SHOW_CONTROLS.value:
-        shown = results[0].path.with_name(f'{results[0].path.stem}_controls.mp4')
-        results.append(make(output=shown, seed=SEED.value, stage='controls'))
+        path = results[0].path.with_name(f'{results[0].path.stem}_controls.mp4')
+        results.append(make(output=path, seed=SEED.value, generator=once, stage='controls'))
       return results
     each = lambda output, seed, generator: make(output=output, seed=seed, generator=generator)
     results, sheet = takes.make(
-      output or talk.beside(audio), TAKES.value, SEED.value, weights(), each,
-      overwrite=OVERWRITE.value, teacher=TEACHER.value,
+      output or talk.beside(audio), TAKES.value, SEED.value, loaded, each,
+      overwrite=OVERWRITE.value,
     )  # fmt: skip
   print(f'{sheet}: a row of pictures for each of {len(results)} takes')
   return results
@@ -223,6 +227,18 @@ def talked():
 def weights():
   """Returns the folder of the weights that are asked for; None: the bundled ones of IF-MDM."""
   return bundle.chosen(CHECKPOINT.value, SYSTEM.value)
+
+
+def loaded():
+  """Loads the weights that are asked for."""
+  options = {'teacher': True} if TEACHER.value else {}
+  if DRAWN_BY.value is not None:
+    if SYSTEM.value != 'vlogger' and CHECKPOINT.value is None:
+      raise InputError('expected --system vlogger with --drawn_by, got it without: leave it out')
+    talk.check_checkpoint(DRAWN_BY.value)
+    options['drawn_by'] = DRAWN_BY.value
+  talk.check_checkpoint(CHECKPOINT.value)
+  return ifm.load(weights(), **options)
 
 
 @contextlib.contextmanager

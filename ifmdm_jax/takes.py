@@ -6,25 +6,23 @@ import cv2
 import numpy as np
 from PIL import Image
 
-import ifmdm_jax as ifm
-from ifmdm_jax import files, talk
+from ifmdm_jax import files
 from ifmdm_jax.video import read as films
 
 MOST = 64
 TIMES, SIDE = 6, 192  # pictures of each take on the sheet, and their longer side, pixels
 
 
-def make(output, count, seed, checkpoint, make_one, *, overwrite=False, teacher=False):
+def make(output, count, seed, load, make_one, *, overwrite=False):
   """Writes `count` videos beside each other, o_take1.mp4 and so on, and o_takes.jpg.
 
   Args:
     output: *.mp4, that they are named after.
     count: performances, of seeds that follow each other.
     seed: of the first.
-    checkpoint: weights, see `ifmdm_jax.load`.
+    load: () -> the generator.
     make_one: (output, seed, generator) -> `talk.Result`.
     overwrite: whether they may exist.
-    teacher: see `ifmdm_jax.load`.
 
   Returns:
     A `talk.Result` each, and the path of the contact sheet.
@@ -35,8 +33,7 @@ def make(output, count, seed, checkpoint, make_one, *, overwrite=False, teacher=
   paths = [
     files.check_output(named(f'take{number}.mp4'), [], overwrite) for number in range(1, count + 1)
   ]  # all of them before the work
-  talk.check_checkpoint(checkpoint)
-  generator = ifm.load(checkpoint, **({'teacher': True} if teacher else {}))
+  generator = load()
   results = [make_one(path, seed + number, generator) for number, path in enumerate(paths)]
   rows = [np.concatenate(_some(result), axis=1) for result in results]
   with files.atomic(sheet) as half:

@@ -12,7 +12,8 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.video import image, read
 from tests.test_sample import PORTRAIT, SPEECH
 
-FLAGS = ('audio', 'text', 'drive', 'output', 'checkpoint', 'system', 'pin', 'scale', 'speaker')
+FLAGS = ('audio', 'text', 'drive', 'output', 'checkpoint', 'system', 'pin', 'scale', 'speaker',
+         'drawn_by')  # fmt: skip
 
 
 class Performer:
@@ -32,8 +33,9 @@ class Performer:
 def performer(monkeypatch):
   made, loaded = Performer(), []
 
-  def load(checkpoint=None, **_):
+  def load(checkpoint=None, drawn_by=None, **_):
     loaded.append(checkpoint)
+    made.drawn_by = drawn_by
     return made
 
   monkeypatch.setattr(ifmdm_jax, 'load', load, raising=False)
@@ -90,6 +92,8 @@ def test_a_text_is_spoken_and_kept_as_the_sound(tmp_path, performer, monkeypatch
     (dict(text='...'), 'expected a text to speak'),
     (dict(audio=SPEECH, voice='emma'), 'expected --voice with --text'),
     (dict(audio=SPEECH, pin='jawOpen'), 'expected --pin NAME=NUMBER'),
+    (dict(audio=SPEECH, drawn_by='x'), 'expected --system vlogger with --drawn_by'),
+    (dict(audio=SPEECH, system='vlogger', drawn_by='none'), 'none does not exist'),
     (dict(audio=SPEECH, system='nobody'), 'expected a system whose weights are bundled'),
   ],
 )
@@ -108,3 +112,14 @@ def test_names_reach_the_generator(tmp_path, performer):
 def test_the_system_chooses_its_bundled_weights(tmp_path, performer):
   run(audio=SPEECH, output=tmp_path / 'o.mp4', system='vlogger')
   assert performer.loaded[0].name == 'vlogger'
+
+
+def test_a_person_that_was_learned_draws_and_controls_are_written_beside(tmp_path, performer):
+  (tmp_path / 'anna').mkdir()
+  anna = str(tmp_path / 'anna')
+  run(
+    audio=SPEECH, output=tmp_path / 'o.mp4', system='vlogger', drawn_by=anna, show_controls='true'
+  )
+  assert performer.drawn_by == anna and len(performer.loaded) == 1
+  assert [options for _, _, options in performer.asked] == [{}, {'stage': 'controls'}]
+  assert (tmp_path / 'o_controls.mp4').exists()
