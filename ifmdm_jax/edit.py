@@ -3,7 +3,7 @@
   python -m ifmdm_jax.edit --video take.mp4 --close_mouth 3.2-4.1 --output fixed.mp4
 
 The video: any that FFmpeg decodes. What is changed is drawn from the film's own pixels, and every
-other pixel is the film's before encoding; sound, length, size, frame times and other tracks stay.
+other pixel is the film's before mark and encoding; sound, length, size, frame times and other tracks stay.
 Spans are seconds, 3.2-4.1, or minutes and seconds, 1:05-1:06.5; several with commas. A change comes
 softly in 0.12 s before its span, and goes after it. fixed.report.json says what was done.
 
@@ -21,7 +21,8 @@ Eyes open as another frame of the same take shows them, before or after, and sta
 does. Frames whose eyes are open anyway stay as they are. Same video, same result.
 From Python: `dubbing.edit('take.mp4', 'fixed.mp4', editor, changes)`, see docs/edit.md.
 
-The result is marked as synthetic in its metadata. Edit only people who have agreed to it.
+The result says that it is synthetic, in a signed manifest, a mark in the pixels, and tags
+(--no_provenance, --sign, --label as for a dub). Edit only people who have agreed to it.
 Bad input ends in one line, exit status 2 and no file.
 """
 
@@ -37,11 +38,12 @@ from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.shot import SIMPLE, Change
 from ifmdm_jax.systems.vlogger import axes
 from ifmdm_jax.systems.vlogger.edit import Editor
+from ifmdm_jax.trust import label, origin
 
 # fmt: off
-string, integer, boolean, enum, several = (functools.partial(define, **SHARED) for define in (
+string, integer, boolean, enum, words, several = (functools.partial(define, **SHARED) for define in (
   flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum,
-  flags.DEFINE_multi_string))
+  flags.DEFINE_list, flags.DEFINE_multi_string))
 VIDEO = string('video', None, 'The film of a person.')
 OUTPUT = string('output', None, 'The film to write, *.mp4, *.mov or *.mkv.')
 CLOSE_MOUTH = string('close_mouth', None, 'Spans in which the mouth is closed, 3.2-4.1,6-7.')
@@ -57,6 +59,12 @@ CHECKPOINT = string('checkpoint', None, 'Folder of weights that redraw a face; d
 VERBOSE = boolean('verbose', False, 'Say what was found in the film, and where the time went.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
+NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
+                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
+SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
+TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
+                        'time of signing; default: none.')
+LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -84,10 +92,13 @@ def main(_):
       )
   wanted = changes()
   compile_cache.keep(COMPILE_CACHE.value)
+  text = label.TEXT if LABEL.value else ''
+  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
   editor = Editor(ifm.load(CHECKPOINT.value))
   result = dubbing.edit(
     VIDEO.value, OUTPUT.value, editor, wanted, face=FACE.value, who=WHO.value,
-    overwrite=OVERWRITE.value, checkpoint=str(CHECKPOINT.value or 'bundled'), say=print,
+    overwrite=OVERWRITE.value, checkpoint=str(CHECKPOINT.value or 'bundled'), provenance=says,
+    say=print,
   )  # fmt: skip
   if VERBOSE.value:
     print('\n'.join(result.facts))

@@ -14,7 +14,8 @@ from ifmdm_jax.dubbing.film import Film
 from ifmdm_jax.dubbing.write import SUFFIXES, FilmWriter
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.shot import SIMPLE, Change
-from ifmdm_jax.video import provenance
+from ifmdm_jax.trust.origin import DEFAULT
+from ifmdm_jax.video import provenance as says
 
 NOTICE = 'Synthetic video: the face of a person was changed by a computer.'
 SECONDS = re.compile(r'(?:(\d+):)?(\d+(?:\.\d*)?|\.\d+)')
@@ -65,12 +66,13 @@ def unit_changes(text):
 
 
 def edit(
-  video, output, editor, changes, *, face=None, who=None, overwrite=False, checkpoint=None, say=None
-):
+  video, output, editor, changes, *, face=None, who=None, overwrite=False, checkpoint=None,
+  say=None, provenance=DEFAULT,
+):  # fmt: skip
   """Writes a film in which one face is changed over spans of time; all input is checked first.
 
   Sound, length, size, times and other tracks stay, and every pixel that the changes do not need is
-  the film's before encoding. NAME.report.json beside the output says what was done.
+  the film's before it is marked and encoded. NAME.report.json beside the output says what was done.
 
   Args:
     video: file of the film.
@@ -82,6 +84,7 @@ def edit(
     overwrite: whether the output may exist.
     checkpoint: name of the weights, for the metadata.
     say: called with each line of the report when all is done; None: nobody is told.
+    provenance: what the film says about its origin, `trust.origin.Options`.
 
   Returns:
     `make.Result`.
@@ -129,11 +132,12 @@ def edit(
       yield block
 
   changed = []  # of each frame that is painted
-  tags = provenance.metadata(checkpoint, None, NOTICE)
+  tags = says.metadata(checkpoint, None, NOTICE)
+  said = make.origin(provenance, video)
   silence = np.zeros(0, np.float32)
   maker = make.Maker(film, reading, rows, plan, silence, painted, editor.size, folder)
   rate, blocks = _sound(video, output)
-  with make.written(output), FilmWriter(output, film, rate, blocks, tags) as writer:
+  with make.written(output), FilmWriter(output, film, rate, blocks, tags, said) as writer:
     maker.write(writer, parts, 'edit')
   done = np.flatnonzero(fate == fates.DUBBED)
   fate[done[~np.array(changed, bool)]] = fates.LEFT_ALONE

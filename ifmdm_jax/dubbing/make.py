@@ -20,8 +20,11 @@ from ifmdm_jax.dubbing.write import SUFFIXES, FilmWriter
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.generator import Dubs
 from ifmdm_jax.rates import SAMPLE_RATE
-from ifmdm_jax.video import provenance
+from ifmdm_jax.trust import mark_reader
+from ifmdm_jax.trust.origin import DEFAULT, EDITED, Input
+from ifmdm_jax.video import provenance as says
 
+FIRST = 10.0  # seconds of a film in which a mark is looked for
 FADE = 0.12  # seconds in which new lips come and go within a take
 
 
@@ -88,7 +91,7 @@ def align(video, audio, *, track=None):
 def dub(
   video, audio, output, generator, *, face=None, who=None, longer='hold', stretch=False,
   track=None, keep_background_audio=False, overwrite=False, seed=0, checkpoint=None, say=None,
-  **options,
+  provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a film in which one person speaks with another voice; all input is checked first.
 
@@ -111,6 +114,7 @@ def dub(
     seed: of the motion.
     checkpoint: name of the weights, for the metadata.
     say: called with each `report.Segment` when all is done; None: nobody is told.
+    provenance: what the film says about its origin, `trust.origin.Options`.
     options: of the generator.
 
   Returns:
@@ -151,7 +155,8 @@ def dub(
   _say_lengths(film, voice, plan, longer)
   _say_slow(film, parts)
 
-  tags = provenance.metadata(checkpoint, seed, provenance.DUBBED)
+  tags = says.metadata(checkpoint, seed, says.DUBBED)
+  said = origin(provenance, video, Input('voice', str(audio)))
   rate, sound = voice.blocks(film.end if longer == 'cut' else None)
   if keep_background_audio:
     sound = background.mixed(sound, rate, video)
@@ -160,7 +165,7 @@ def dub(
     return generator.dub(shot, seed=seed, **options)
 
   make = Maker(film, reading, rows, plan, voice.waveform, painted, generator.size, folder)
-  with written(output), FilmWriter(output, film, rate, sound, tags) as writer:
+  with written(output), FilmWriter(output, film, rate, sound, tags, said) as writer:
     make.write(writer, parts, 'dub')
   facts = dict(
     video=video.name, audio=audio.name, output=output.name,
@@ -199,6 +204,24 @@ def written(output):
   except (OSError, av.error.FFmpegError) as error:  # disk full, folder gone
     said = errors.system(error) if isinstance(error, OSError) else media.reason(error)
     raise InputError(f'expected to be able to write {output}, {said}') from error
+
+
+def origin(provenance, video, *inputs):
+  """Composes what a film says about its origin; a mark that it has already stays the only one.
+
+  Args:
+    provenance: `trust.origin.Options`.
+    video: that it was made from.
+    inputs: further `trust.origin.Input`s.
+  """
+  if not provenance.wanted:
+    return False
+  inputs = Input('film', str(video)), *inputs
+  found = mark_reader.look(video, FIRST)
+  if found and found.found:
+    note(f'{video} carries a mark of ifmdm_jax already, which stays')
+    return provenance.origin(action=EDITED, inputs=inputs, number=found.number, marked=False)
+  return provenance.origin(action=EDITED, inputs=inputs)
 
 
 def _check(generator, options, longer, who, face):
