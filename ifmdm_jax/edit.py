@@ -3,7 +3,8 @@
   python -m ifmdm_jax.edit --video take.mp4 --close_mouth 3.2-4.1 --output fixed.mp4
 
 The video: any that FFmpeg decodes. What is changed is drawn from the film's own pixels, and every
-other pixel is the film's before mark and encoding; sound, length, size, frame times and other tracks stay.
+other pixel is the film's before mark and encoding; sound, length, size, frame times and other
+tracks stay.
 Spans are seconds, 3.2-4.1, or minutes and seconds, 1:05-1:06.5; several with commas. A change comes
 softly in 0.12 s before its span, and goes after it. fixed.report.json says what was done.
 
@@ -41,9 +42,10 @@ from ifmdm_jax.systems.vlogger.edit import Editor
 from ifmdm_jax.trust import label, origin
 
 # fmt: off
-string, integer, boolean, enum, words, several = (functools.partial(define, **SHARED) for define in (
-  flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum,
-  flags.DEFINE_list, flags.DEFINE_multi_string))
+string, integer, boolean, enum, words, several = (
+  functools.partial(define, **SHARED) for define in (
+    flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum,
+    flags.DEFINE_list, flags.DEFINE_multi_string))
 VIDEO = string('video', None, 'The film of a person.')
 OUTPUT = string('output', None, 'The film to write, *.mp4, *.mov or *.mkv.')
 CLOSE_MOUTH = string('close_mouth', None, 'Spans in which the mouth is closed, 3.2-4.1,6-7.')
