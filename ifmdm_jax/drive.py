@@ -16,8 +16,9 @@ from ifmdm_jax.face.crop import Paster, crop_square, cut
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.files import check_output
 from ifmdm_jax.generator import Reenacts
+from ifmdm_jax.trust.origin import DEFAULT
 from ifmdm_jax.video import image as images
-from ifmdm_jax.video import provenance
+from ifmdm_jax.video import provenance as says
 from ifmdm_jax.video import read as films
 
 SIZE = 512  # side of the squares, pixels
@@ -90,7 +91,7 @@ class Film:
 
 def make(
   film, output=None, image=None, checkpoint=None, *, own=False, crop='auto', face=None,
-  paste_back=False, overwrite=False, max_pixels=images.MAX_PIXELS, **options,
+  paste_back=False, overwrite=False, max_pixels=images.MAX_PIXELS, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a video of a face that moves as the one in a film does, with the film's sound.
 
@@ -104,6 +105,7 @@ def make(
     paste_back: put the moving square back into the whole picture.
     overwrite: whether the output may exist.
     max_pixels: of a picture that is read.
+    provenance: what the video says about its origin, `trust.origin.Options`.
     options: of the generator's `reenact`.
 
   Returns:
@@ -130,9 +132,11 @@ def make(
   clip = Clip(name=film.name, image=portrait, frames=driver, landmarks=driver.landmarks)
   blocks = generator.reenact(clip, own=own, **options)
   paster = Paster(picture.pixels, picture.square) if paste_back else None
-  tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'))
+  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'))
+  used = talk.inputs(portrait=image, motion=film)
+  origin = provenance.origin(real_pixels=paste_back, inputs=used)
   sound = (film, None) if _has_sound(film) else None
-  written = talk.write(output, blocks, paster, sound, len(driver), tags)
+  written = talk.write(output, blocks, paster, sound, len(driver), tags, origin)
   return talk.Result(output, written, time.monotonic() - start)
 
 

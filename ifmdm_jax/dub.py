@@ -16,11 +16,14 @@ sound is the new voice. talk_de.report.json says for each second what was done.
   another sound track of the voice's file        --track 2        (1 is the first)
   another system, or weights of your own         --system NAME    --checkpoint runs/mine
   what the film is, who is in it, how long it took  --verbose
+  a visible notice, your own certificate  --label   --sign cert.pem,key.pem
+  without the signature and the mark      --no_provenance
 
 Where the voice ends before the video, there is silence and the lips rest. Same seed, same video.
 From Python: `ifmdm_jax.dubbing.dub('talk.mp4', 'german.wav', 'talk_de.mp4', ifm.load())`.
 
-The result is marked as synthetic in its metadata. Dub only people who have agreed to it.
+The result says that it is synthetic, in a signed manifest, in its pixels and in its metadata:
+`python -m ifmdm_jax.verify talk_de.mp4`. Dub only people who have agreed to it.
 Bad input ends in one line, exit status 2 and no file.
 """
 
@@ -32,10 +35,12 @@ import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, dubbing, errors
 from ifmdm_jax.dubbing import people, timeline
 from ifmdm_jax.errors import SHARED, InputError
+from ifmdm_jax.trust import label, origin
 
 # fmt: off
-string, integer, boolean, enum = (functools.partial(define, **SHARED) for define in (
-  flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum))
+string, integer, boolean, enum, words = (functools.partial(define, **SHARED) for define in (
+  flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum,
+  flags.DEFINE_list))
 VIDEO = string('video', None, 'The film of a person.')
 AUDIO = string('audio', None, 'The new voice: a sound file, or a film with sound.')
 OUTPUT = string('output', None, 'The film to write, *.mp4, *.mov or *.mkv.')
@@ -57,6 +62,12 @@ REFERENCE = string('reference', None, 'Frames that a system looks at, in its own
 VERBOSE = boolean('verbose', False, 'Say what was found in the film, and where the time went.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
+NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
+                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
+SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
+TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
+                        'time of signing; default: none.')
+LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -73,12 +84,15 @@ def main(_):
     return
   compile_cache.keep(COMPILE_CACHE.value)
   options = {flag.name: flag.value for flag in (STEPS, REFERENCE) if flag.value is not None}
+  text = label.TEXT if LABEL.value else ''
+  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
   checkpoint = bundle.chosen(CHECKPOINT.value, SYSTEM.value)
   result = dubbing.dub(
     VIDEO.value, AUDIO.value, OUTPUT.value, ifm.load(checkpoint), face=FACE.value, who=WHO.value,
     longer=LONGER.value, stretch=STRETCH.value, track=TRACK.value,
     keep_background_audio=BACKGROUND.value, overwrite=OVERWRITE.value, seed=SEED.value,
-    checkpoint=str(checkpoint or 'bundled'), say=lambda part: print(part.line()), **options,
+    checkpoint=str(checkpoint or 'bundled'), provenance=says,
+    say=lambda part: print(part.line()), **options,
   )  # fmt: skip
   if VERBOSE.value:
     print('\n'.join(result.facts))

@@ -9,6 +9,8 @@ import dataclasses
 import math
 import os
 
+import numpy as np
+
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
 
@@ -250,6 +252,16 @@ class _Clock:
     if shift:
       packet.pts = None if packet.pts is None else packet.pts + shift
       packet.dts = None if packet.dts is None else packet.dts + shift
+
+
+def planes(frame):
+  """Returns views of the planes of a planar frame of PyAV, uint8 or uint16 [h, w]."""
+  dtype = np.uint16 if frame.format.name.endswith('le') else np.uint8
+  views = []
+  for plane in frame.planes:
+    rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype().itemsize)
+    views.append(rows[: plane.height, : plane.width])
+  return views
 
 
 def origin(container):

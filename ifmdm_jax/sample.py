@@ -29,8 +29,12 @@ need no picture.
   another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
   compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
+  a visible notice in the first two seconds      --label
+  your own certificate, a stamp of the time      --sign cert.pem,key.pem  --time_authority URL
+  without the signature and the mark             --no_provenance
 
-The result is marked as synthetic in its metadata. Animate only faces you may animate.
+The result says that it is synthetic, in a signed manifest, in its pixels and in its metadata:
+`python -m ifmdm_jax.verify talk.mp4`. Animate only faces you may animate.
 Bad input ends in one line, exit status 2 and no file.
 """
 
@@ -47,6 +51,7 @@ from ifmdm_jax.audio import spoken
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
+from ifmdm_jax.trust import label, origin
 from ifmdm_jax.video import image
 
 # fmt: off
@@ -99,6 +104,12 @@ STREAM = boolean('stream', False, 'Take the sound as a live one, block by block:
                  '160 ms of look-ahead with the bundled weights.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
+NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
+                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
+SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
+TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
+                        'time of signing; default: none.')
+LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -158,6 +169,12 @@ def main(_):
     )
 
 
+def provenance():
+  """Reads what the video is to say about its origin."""
+  text = label.TEXT if LABEL.value else ''
+  return origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
+
+
 def driven():
   """Makes the video that a film drives."""
   given = [flag.name for flag in OF_VOICE if flag.present]
@@ -167,7 +184,7 @@ def driven():
   return drive.make(
     DRIVE.value, OUTPUT.value, IMAGE.value, weights(), own=SAME_PERSON.value,
     crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
-    overwrite=OVERWRITE.value, **options,
+    overwrite=OVERWRITE.value, provenance=provenance(), **options,
   )  # fmt: skip
 
 
@@ -188,7 +205,8 @@ def talked():
     make = functools.partial(
       talk.make, IMAGE.value, audio, checkpoint=weights(), crop=CROP.value, face=FACE.value,
       max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
-      stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, **options,
+      stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, provenance=provenance(),
+      **options,
     )  # fmt: skip
     once = loaded() if DRAWN_BY.value or SHOW_CONTROLS.value else None
     if TAKES.value == 1:

@@ -18,8 +18,10 @@ from ifmdm_jax.files import check_output
 from ifmdm_jax.generator import Compiles, Streams
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
-from ifmdm_jax.video import Writer, provenance
+from ifmdm_jax.trust.origin import DEFAULT, Input
+from ifmdm_jax.video import Writer
 from ifmdm_jax.video import image as images
+from ifmdm_jax.video import provenance as says
 
 LARGEST_SIDE = 1920  # of a pasted-back video: plays anywhere
 
@@ -35,7 +37,7 @@ class Result(NamedTuple):
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
   overwrite=False, stream=False, teacher=False, seed=0, track=None,
-  max_pixels=images.MAX_PIXELS, generator=None, **options,
+  max_pixels=images.MAX_PIXELS, generator=None, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -53,6 +55,7 @@ def make(
     track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
     max_pixels: of a picture that is read.
     generator: what draws, where it is loaded already, else of `checkpoint`.
+    provenance: what the video says about its origin, `trust.origin.Options`.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
   Returns:
@@ -89,9 +92,15 @@ def make(
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
-  tags = provenance.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
-  written = write(output, blocks, paster, (audio, track), total, tags)
+  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
+  origin = provenance.origin(real_pixels=paste_back, inputs=inputs(portrait=image, voice=audio))
+  written = write(output, blocks, paster, (audio, track), total, tags, origin)
   return Result(output, written, time.monotonic() - start)
+
+
+def inputs(**paths):
+  """Lists the files of a manifest by their roles, but those that are None."""
+  return tuple(Input(role, str(path)) for role, path in paths.items() if path)
 
 
 def beside(audio):
@@ -132,7 +141,7 @@ def read_picture(image, paste_back, **options):
   return read.read_picture(image, largest=LARGEST_SIDE if paste_back else None, **options)
 
 
-def write(output, blocks, paster, voice, total, tags):
+def write(output, blocks, paster, voice, total, tags, origin=True):
   """Streams blocks of frames into the file, beside the sound as recorded; counts them.
 
   Args:
@@ -142,12 +151,13 @@ def write(output, blocks, paster, voice, total, tags):
     voice: (file with sound, its track or None); None: without sound.
     total: frames that are expected.
     tags: metadata.
+    origin: what the video says about its origin, see `video.Writer`.
   """
   rate, sound = (SAMPLE_RATE, None) if voice is None else sounds.audio_blocks(*voice)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
-      Writer(output, sound, rate, FPS, metadata=tags) as writer,
+      Writer(output, sound, rate, FPS, metadata=tags, provenance=origin) as writer,
       tqdm(total=total, unit='frame', disable=None) as progress,
     ):
       for block in blocks:

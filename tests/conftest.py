@@ -1,8 +1,11 @@
 """Strict types, four virtual CPU devices, quick compiling, and each program compiled once."""
 
+import atexit
 import gc
 import os
 import pathlib
+import shutil
+import tempfile
 
 # Before JAX is imported: it reads these once.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
@@ -11,6 +14,9 @@ if flag not in os.environ.get('XLA_FLAGS', ''):
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {flag}=4'.strip()
 cache = pathlib.Path(__file__).resolve().parents[1] / '.cache' / 'jax'
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(cache))  # inherited by subprocesses
+settings = tempfile.mkdtemp()  # where videos of tests get the certificate that signs them
+atexit.register(shutil.rmtree, settings, ignore_errors=True)
+os.environ.update(XDG_CONFIG_HOME=settings, APPDATA=settings)
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

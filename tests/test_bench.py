@@ -45,7 +45,15 @@ def test_every_part_is_measured_and_nothing_is_faster_than_the_roofline(run, sam
     'real_time_factor', 'live_streams', 'decoder_fps', 'first_frame_needs_sound_ms',
   ):  # fmt: skip
     assert np.isfinite(tiny[name]) and tiny[name] >= 0
-  assert set(tiny['parts']) == {'encoder', 'speech', 'motion', 'decoder x1', 'transfer', 'mp4'}
+  assert set(tiny['parts']) == {
+    'encoder',
+    'speech',
+    'motion',
+    'decoder x1',
+    'transfer',
+    'mp4',
+    'mark',
+  }
   for row in tiny['parts'].values():
     assert row['p10'] <= row['ms'] <= row['p90']
     assert row.get('roofline', 0) <= 1
@@ -91,7 +99,7 @@ def test_a_generator_that_needs_a_film_is_measured_with_a_drawn_one():
 
 def test_any_generator_is_measured_as_far_as_it_goes():
   plain = Plain()
-  assert set(parts.measure_parts(plain, ROOF, 1, (1,))) == {'transfer', 'mp4'}
+  assert set(parts.measure_parts(plain, ROOF, 1, (1,))) == {'transfer', 'mp4', 'mark'}
   numbers = ends.measure_end(plain, 0.4, repeats=1)
   assert numbers['real_time_factor'] > 0 and numbers['first_frame_needs_sound_ms'] == 400
   assert ends.measure_streams(plain, 2) == {}

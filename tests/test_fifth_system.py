@@ -129,7 +129,7 @@ def row_error(row, frames, voice):
 
 def test_it_is_benched_whole_and_by_its_part(installed, weights):
   rows = parts.measure_parts(ifm.load(weights), ROOF, 1, (1,))
-  assert set(rows) == {'draw', 'transfer', 'mp4'} and rows['draw']['gflop'] > 0
+  assert set(rows) == {'draw', 'transfer', 'mp4', 'mark'} and rows['draw']['gflop'] > 0
   numbers = ends.measure_end(bench.maker('fifth:toy')(), 0.2, repeats=1)
   assert numbers['end_to_end_fps'] > 0 and 0 < numbers['first_frame_needs_sound_ms'] <= 200
   assert bench.maker(str(weights))().gain == 2.0

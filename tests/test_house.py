@@ -29,7 +29,7 @@ MAY_IMPORT = {
   'compile_cache': set(),
   'face': {'nn'},
   'audio': {'nn'},
-  'video': {'nn', 'audio'},  # films have sound
+  'video': {'nn', 'audio', 'trust'},  # films have sound, and say what they are
   'perception': SIGNALS,
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,
@@ -40,7 +40,7 @@ MAY_IMPORT = {
   'pipeline': {*CONTRACTS, *NETWORKS},
   'streaming': {*CONTRACTS, *NETWORKS, 'compile_cache'},
   'adaptation': {*CONTRACTS, *NETWORKS},  # pictures in, weights out; it asks their system
-  'dubbing': {*CONTRACTS, *NETWORKS},  # films in, films out; it is handed generators
+  'dubbing': {*CONTRACTS, *NETWORKS, 'trust'},  # films in, films out; it is handed generators
   'systems': SPINE,
   'importers': {*SPINE, 'systems'},
   'evaluation': SPINE,  # and no system: it is handed generators

@@ -117,6 +117,7 @@ def walk(run, base, train):
   run.lacks(base, 'ifmdm_jax.train', '--config', 'motion:tiny', '--workdir', 'runs/none')
   film = folder / 'clips' / 'one.mp4'
   run(base, 'ifmdm_jax.sample', '--image', portrait, '--audio', voice, '--output', film)
+  run(base, 'ifmdm_jax.verify', film, says='manifest  present')
   assert list((folder / 'cache' / 'ifmdm_jax').glob('*/*.trace')), 'nothing was kept'
   shutil.copy(film, film.with_stem('two'))
   manifest = 'file,identity,split\none.mp4,one,train\ntwo.mp4,two,val\n'

@@ -3,11 +3,13 @@
 import pathlib
 import tempfile
 
+import cv2
 import jax.numpy as jnp
 import numpy as np
 
 from ifmdm_jax.benchmark import measure
 from ifmdm_jax.generator import Probed
+from ifmdm_jax.trust.mark import Marker
 from ifmdm_jax.video import Writer
 
 FRAMES = 8  # that travel to the host together
@@ -30,6 +32,7 @@ def measure_parts(generator, roof, repeats, batches):
     rows[label(probe)] = _row(probe, roof, repeats)
   rows['transfer'] = _transfer(generator.size, repeats)
   rows['mp4'] = _mp4(generator.size, repeats)
+  rows['mark'] = _mark(generator.size, repeats)
   return rows
 
 
@@ -68,6 +71,17 @@ def _transfer(size, repeats):
   return {name: value / FRAMES for name, value in row.items()}
 
 
+def _mark(size, repeats):
+  """Times the mark in one frame, on one core."""
+  picture = np.random.default_rng(0).integers(0, 255, (size, size), dtype=np.uint8)
+  marker, threads = Marker(0), cv2.getNumThreads()
+  cv2.setNumThreads(1)
+  try:
+    return measure.clock(lambda: marker.mark_light(picture, 0.25), repeats)
+  finally:
+    cv2.setNumThreads(threads)
+
+
 def _mp4(size, repeats):
   """Times one frame of a moving picture into a file, nothing beside it."""
   picture = np.random.default_rng(0).integers(0, 255, (size, size, 3), dtype=np.uint8) // 2
@@ -75,7 +89,7 @@ def _mp4(size, repeats):
   count = max(25, repeats)
   with tempfile.TemporaryDirectory() as folder:
     began = measure.Clock()
-    with Writer(pathlib.Path(folder) / 'o.mp4') as writer:
+    with Writer(pathlib.Path(folder) / 'o.mp4', provenance=False) as writer:
       for k in range(count):
         writer.add(np.roll(picture, k, 0))
     wall, cpu = began.read()

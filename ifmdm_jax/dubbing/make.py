@@ -19,8 +19,11 @@ from ifmdm_jax.dubbing.write import SUFFIXES, FilmWriter
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.generator import Dubs
 from ifmdm_jax.rates import SAMPLE_RATE
-from ifmdm_jax.video import provenance
+from ifmdm_jax.trust import mark_reader
+from ifmdm_jax.trust.origin import DEFAULT, EDITED, Input
+from ifmdm_jax.video import provenance as says
 
+FIRST = 10.0  # seconds of a film in which a mark is looked for
 FADE = 0.12  # seconds in which new lips come and go within a take
 
 
@@ -87,7 +90,7 @@ def align(video, audio, *, track=None):
 def dub(
   video, audio, output, generator, *, face=None, who=None, longer='hold', stretch=False,
   track=None, keep_background_audio=False, overwrite=False, seed=0, checkpoint=None, say=None,
-  **options,
+  provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a film in which one person speaks with another voice; all input is checked first.
 
@@ -110,6 +113,7 @@ def dub(
     seed: of the motion.
     checkpoint: name of the weights, for the metadata.
     say: called with each `report.Segment` when all is done; None: nobody is told.
+    provenance: what the film says about its origin, `trust.origin.Options`.
     options: of the generator.
 
   Returns:
@@ -152,14 +156,15 @@ def dub(
   _say_lengths(film, voice, plan, longer)
   _say_slow(film, parts)
 
-  tags = provenance.metadata(checkpoint, seed, provenance.DUBBED)
+  tags = says.metadata(checkpoint, seed, says.DUBBED)
+  origin = _origin(provenance, video, audio)
   rate, sound = voice.blocks(film.end if longer == 'cut' else None)
   if keep_background_audio:
     sound = background.mixed(sound, rate, video)
   make = _Maker(film, reading, rows, plan, voice, generator, seed, options, folder)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)
-    with FilmWriter(output, film, rate, sound, tags) as writer:
+    with FilmWriter(output, film, rate, sound, tags, origin) as writer:
       frames = itertools.chain.from_iterable(make(part) for part in parts)
       for frame, moment in zip(_progress(frames, len(plan.numbers), 'dub'), plan.times):
         writer.add(frame, moment)
@@ -185,6 +190,18 @@ def dub(
             for person in facts['people']]  # fmt: skip
   lines.append(f'read in {read_by - began:.1f} s, made in {took - (read_by - began):.1f} s')
   return Result(output, report_path, len(plan.numbers), dubbed, took, tuple(lines))
+
+
+def _origin(provenance, video, audio):
+  """Composes what the film says about its origin; a mark that it has already stays the only one."""
+  if not provenance.wanted:
+    return False
+  inputs = Input('film', str(video)), Input('voice', str(audio))
+  found = mark_reader.look(video, FIRST)
+  if found and found.found:
+    note(f'{video} carries a mark of ifmdm_jax already, which stays')
+    return provenance.origin(action=EDITED, inputs=inputs, number=found.number, marked=False)
+  return provenance.origin(action=EDITED, inputs=inputs)
 
 
 def _check(generator, options, longer, who, face):

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ifmdm_jax.face import crop
+from ifmdm_jax.media import planes
 
 FORMAT = re.compile(r'yuv(j?)4(20|22|44)p(10le)?')  # FFmpeg's names of what is read here
 FULL = 2  # FFmpeg's number for samples of the full range
@@ -69,16 +70,6 @@ def kind(frame):
     128.0 * unit, largest if full else 224.0 * unit,
     np.linalg.inv(from_rgb).astype(np.float32), from_rgb.astype(np.float32), largest,
   )  # fmt: skip
-
-
-def planes(frame):
-  """Returns views of a frame's three planes, uint8 or uint16 [h, w]."""
-  dtype = np.uint16 if frame.format.name.endswith('le') else np.uint8
-  views = []
-  for plane in frame.planes:
-    rows = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype().itemsize)
-    views.append(rows[: plane.height, : plane.width])
-  return views
 
 
 def copied(frame):

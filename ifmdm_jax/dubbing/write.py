@@ -25,7 +25,7 @@ class FilmWriter(Writer):
   have no odd sides otherwise.
   """
 
-  def __init__(self, path, film, rate, sound, metadata):
+  def __init__(self, path, film, rate, sound, metadata, provenance=True):
     """Prepares.
 
     Args:
@@ -33,8 +33,12 @@ class FilmWriter(Writer):
       film: `film.Film` that it is to be like.
       rate, sound: Hz, and blocks float32 [n, C] of the new voice.
       metadata: container tags.
+      provenance: see `video.Writer`.
     """
-    super().__init__(path, sound, rate, metadata=metadata)
+    super().__init__(path, sound, rate, metadata=metadata, provenance=provenance)
+    self.turns = film.rotation // 90
+    if self.marker:
+      self.marker.shown = film.shown, film.stored
     self.film, self.others, self.last = film, None, -1
     self.format = SUFFIXES[self.path.suffix.lower()]
 
@@ -48,6 +52,10 @@ class FilmWriter(Writer):
       self._start()
     if frame.format.name != self.video.pix_fmt:
       frame = frame.reformat(format=self.video.pix_fmt)
+    elif self.origin:
+      frame = planes.copied(frame)  # the decoder may need its own
+    what = planes.kind(frame)
+    self._mark(frame, time, 255 * ((what.largest + 1) // 256) / what.span)
     ticks = max(round(time / self.base), self.last + 1)
     frame.pts, frame.dts, frame.time_base, self.last = ticks, None, self.base, ticks
     frame.pict_type = 0  # the encoder's choice, not the decoder's

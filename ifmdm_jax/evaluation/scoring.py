@@ -265,7 +265,8 @@ def _write_video(store, row, clip, pairs):
     return
   path = store.output / 'videos' / row / f'{clip.name}.mp4'
   path.parent.mkdir(parents=True, exist_ok=True)
-  video.write(path, side_by_side([clip.frames, *videos]), clip.waveform, crf=23)
+  video.write(path, side_by_side([clip.frames, *videos]), clip.waveform, crf=23,
+              provenance=False)  # fmt: skip
 
 
 def side_by_side(videos):

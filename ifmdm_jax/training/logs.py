@@ -136,7 +136,7 @@ class Logs:
     with self._reporting():
       folder.mkdir(parents=True, exist_ok=True)
       for name, frames, waveform, rate in videos:
-        video.write(folder / f'{name}.mp4', frames, waveform, rate)
+        video.write(folder / f'{name}.mp4', frames, waveform, rate, provenance=False)
 
   def _write(self, group, step, metrics):
     if not self._writes:

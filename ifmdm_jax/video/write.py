@@ -8,11 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from ifmdm_jax import errors, files
+from ifmdm_jax import errors, files, media
 from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.video import provenance
+from ifmdm_jax.trust import label, manifest
+from ifmdm_jax.trust.mark import LIGHT, Marker
+from ifmdm_jax.trust.origin import Origin
+from ifmdm_jax.video import provenance as says
 
 WAITING = 16  # frames between the maker and the encoder
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
@@ -24,7 +27,7 @@ def write(path, frames, waveform=None, sample_rate=16_000, fps=FPS, **options):
   Args:
     waveform: [L] or [L, C], floats in [-1, 1] or signed integers, never cut short; None: a video
       without sound.
-    options: `metadata`, `crf`, `preset` of `Writer`.
+    options: `metadata`, `crf`, `preset`, `provenance` of `Writer`.
   """
   with Writer(path, waveform, sample_rate, fps, **options) as writer:
     for frame in frames:
@@ -38,6 +41,9 @@ class Writer:
   which a failure removes. An odd last row or column is dropped, as H.264 has half-size colour.
   Frames are encoded in a thread of their own, beside whatever makes the next ones: `add` waits only
   when it is many frames ahead, and what goes wrong there is raised by a later `add` or at the end.
+
+  What leaves here carries a mark in its pixels and a signed manifest, see `trust`, unless it is
+  written to be measured (`provenance=False`).
   """
 
   format = 'mp4'  # FFmpeg's name of the container
@@ -51,11 +57,23 @@ class Writer:
     metadata=None,
     crf=18,
     preset='superfast',
+    provenance=True,
   ):
-    """`waveform`: an array [L] or [L, C], or an iterator of blocks [n, C]; others: see `write`."""
+    """Prepares.
+
+    Args:
+      waveform: an array [L] or [L, C], or an iterator of blocks [n, C].
+      metadata: container tags; None: those of `provenance.metadata`.
+      crf, preset: of the encoder.
+      provenance: a `trust.origin.Origin`; True: one that knows no more than that a computer drew
+        it; False: neither mark nor manifest nor the AIGC tag, for what is to be measured.
+    """
     self.path = files.target(path)  # of a link: where it leads
     self.fps, self.sample_rate = fps, int(sample_rate)
-    self.metadata = provenance.metadata() if metadata is None else metadata
+    self.origin = (Origin() if provenance is True else provenance) or None
+    self.metadata = says.metadata() if metadata is None else metadata
+    self.turns = 0  # quarters by which players turn a frame
+    self.marker = Marker(self.origin.number) if self.origin and self.origin.marked else None
     self.encoder_options = {'crf': str(crf), 'preset': preset}
     self.blocks = None if waveform is None else _blocks(waveform)
     self.num_frames = self.num_samples = 0
@@ -64,7 +82,9 @@ class Writer:
   def __enter__(self):
     with errors.explained('a file to write', self.path):
       self.temporary = files.temporary(self.path.with_suffix('.mp4'))
-      self.temporary.unlink(missing_ok=True)
+      self.signed = files.temporary(self.path.with_name(f'{self.path.stem[:70]}_signed.mp4'))
+      for path in (self.temporary, self.signed):
+        path.unlink(missing_ok=True)
     try:
       self._open()
     except BaseException:  # a signal, too: nobody calls __exit__ then
@@ -78,7 +98,11 @@ class Writer:
     try:
       self.temporary.touch(exist_ok=False)  # FFmpeg would only fail at a frame
       place = str(self.temporary.absolute())  # FFmpeg takes the start of `10:30.mp4` for a protocol
-      options = {} if self.format == 'matroska' else {'movflags': '+faststart'}
+      options = {'movflags': '+faststart'}
+      if self.origin:
+        self.metadata = self.metadata | self.origin.tags()
+        options['movflags'] += '+use_metadata_tags'  # else FFmpeg drops tags that it does not know
+      options = {} if self.format == 'matroska' else options
       self.container = av.open(place, 'w', format=self.format, container_options=options)
     except OSError as error:
       raise InputError(
@@ -143,9 +167,17 @@ class Writer:
       self._start(*frame.shape[:2])
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), 'rgb24')
     picture = picture.reformat(format='yuv420p', dst_colorspace=Colorspace.ITU709)
+    self._mark(picture, index / self.fps)
     picture.pts, picture.time_base = index, 1 / Fraction(self.fps)
     self.container.mux(self.video.encode(picture))
     self._add_sound(until=(index + 1) / self.fps)
+
+  def _mark(self, picture, time, scale=LIGHT):
+    """Writes label and mark into a frame of PyAV, in place."""
+    if self.origin and self.origin.label and time < label.SECONDS:
+      label.draw(picture, self.origin.label, self.turns)
+    if self.marker:
+      self.marker.mark_light(media.planes(picture)[0], time, scale)
 
   def _start(self, height, width):
     # Both streams must be known before the first packet.
@@ -211,11 +243,21 @@ class Writer:
       if stream is not None:
         self.container.mux(stream.encode(None))
     self._close()
+    if self.origin:
+      self._sign()
     os.replace(self.temporary, self.path)
+
+  def _sign(self):
+    """Replaces the temporary file by one that has a manifest, where that can be had."""
+    suffix = self.path.suffix.lower()
+    form = suffix if self.format == 'matroska' or suffix in manifest.FORMATS else '.mp4'
+    if manifest.sign(self.temporary, self.signed, self.origin, form=form):
+      os.replace(self.signed, self.temporary)
 
   def _discard(self):
     self._close()
-    self.temporary.unlink(missing_ok=True)  # already renamed when all went well
+    for path in (self.temporary, self.signed):
+      path.unlink(missing_ok=True)  # already renamed when all went well
 
   def _close(self):
     container, self.container = self.container, None

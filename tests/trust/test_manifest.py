@@ -1,0 +1,174 @@
+"""Manifests are what others read: checked by C2PA's own reader, with a list of trust."""
+
+import json
+import os
+import stat
+
+import av
+import c2pa
+import numpy as np
+import pytest
+
+from ifmdm_jax import video
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.trust import certificate, manifest, origin
+from ifmdm_jax.trust.origin import EDITED, Input, Origin
+from tests.trust import videos
+
+SPEECH = videos.PORTRAIT.with_name('speech.wav')
+SAYS = Origin(
+  number=0x1234ABC, inputs=(Input('portrait', str(videos.PORTRAIT)), Input('voice', str(SPEECH)))
+)
+
+
+@pytest.fixture(scope='module')
+def signed(tmp_path_factory):
+  path = tmp_path_factory.mktemp('private_name') / 'a.mp4'
+  video.write(path, videos.talk(10, 128), provenance=SAYS)
+  return path
+
+
+def independent(path, anchors):
+  """What C2PA's reader says: (state, manifest, codes)."""
+  settings = {'verify': {'verify_trust': True}, 'trust': {'user_anchors': anchors}}
+  with (
+    c2pa.Context.from_dict(settings) as context,
+    open(path, 'rb') as file,
+    c2pa.Reader('video/mp4', file, context=context) as reader,
+  ):
+    store = json.loads(reader.json())
+    codes = [each['code'] for each in store.get('validation_status') or ()]
+    return reader.get_validation_state(), store['manifests'][store['active_manifest']], codes
+
+
+def data(found, label):
+  return [each['data'] for each in found['assertions'] if each['label'].startswith(label)]
+
+
+def test_an_independent_reader_trusts_it_by_its_list(signed):
+  state, found, codes = independent(signed, certificate.local().chain.decode())
+  assert state == 'Trusted' and not codes
+  assert found['claim_generator_info'][0]['name'] == 'ifmdm_jax'
+  created, watermarked = data(found, 'c2pa.actions')[0]['actions']
+  assert created['action'] == 'c2pa.created' and created['digitalSourceType'] == origin.TRAINED
+  assert created['softwareAgent']['version'] and watermarked['action'].startswith(
+    'c2pa.watermarked'
+  )
+  assert data(found, 'c2pa.soft-binding')[0]['blocks'][0]['value'] == '1234abc'
+  assert [each['title'] for each in found['ingredients']] == ['portrait', 'voice']
+  assert [len(each['sha256']) for each in data(found, manifest.INPUTS)[0]['inputs']] == [64, 64]
+
+
+def test_who_does_not_know_the_certificate_sees_that_nothing_was_changed(signed):
+  state, _, codes = independent(signed, certificate.made().chain.decode())
+  assert state == 'Valid' and codes == ['signingCredential.untrusted']
+
+
+@pytest.mark.parametrize('part', [b'trainedAlgorithmicMedia', b'mdat', b'synthetic=yes'])
+def test_one_changed_letter_is_found(signed, tmp_path, part):
+  changed = bytearray(signed.read_bytes())
+  changed[changed.index(part) + len(part) + 9 * (part == b'mdat') - 1] ^= 1
+  (tmp_path / 'b.mp4').write_bytes(changed)
+  assert independent(tmp_path / 'b.mp4', certificate.local().chain.decode())[0] == 'Invalid'
+
+
+def test_it_names_no_user_and_no_path(signed):
+  whole = signed.read_bytes()
+  for word in (b'private_name', bytes(videos.PORTRAIT.parent), b'portrait.jpg', b'a.mp4'):
+    assert word not in whole
+  assert os.environ.get('USER', '').encode() in (b'', b'root') or (
+    os.environ['USER'].encode() not in certificate.local().chain
+  )
+
+
+def test_a_film_with_new_lips_says_that_it_was_edited_and_keeps_what_it_said(signed, tmp_path):
+  says = Origin(action=EDITED, inputs=(Input('film', str(signed)), Input('voice', str(SPEECH))))
+  video.write(tmp_path / 'b.mp4', videos.talk(5, 128), provenance=says)
+  state, found, _ = independent(tmp_path / 'b.mp4', certificate.local().chain.decode())
+  assert state == 'Trusted'
+  edited = [
+    each for each in data(found, 'c2pa.actions')[0]['actions'] if 'edited' in each['action']
+  ]
+  assert edited[0]['digitalSourceType'] == origin.COMPOSITE
+  parent, voice = found['ingredients']
+  assert parent['relationship'] == 'parentOf' and parent['active_manifest']
+  assert voice['relationship'] == 'inputTo'
+
+
+def test_real_pixels_are_not_called_synthetic():
+  assert Origin(real_pixels=True).source == origin.COMPOSITE
+  assert Origin().source == origin.TRAINED
+
+
+def test_the_tag_of_the_chinese_standard_is_there(signed):
+  with av.open(str(signed)) as container:
+    fields = json.loads(container.metadata['AIGC'])
+  assert fields['Label'] == '1' and fields['ProduceID'] == '1234abc'
+  assert set(fields) == {'Label', 'ContentProducer', 'ProduceID', 'ReservedCode1',
+                         'ContentPropagator', 'PropagateID', 'ReservedCode2'}  # fmt: skip
+
+
+def test_a_browser_still_plays_it_at_once(signed):
+  whole = signed.read_bytes()
+  assert whole.index(b'moov') < whole.index(b'mdat')
+  assert sorted(path.name for path in signed.parent.iterdir()) == ['a.mp4']
+
+
+def test_a_certificate_is_made_once_and_for_this_user_alone(tmp_path, monkeypatch):
+  for name in ('XDG_CONFIG_HOME', 'APPDATA', 'HOME'):
+    monkeypatch.setenv(name, str(tmp_path))
+  assert certificate.known() is None
+  first = certificate.local()
+  assert certificate.local() == first and certificate.known() == first.chain
+  path = certificate.folder() / certificate.FILE
+  assert os.name == 'nt' or stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_where_nothing_can_be_kept_a_certificate_serves_once(tmp_path, monkeypatch, capsys):
+  (tmp_path / 'file').write_text('')
+  for name in ('XDG_CONFIG_HOME', 'APPDATA', 'HOME'):
+    monkeypatch.setenv(name, str(tmp_path / 'file'))
+  video.write(tmp_path / 'a.mp4', videos.talk(5, 128))
+  assert manifest.read(tmp_path / 'a.mp4')['state'] == 'Valid'
+  assert 'for this run alone' in capsys.readouterr().err
+
+
+def test_an_own_certificate_signs(tmp_path):
+  own = certificate.made()
+  (tmp_path / 'c.pem').write_bytes(own.chain)
+  (tmp_path / 'k.pem').write_bytes(own.key)
+  options = origin.chosen(True, [str(tmp_path / 'c.pem'), str(tmp_path / 'k.pem')], None, '')
+  video.write(tmp_path / 'a.mp4', videos.talk(5, 128), provenance=options.origin())
+  assert independent(tmp_path / 'a.mp4', own.chain.decode())[0] == 'Trusted'
+
+
+def test_wrong_certificates_are_one_line(tmp_path):
+  own, other = certificate.made(), certificate.made()
+  (tmp_path / 'c.pem').write_bytes(own.chain)
+  (tmp_path / 'k.pem').write_bytes(other.key)
+  (tmp_path / 'x.pem').write_text('nothing')
+  for key, said in (('k', 'belongs to another'), ('x', 'both PEM'), ('missing', 'private key')):
+    with pytest.raises(InputError, match=said):
+      certificate.read(tmp_path / 'c.pem', tmp_path / f'{key}.pem')
+  with pytest.raises(InputError, match='name two files'):
+    origin.chosen(True, ['one.pem'], None, '')
+  with pytest.raises(InputError, match='without --no_provenance'):
+    origin.chosen(False, None, None, 'AI')
+
+
+def test_a_film_is_written_where_it_cannot_be_signed(tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(manifest, 'available', lambda: False)
+  video.write(tmp_path / 'a.mp4', videos.talk(5, 128))
+  assert 'no signed manifest' in capsys.readouterr().err
+  monkeypatch.undo()
+  assert manifest.read(tmp_path / 'a.mp4') is None
+
+
+def test_the_notice_is_seen_for_two_seconds_and_as_high_as_the_rule_asks(tmp_path):
+  grey = np.full((60, 160, 256, 3), 90, np.uint8)
+  video.write(tmp_path / 'a.mp4', grey, provenance=Origin(label='AI-generated', marked=False))
+  frames = video.read.read_frames(tmp_path / 'a.mp4')[..., 1].astype(int)
+  bright = frames > 180
+  assert all(bright[k].any() for k in range(50)) and not bright[50:].any()
+  rows = np.flatnonzero(bright[10].any(1))
+  assert rows.max() - rows.min() + 1 >= 0.05 * 160
