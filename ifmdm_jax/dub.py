@@ -16,7 +16,8 @@ sound is the new voice. talk_de.report.json says for each second what was done.
   another sound track of the voice's file        --track 2        (1 is the first)
   another system, or weights of your own         --system NAME    --checkpoint runs/mine
   what the film is, who is in it, how long it took  --verbose
-  a visible notice, your own certificate  --label   --sign cert.pem,key.pem
+  a notice in the first two seconds, or spoken      --label          --spoken_label
+  your own certificate to sign with                 --sign cert.pem,key.pem
   without the signature and the mark      --no_provenance
 
 Where the voice ends before the video, there is silence and the lips rest. Same seed, same video.
@@ -35,7 +36,7 @@ import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, dubbing, errors
 from ifmdm_jax.dubbing import people, timeline
 from ifmdm_jax.errors import SHARED, InputError
-from ifmdm_jax.trust import label, origin
+from ifmdm_jax.trust import origin
 
 # fmt: off
 string, integer, boolean, enum, words = (functools.partial(define, **SHARED) for define in (
@@ -68,6 +69,8 @@ SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made 
 TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
                         'time of signing; default: none.')
 LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
+SPOKEN_LABEL = boolean('spoken_label', False, 'Speak it over the start of the sound, where a '
+                       'program that speaks is installed.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -84,8 +87,8 @@ def main(_):
     return
   compile_cache.keep(COMPILE_CACHE.value)
   options = {flag.name: flag.value for flag in (STEPS, REFERENCE) if flag.value is not None}
-  text = label.TEXT if LABEL.value else ''
-  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
+  notices = LABEL.value, SPOKEN_LABEL.value
+  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, *notices)
   checkpoint = bundle.chosen(CHECKPOINT.value, SYSTEM.value)
   result = dubbing.dub(
     VIDEO.value, AUDIO.value, OUTPUT.value, ifm.load(checkpoint), face=FACE.value, who=WHO.value,

@@ -29,7 +29,7 @@ need no picture.
   another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
   compiled programs elsewhere, or not kept       --compile_cache DIR   --compile_cache none
-  a visible notice in the first two seconds      --label
+  a notice in the first two seconds, or spoken   --label               --spoken_label
   your own certificate, a stamp of the time      --sign cert.pem,key.pem  --time_authority URL
   without the signature and the mark             --no_provenance
 
@@ -51,7 +51,7 @@ from ifmdm_jax.audio import spoken
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.trust import label, origin
+from ifmdm_jax.trust import origin
 from ifmdm_jax.video import image
 
 # fmt: off
@@ -110,6 +110,8 @@ SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made 
 TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
                         'time of signing; default: none.')
 LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
+SPOKEN_LABEL = boolean('spoken_label', False, 'Speak it over the start of the sound, where a '
+                       'program that speaks is installed.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
 
@@ -171,8 +173,8 @@ def main(_):
 
 def provenance():
   """Reads what the video is to say about its origin."""
-  text = label.TEXT if LABEL.value else ''
-  return origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
+  notices = LABEL.value, SPOKEN_LABEL.value
+  return origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, *notices)
 
 
 def driven():

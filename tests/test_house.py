@@ -44,7 +44,7 @@ MAY_IMPORT = {
   'systems': SPINE,
   'importers': {*SPINE, 'systems'},
   'evaluation': SPINE,  # and no system: it is handed generators
-  'trust': {'video'},
+  'trust': {'audio', 'video'},
   'testing': {*CONTRACTS, *NETWORKS, 'pipeline'},
 }
 

@@ -6,9 +6,13 @@ import json
 import pathlib
 from typing import NamedTuple
 
+import numpy as np
+
 from ifmdm_jax import __version__, errors
+from ifmdm_jax.audio import spoken as speech
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.trust import certificate, mark
+from ifmdm_jax.trust import label as notices
 from ifmdm_jax.trust.certificate import Certificate
 
 CREATED, EDITED = 'created', 'edited'
@@ -50,6 +54,7 @@ class Origin:
     certificate: that signs; None: this user's.
     time_authority: address of a service that stamps the time of signing; None: none does.
     label: text that is drawn over the first two seconds, or ''.
+    spoken: (float32 [L], rate in Hz), laid over the start of the sound, or None.
   """
 
   action: str = CREATED
@@ -60,6 +65,7 @@ class Origin:
   certificate: Certificate | None = None
   time_authority: str | None = None
   label: str = ''
+  spoken: tuple | None = None
 
   @property
   def source(self):
@@ -86,38 +92,40 @@ class Options(NamedTuple):
 
   Attributes:
     wanted: False: neither mark nor manifest nor AIGC tag.
-    certificate, time_authority, label: see `Origin`.
+    certificate, time_authority, label, spoken: see `Origin`.
   """
 
   wanted: bool = True
   certificate: Certificate | None = None
   time_authority: str | None = None
   label: str = ''
+  spoken: tuple | None = None
 
   def origin(self, **facts):
     """Returns an `Origin` with these facts, or False."""
     if not self.wanted:
       return False
     return Origin(certificate=self.certificate, time_authority=self.time_authority,
-                  label=self.label, **facts)  # fmt: skip
+                  label=self.label, spoken=self.spoken, **facts)  # fmt: skip
 
 
 DEFAULT = Options()
 
 
-def chosen(wanted, sign, time_authority, label):
+def chosen(wanted, sign, time_authority, label, spoken=False):
   """Reads what the flags of a command say.
 
   Args:
     wanted: bool.
     sign: [certificate, key], files, or None.
-    time_authority, label: see `Origin`.
+    time_authority: see `Origin`.
+    label, spoken: whether a notice is drawn, and spoken.
 
   Raises:
     InputError: there is no such certificate, or flags contradict each other.
   """
-  given = [name for name, value in (('sign', sign), ('time_authority', time_authority),
-                                    ('label', label)) if value]  # fmt: skip
+  flags = dict(sign=sign, time_authority=time_authority, label=label, spoken_label=spoken)
+  given = [name for name, value in flags.items() if value]
   if given and not wanted:
     raise InputError(f'expected --{given[0]} without --no_provenance, got both: leave one out')
   if sign and len(sign) != 2:
@@ -127,4 +135,10 @@ def chosen(wanted, sign, time_authority, label):
   if time_authority and not time_authority.startswith(('http://', 'https://')):
     raise InputError(f'expected --time_authority http://..., got {time_authority!r}')
   own = certificate.read(*sign) if sign else None
-  return Options(wanted, own, time_authority, label or '')
+  notice = _spoken() if spoken else None
+  return Options(wanted, own, time_authority, notices.TEXT if label else '', notice)
+
+
+def _spoken():
+  blocks = list(speech.blocks(notices.SPOKEN))
+  return np.concatenate([block for block, _ in blocks]), blocks[0][1]

@@ -76,6 +76,8 @@ class Writer:
     self.marker = Marker(self.origin.number) if self.origin and self.origin.marked else None
     self.encoder_options = {'crf': str(crf), 'preset': preset}
     self.blocks = None if waveform is None else _blocks(waveform)
+    if self.origin and self.origin.spoken:
+      self.blocks = label.spoken_over(self.blocks, self.sample_rate, self.origin.spoken)
     self.num_frames = self.num_samples = 0
     self.container = self.size = None
 

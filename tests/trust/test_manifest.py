@@ -11,7 +11,7 @@ import pytest
 
 from ifmdm_jax import video
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.trust import certificate, manifest, origin
+from ifmdm_jax.trust import certificate, label, manifest, origin
 from ifmdm_jax.trust.origin import EDITED, Input, Origin
 from tests.trust import videos
 
@@ -140,6 +140,19 @@ def test_an_own_certificate_signs(tmp_path):
   options = origin.chosen(True, [str(tmp_path / 'c.pem'), str(tmp_path / 'k.pem')], None, '')
   video.write(tmp_path / 'a.mp4', videos.talk(5, 128), provenance=options.origin())
   assert independent(tmp_path / 'a.mp4', own.chain.decode())[0] == 'Trusted'
+
+
+def test_a_spoken_notice_lies_over_the_start_and_the_voice_is_softer_meanwhile(tmp_path):
+  voice, notice = np.full(32_000, 0.4, np.float32), np.full(8_000, 0.2, np.float32)
+  blocks = iter(np.split(voice[:, None], [100, 12_000]))
+  whole = np.concatenate(list(label.spoken_over(blocks, 16_000, (notice, 16_000))))[:, 0]
+  np.testing.assert_allclose(whole[:8_000], 0.2 + label.QUIET * 0.4, atol=1e-6)
+  np.testing.assert_array_equal(whole[8_000:], voice[8_000:])
+  alone = np.concatenate(list(label.spoken_over(None, 8_000, (notice, 16_000))))
+  assert abs(len(alone) - 4_000) <= 1
+  says = Origin(spoken=(notice, 16_000))
+  video.write(tmp_path / 'a.mp4', videos.talk(5, 128), provenance=says)
+  assert len(video.read.audio(tmp_path / 'a.mp4')) >= 8_000
 
 
 def test_wrong_certificates_are_one_line(tmp_path):
