@@ -164,6 +164,20 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class Redraws(Protocol):
+  """A generator that draws a filmed face with landmarks that somebody else moved."""
+
+  size: int  # side of the squares that it wants a face in, pixels
+
+  def redraw(self, shot: Shot, landmarks) -> Iterator[Painted]:
+    """Yields squares of a shot as landmarks [T, 478, 2] in their pixels say, as `Dubs.dub` does.
+
+    Where they are the shot's own the mask is 0; its voice is not listened to.
+    """
+    ...
+
+
+@runtime_checkable
 class Compiles(Protocol):
   """A generator that can begin to compile before its inputs are there."""
 
@@ -183,14 +197,9 @@ class Compiles(Protocol):
 
 @runtime_checkable
 class Configured(Protocol):
-  """A generator that says how it samples.
+  """A generator that says how it samples."""
 
-  Attributes:
-    defaults: options of every call that says nothing else, a mapping or dataclass; reports quote
-      them.
-  """
-
-  defaults: Any
+  defaults: Any  # options of a call that says nothing else, a mapping or dataclass; for reports
 
 
 @runtime_checkable

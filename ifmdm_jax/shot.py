@@ -1,4 +1,4 @@
-"""One face through one unbroken part of a film, and the new one that is painted over it."""
+"""One face through one unbroken part of a film, what is to change, and what is painted over it."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -37,8 +37,27 @@ class Shot:
     return len(self.times)
 
 
+class Change(NamedTuple):
+  """One change that an editor makes to a face over a span of time.
+
+  Attributes:
+    name: of SIMPLE, or a unit of the face, as `mouthSmileLeft`.
+    value: of the unit, from 0 to 1.
+    begins, ends: seconds, of the shot.
+  """
+
+  name: str
+  value: float
+  begins: float
+  ends: float
+
+
+CLOSE_MOUTH, CLOSE_EYES, OPEN_EYES, NO_BLINK = 'close_mouth', 'close_eyes', 'open_eyes', 'no_blink'
+SIMPLE = CLOSE_MOUTH, CLOSE_EYES, OPEN_EYES, NO_BLINK  # changes that need no value
+
+
 class Painted(NamedTuple):
-  """Squares of a shot with new lips.
+  """Squares of a shot with a face that was changed.
 
   Attributes:
     frames: uint8 RGB [t, S, S, 3].

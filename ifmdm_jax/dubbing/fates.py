@@ -5,10 +5,10 @@ import scipy.ndimage
 
 from ifmdm_jax.face import points
 
-DUBBED, NO_FACE, OTHER, SMALL, PROFILE, COVERED, BORDER, SHORT = range(8)
+DUBBED, NO_FACE, OTHER, SMALL, PROFILE, COVERED, BORDER, SHORT, LEFT_ALONE = range(9)
 NAMES = (
   'dubbed', 'no face', 'another person', 'face too small', 'profile', 'mouth covered',
-  'mouth beyond the border', 'too short',
+  'mouth beyond the border', 'too short', 'nothing to change',
 )  # fmt: skip
 SMALLEST = 40  # pixels from forehead to chin
 TURNED = 50.0  # degrees to the side, from which half of the mouth is hidden

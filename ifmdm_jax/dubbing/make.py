@@ -1,5 +1,6 @@
 """From files to a file: a film and a new voice become the film with new lips, by any generator."""
 
+import contextlib
 import inspect
 import itertools
 import pathlib
@@ -122,8 +123,6 @@ def dub(
   Raises:
     InputError: something cannot be used; nothing is left behind then.
   """
-  import av  # here: networks and their training run without
-
   began = time.monotonic()
   video, audio = (pathlib.Path(each).expanduser() for each in (video, audio))
   files.check(video, 'a video')
@@ -139,7 +138,7 @@ def dub(
   film, voice = Film(video), Voice(audio, track)
   film.say()
   with errors.explained('to be able to write', folder):
-    reading = faces.read(film, _progress(film.all_times(), film.count, 'read'), folder)
+    reading = faces.read(film, progress(film.all_times(), film.count, 'read'), folder)
     if stretch:
       voice.stretch(film.end)
     voice.load(folder)
@@ -157,46 +156,67 @@ def dub(
   _say_slow(film, parts)
 
   tags = says.metadata(checkpoint, seed, says.DUBBED)
-  origin = _origin(provenance, video, audio)
+  said = origin(provenance, video, Input('voice', str(audio)))
   rate, sound = voice.blocks(film.end if longer == 'cut' else None)
   if keep_background_audio:
     sound = background.mixed(sound, rate, video)
-  make = _Maker(film, reading, rows, plan, voice, generator, seed, options, folder)
-  try:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with FilmWriter(output, film, rate, sound, tags, origin) as writer:
-      frames = itertools.chain.from_iterable(make(part) for part in parts)
-      for frame, moment in zip(_progress(frames, len(plan.numbers), 'dub'), plan.times):
-        writer.add(frame, moment)
-  except (OSError, av.error.FFmpegError) as error:  # disk full, folder gone
-    said = errors.system(error) if isinstance(error, OSError) else media.reason(error)
-    raise InputError(f'expected to be able to write {output}, {said}') from error
+
+  def painted(shot, _):
+    return generator.dub(shot, seed=seed, **options)
+
+  make = Maker(film, reading, rows, plan, voice.waveform, painted, generator.size, folder)
+  with written(output), FilmWriter(output, film, rate, sound, tags, said) as writer:
+    make.write(writer, parts, 'dub')
   facts = dict(
     video=video.name, audio=audio.name, output=output.name,
     system=getattr(generator, 'name', type(generator).__name__), seed=seed, longer=longer,
     film_seconds=round(film.end, 3), voice_seconds=round(voice.seconds, 3),
     voice_tempo=round(voice.tempo, 4), result_seconds=round(plan.end, 3),
     frames=len(plan.numbers), dubbed_frames=dubbed,
-    people=[dict(face=number + 1, seconds=round(sum(len(t.rows) for t in p.tracks)
-                                                / float(film.rate), 2), chosen=number == chosen)
-            for number, p in enumerate(everybody)],
+    people=people.listed(everybody, film, chosen),
   )  # fmt: skip
   report.write(report_path, plan, parts, facts)
   for part in parts if say else ():
     say(part)
   took = time.monotonic() - began
+  lines = told(film, facts['people'], 'dubbed', read_by - began, took)
+  return Result(output, report_path, len(plan.numbers), dubbed, took, lines)
+
+
+def told(film, people, did, read, took):
+  """Lists lines about a film, its people and the seconds that it took."""
   lines = [film.line()]
-  lines += [f'face {person["face"]}: {person["seconds"]:.2f} s{", dubbed" * person["chosen"]}'
-            for person in facts['people']]  # fmt: skip
-  lines.append(f'read in {read_by - began:.1f} s, made in {took - (read_by - began):.1f} s')
-  return Result(output, report_path, len(plan.numbers), dubbed, took, tuple(lines))
+  lines += [
+    f'face {person["face"]}: {person["seconds"]:.2f} s{f", {did}" * person["chosen"]}'
+    for person in people
+  ]
+  return (*lines, f'read in {read:.1f} s, made in {took - read:.1f} s')
 
 
-def _origin(provenance, video, audio):
-  """Composes what the film says about its origin; a mark that it has already stays the only one."""
+@contextlib.contextmanager
+def written(output):
+  """Makes the folder of an output; what the disk or FFmpeg says meanwhile becomes an InputError."""
+  import av  # here: networks and their training run without
+
+  try:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    yield
+  except (OSError, av.error.FFmpegError) as error:  # disk full, folder gone
+    said = errors.system(error) if isinstance(error, OSError) else media.reason(error)
+    raise InputError(f'expected to be able to write {output}, {said}') from error
+
+
+def origin(provenance, video, *inputs):
+  """Composes what a film says about its origin; a mark that it has already stays the only one.
+
+  Args:
+    provenance: `trust.origin.Options`.
+    video: that it was made from.
+    inputs: further `trust.origin.Input`s.
+  """
   if not provenance.wanted:
     return False
-  inputs = Input('film', str(video)), Input('voice', str(audio))
+  inputs = Input('film', str(video)), *inputs
   found = mark_reader.look(video, FIRST)
   if found and found.found:
     note(f'{video} carries a mark of ifmdm_jax already, which stays')
@@ -218,6 +238,11 @@ def _check(generator, options, longer, who, face):
     raise InputError(f'expected options that {name} has, got --{unknown[0]}: leave it out')
   if longer not in timeline.LONGER:
     raise InputError(f'expected --longer {", ".join(timeline.LONGER)}, got {longer!r}')
+  check_person(who, face)
+
+
+def check_person(who, face):
+  """Raises InputError where nobody, or two people, are named."""
   if who is not None and who not in people.WHO:
     raise InputError(f'expected --who {", ".join(people.WHO)}, got {who!r}')
   if who is not None and face is not None:
@@ -244,17 +269,36 @@ def _say_slow(film, parts):
     )
 
 
-def _progress(iterable, total, what):
+def progress(iterable, total, what):
+  """Shows a bar of frames while they are iterated over, on a terminal."""
   return tqdm(iterable, total=total or None, unit='frame', desc=what, disable=None)
 
 
-class _Maker:
+class Maker:
   """Makes the frames of a result, segment by segment."""
 
-  def __init__(self, film, reading, rows, plan, voice, generator, seed, options, folder):
+  def __init__(self, film, reading, rows, plan, waveform, paint, size, folder):
+    """Prepares.
+
+    Args:
+      film: `film.Film`.
+      reading: `faces.Reading` of it.
+      rows: int [T], record of the face in each frame.
+      plan: `timeline.Timeline`.
+      waveform: float32 [L], 16 kHz, that the shots are given.
+      paint: (`Shot`, `report.Segment`) -> iterator over `Painted`.
+      size: side of the squares.
+      folder: for nameless files.
+    """
     self.film, self.reading, self.rows, self.plan = film, reading, rows, plan
-    self.voice, self.generator, self.seed, self.options = voice, generator, seed, options
-    self.folder = folder
+    self.waveform, self.paint, self.size, self.folder = waveform, paint, size, folder
+
+  def write(self, writer, parts, what):
+    """Writes the frames of all `report.Segment`s."""
+    frames = itertools.chain.from_iterable(self(part) for part in parts)
+    frames = progress(frames, len(self.plan.numbers), what)
+    for frame, moment in zip(frames, self.plan.times):
+      writer.add(frame, moment)
 
   def __call__(self, part):
     """Yields the frames of a `report.Segment`."""
@@ -265,11 +309,11 @@ class _Maker:
     times = self.plan.times[part.start : part.stop]
     begins, ends = (round(each * SAMPLE_RATE) for each in (part.begins, part.ends))
     cutter = Cutter(
-      self.film, self.reading, numbers, self.rows[numbers], times,
-      self.voice.waveform[begins:ends], self.generator.size, self.folder,
+      self.film, self.reading, numbers, self.rows[numbers], times, self.waveform[begins:ends],
+      self.size, self.folder,
     )  # fmt: skip
     gains, done = _gains(times, part.fades), 0
-    for painted in self.generator.dub(cutter.shot, seed=self.seed, **self.options):
+    for painted in self.paint(cutter.shot, part):
       for square, mask in zip(painted.frames, painted.mask):
         if done == len(numbers):
           raise RuntimeError(f'a generator painted more frames than the {done} of its shot')

@@ -128,6 +128,18 @@ def choose(people, reading, film, face=None, who=None):
   return min(range(count), key=lambda number: key(people[number]))
 
 
+def listed(people, film, chosen):
+  """Lists the people of a film for a report: {face, seconds, chosen} of each."""
+  return [
+    dict(
+      face=number + 1,
+      seconds=round(sum(len(track.rows) for track in person.tracks) / float(film.rate), 2),
+      chosen=number == chosen,
+    )
+    for number, person in enumerate(people)
+  ]
+
+
 def _listen(people, reading, film):
   """Measures for each person how well the mouth moves with the sound of the film."""
   level = _level(film.path)

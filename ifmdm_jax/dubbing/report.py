@@ -9,6 +9,8 @@ import numpy as np
 from ifmdm_jax import files
 from ifmdm_jax.dubbing import fates
 
+LIPS, EDITED = 'new lips', 'edited'  # what is done
+
 
 class Segment(NamedTuple):
   """Consecutive frames of the result that have one fate.
@@ -32,9 +34,9 @@ class Segment(NamedTuple):
     """Says whether its lips are made anew."""
     return self.fate == fates.DUBBED
 
-  def line(self):
-    """Says it in a line."""
-    what = 'new lips' if self.dubbed else f'as it was: {fates.NAMES[self.fate]}'
+  def line(self, did=LIPS):
+    """Says it in a line; `did`: what was done with a segment that is not as it was."""
+    what = did if self.dubbed else f'as it was: {fates.NAMES[self.fate]}'
     count = self.stop - self.start
     return f'{self.begins:9.2f} to {self.ends:9.2f} s  {count:6d} frames  {what}'
 
@@ -65,20 +67,21 @@ def segments(plan, fate, takes):
   ]  # fmt: skip
 
 
-def write(path, plan, parts, facts):
+def write(path, plan, parts, facts, did=LIPS):
   """Writes a report as JSON: `facts`, the segments, and for each second how many frames had which
-  fate."""
+  fate; `did`: see `Segment.line`."""
   fate = np.concatenate([np.full(part.stop - part.start, part.fate) for part in parts])
   seconds = collections.defaultdict(collections.Counter)
   for second, each in zip(plan.times.astype(int).tolist(), fate.tolist()):
-    seconds[second][fates.NAMES[each]] += 1
+    named = did if each == fates.DUBBED and did != LIPS else fates.NAMES[each]
+    seconds[second][named] += 1
   report = dict(
     facts,
     segments=[
       dict(start=round(part.begins, 3), end=round(part.ends, 3), frames=part.stop - part.start,
            first_film_frame=int(plan.numbers[part.start]),
            last_film_frame=int(plan.numbers[part.stop - 1]),
-           did='new lips' if part.dubbed else 'as it was', why=fates.NAMES[part.fate])
+           did=did if part.dubbed else 'as it was', why=fates.NAMES[part.fate])
       for part in parts
     ],
     seconds=[dict(second=second, **counts) for second, counts in sorted(seconds.items())],

@@ -14,6 +14,8 @@ QUALITY = {
   'libx265': {'crf': '17', 'preset': 'ultrafast', 'x265-params': 'log-level=error'},
 }
 TAG = 'hvc1'  # by which Apple's players know HEVC
+# What a codec needs before the first sample: these containers can hide it.
+EARLY, EDIT_LISTS = 0.2, ('mp4', 'mov')
 FINEST = 90_000  # ticks a second of a result whose source counts in finer ones
 
 
@@ -31,7 +33,7 @@ class FilmWriter(Writer):
     Args:
       path: *.mp4, *.mov or *.mkv.
       film: `film.Film` that it is to be like.
-      rate, sound: Hz, and blocks float32 [n, C] of the new voice.
+      rate, sound: Hz, and blocks float32 [n, C] of the new voice; None: the film's sound goes over.
       metadata: container tags.
       provenance: see `video.Writer`.
     """
@@ -89,7 +91,8 @@ class FilmWriter(Writer):
         )
       self.video.set_display_rotation(film.rotation)
     self._open_sound()
-    self.others = _Others(film, self.container, self.path.name)
+    early = EARLY if self.audio is None and self.format in EDIT_LISTS else 0.0
+    self.others = _Others(film, self.container, self.path.name, self.audio is not None, early)
     if self.audio is not None:
       self._add_block(self.first)
 
@@ -107,14 +110,19 @@ class FilmWriter(Writer):
 class _Others:
   """The other tracks of a film, which go over as they are."""
 
-  def __init__(self, film, target, name):
-    """Adds them to the container `target`, and says which ones it cannot hold."""
-    self.target, self.copies, lost = target, {}, []
+  def __init__(self, film, target, name, voiced=True, early=0.0):
+    """Adds them to the container `target`, and says which ones it cannot hold.
+
+    Args:
+      voiced: whether the sound that players would take is replaced.
+      early: seconds before the film's start from which packets are taken.
+    """
+    self.target, self.copies, self.early, lost = target, {}, early, []
     self.opened = media.opened(film.path, 'video')
     self.source, _ = self.opened.__enter__()
     sounds = media.tracks(self.source, 'audio')
     default = [stream for stream in sounds if int(stream.disposition) & 1]
-    replaced = [stream.index for stream in [*default, *sounds][:1]]  # that players would take
+    replaced = [stream.index for stream in [*default, *sounds][:voiced]]  # that players would take
     for stream in self.source.streams:
       if stream.index in (film.index, *replaced):
         continue
@@ -152,7 +160,7 @@ class _Others:
       packet.dts -= shift
       packet.pts = None if packet.pts is None else packet.pts - shift
       time = float(packet.dts * packet.time_base)
-      if time >= 0:
+      if time >= -self.early:
         packet.stream = self.copies[packet.stream.index]
         yield time, packet
 

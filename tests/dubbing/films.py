@@ -54,7 +54,7 @@ def talk(count=20, height=240, width=320, side=220, seed=0, **options):
 
 
 def write(path, pictures, times=None, *, codec='libx264', pixels='yuv420p', options=None,
-          turned=0, waveforms=(), subtitle='', **settings):  # fmt: skip
+          turned=0, waveforms=(), subtitle='', sound='aac', **settings):  # fmt: skip
   """Writes frames uint8 RGB at 25 a second or at `times`, seconds, sounds [L] at 16 kHz, a text."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream(codec, rate=25, options=options or {'crf': '12'})
@@ -64,7 +64,7 @@ def write(path, pictures, times=None, *, codec='libx264', pixels='yuv420p', opti
       setattr(stream.codec_context, name, value)
     if turned:
       stream.set_display_rotation(turned)
-    sounds = [container.add_stream('aac', rate=RATE, layout='mono') for _ in waveforms]
+    sounds = [container.add_stream(sound, rate=RATE, layout='mono') for _ in waveforms]
     if subtitle:
       text = container.add_stream('ass')
       text.metadata['language'] = 'ger'
@@ -79,11 +79,11 @@ def write(path, pictures, times=None, *, codec='libx264', pixels='yuv420p', opti
       packet.pts = packet.dts = 200
       packet.duration, packet.time_base, packet.stream = 300, Fraction(1, 1000), text
       container.mux(packet)
-    for sound, waveform in zip(sounds, waveforms):
+    for track, waveform in zip(sounds, waveforms):
       frame = av.AudioFrame.from_ndarray(np.float32(waveform)[None], 'fltp', 'mono')
       frame.sample_rate, frame.pts = RATE, 0
-      container.mux(sound.encode(frame))
-      container.mux(sound.encode(None))
+      container.mux(track.encode(frame))
+      container.mux(track.encode(None))
   return path
 
 

@@ -24,7 +24,7 @@ from ifmdm_jax.streaming import device, programs, session
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
 from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
-from ifmdm_jax.systems.ifmdm.dub import draw, speech
+from ifmdm_jax.systems.ifmdm.dub import draw, redraw, speech
 from ifmdm_jax.systems.ifmdm.motion import distill, eyes
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
 from ifmdm_jax.systems.ifmdm.render import Renderer
@@ -215,6 +215,11 @@ class Sampler:
       self.stages, self._params, self.audio, self.offline, options, self._pool, self._dubbed
     )
     yield from draw.dub(shot, voice, check_seed(seed))
+
+  def redraw(self, shot, landmarks):
+    """Draws a filmed face with landmarks that somebody else moved: see `generator.Redraws`."""
+    code = speech.code_of(self.stages[0].params)
+    yield from redraw.redraw(shot, landmarks, code, self._pool.ahead)
 
   def compile_ahead(self, frames=None, *, streaming=False, **options):
     """Begins to compile what `stream` or `frames` needs; see `generator.Compiles`."""

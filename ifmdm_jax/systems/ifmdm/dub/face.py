@@ -110,7 +110,8 @@ def widths(frontal):
 # ------------------------------------------------------------------------- what may be moved
 
 
-def _ease(x):
+def ease(x):
+  """Goes smoothly from 0 to 1 as x does."""
   x = np.clip(x, 0.0, 1.0)
   return x * x * (3 - 2 * x)
 
@@ -119,9 +120,9 @@ def _shares():
   """How far each point follows new lips, [468]: all of the lips and the chin, nothing from the
   nose upwards, and of the outline what is near the chin."""
   nose, lip, chin = MEAN[2, 1], MEAN[0, 1], MEAN[CHIN_TIP, 1]
-  share = _ease((MEAN[:, 1] - nose) / (lip - nose))
+  share = ease((MEAN[:, 1] - nose) / (lip - nose))
   mouth = MEAN[[LEFT_MOUTH_CORNER, RIGHT_MOUTH_CORNER], 1].mean()
-  share[OVAL] *= _ease((MEAN[OVAL, 1] - mouth) / (0.6 * (chin - mouth)))
+  share[OVAL] *= ease((MEAN[OVAL, 1] - mouth) / (0.6 * (chin - mouth)))
   return share
 
 

@@ -38,8 +38,12 @@ class Frame:
 
   def target(self, way, closed):
     """Moves landmarks by `way` [468, 2], heights of the face: [468, 2], pixels."""
-    moved = face.SHARES[:, None] * (way @ self.turn[:, :2].T)
-    return face.parted(self.landmarks + moved, self.landmarks, self.down, closed * self.scale)
+    return self.towards(way @ self.turn[:, :2].T, closed)
+
+  def towards(self, ways, closed):
+    """Moves landmarks by `ways` [468, 2], pixels, as far as the lower face goes: [468, 2]."""
+    moved = self.landmarks + face.SHARES[:, None] * ways
+    return face.parted(moved, self.landmarks, self.down, closed * self.scale)
 
   def closing(self, target, closed):
     """Says how far lips are brought nearer than the film has them, 0 to 1."""
@@ -75,18 +79,18 @@ def paint(picture, frame, target, closed, sources):
     return result, mask
   closing = frame.closing(target, closed)
   box, flow, share, inner = _moved(picture, frame, target, closing)
-  warped = _warped(picture, box, flow)
+  moved = warped(picture, box, flow)
   window = inner.box.inside(box)
   if closing:
-    warped[window] *= 1.0 - CONTACT * closing * inner.contact[..., None]
+    moved[window] *= 1.0 - CONTACT * closing * inner.contact[..., None]
   if inner.cover.any():
     colours = sum(
       part * _between(picture, frame, target, inner, source) for part, source in sources()
     )
-    warped[window] += inner.cover[..., None] * (colours - warped[window])
+    moved[window] += inner.cover[..., None] * (colours - moved[window])
     share[window] = np.maximum(share[window], inner.cover)
   before = box.of(result)
-  mixed = before + share[..., None] * (warped - before)
+  mixed = before + share[..., None] * (moved - before)
   before[...] = np.clip(np.round(mixed), 0, 255).astype(np.uint8)
   box.of(mask)[...] = share
   return result, mask
@@ -155,8 +159,8 @@ def _moved(picture, frame, target, closing):
   return box, flow, share * share * (3 - 2 * share), inner
 
 
-def _warped(picture, box, flow):
-  """Moves the pixels of a box, float32 [h, w, 3]."""
+def warped(picture, box, flow):
+  """Moves the pixels of a `warp.Box` by flow [2, h, w]: float32 [h, w, 3]."""
   columns = np.arange(box.x0, box.x1, dtype=np.float32)[None] - flow[0]
   rows = np.arange(box.y0, box.y1, dtype=np.float32)[:, None] - flow[1]
   warped = cv2.remap(picture, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

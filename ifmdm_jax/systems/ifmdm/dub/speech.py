@@ -193,13 +193,7 @@ class Voice:
     Raises:
       InputError: motion codes of stage 1 are not those of landmarks.
     """
-    self.code = stages[0].params.get('code')
-    if self.code is None:
-      raise InputError(
-        'expected weights of kind lite, whose motion codes are read off landmarks, to give a film '
-        'new lips; these have codes that only their own network reads'
-      )
-    self.code = {name: np.asarray(value, np.float64) for name, value in self.code.items()}
+    self.code = code_of(stages[0].params)
     self.normalizer, self.audio, self.plan, self.options = stages[2], audio, plan, options
     self.submit, self.ahead = pool.submit, pool.ahead
     self.sample = functools.partial(program, params, solver=options.solver)
@@ -207,6 +201,20 @@ class Voice:
   def lips(self, film, waveform, seed):
     """Returns the `Lips` of a `Film` that say what is in a waveform [L], 16 kHz."""
     return Lips(self, film, waveform, seed)
+
+
+def code_of(params):
+  """Returns the code of landmarks {'encode', 'bias', 'decode'} of a stage 1, float64.
+
+  Raises:
+    InputError: its motion codes are not those of landmarks.
+  """
+  if (code := params.get('code')) is None:
+    raise InputError(
+      'expected weights of kind lite, whose motion codes are read off landmarks, to give a film '
+      'new lips; these have codes that only their own network reads'
+    )
+  return {name: np.asarray(value, np.float64) for name, value in code.items()}
 
 
 def program(config, normalizer):
