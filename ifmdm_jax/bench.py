@@ -12,7 +12,8 @@ roofline is measured first: a large matrix product and a large copy; a part's sh
 time that its arithmetic or its bytes, as the compiler counts them, would take at these speeds, over
 the time it took. On a CPU only arithmetic counts: its caches serve most of the bytes.
 
-  parts       what the generator is made of, each by itself; one frame to the host; one into H.264
+  parts       what the generator is made of, each by itself; one frame to the host; one into H.264;
+              the mark in one
   end to end  a file of --seconds from sound to MP4, encoding beside drawing, warm
   first frame from the moment that enough sound is there, warm
   streams     live voices that one device keeps in real time; how much sound a step waits for beyond

@@ -102,18 +102,27 @@ def _manifest(path, trusted):
     return dict(state=BROKEN, failures=failures or ['unreadable'], **says)
   if software[:1] != [origin.SOFTWARE]:
     return dict(state=OTHER, **says)
+  try:
+    says.update(_said(active))
+  except (AttributeError, IndexError, KeyError, TypeError):  # a stranger may sign anything
+    return dict(state=BROKEN, failures=['it is not what ifmdm_jax writes'], **says)
+  return dict(state=PRESENT, **says)
+
+
+def _said(active):
+  """Reads the assertions of a manifest of this software."""
+  says = {}
   for each in active.get('assertions') or ():
     data = each.get('data') or {}
     if each['label'].startswith('c2pa.actions'):
       types = [action.get('digitalSourceType') for action in data.get('actions') or ()]
       says['source'] = [each.rpartition('/')[2] for each in types if each]
     elif each['label'].startswith('c2pa.soft-binding') and data.get('alg') == manifest.MARK:
-      says['number'] = data['blocks'][0]['value']
-    elif each['label'].startswith('c2pa.soft-binding'):
-      says['fingerprint'] = data['blocks'][0]['value']
+      says['number'] = str(data['blocks'][0]['value'])
     elif each['label'] == manifest.INPUTS:
-      says['inputs'] = data['inputs']
-  return dict(state=PRESENT, **says)
+      says['inputs'] = [dict(role=str(one['role']), sha256=str(one['sha256']))
+                        for one in data['inputs']]  # fmt: skip
+  return says
 
 
 def _mark(path, seconds):

@@ -16,6 +16,8 @@ from ifmdm_jax import dubbing
 from ifmdm_jax.dubbing import background, make, planes, report, timeline
 from ifmdm_jax.dubbing.film import Film
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.trust import report as report_of_origin
+from ifmdm_jax.trust.origin import Options
 from ifmdm_jax.video import read
 from tests.dubbing import films
 
@@ -167,6 +169,26 @@ def test_the_metadata_says_synthetic_and_no_path(tmp_path, voice):
   assert b'synthetic=yes' in data and b'checkpoint=best' in data and b'seed=5' in data
   assert b'/home/me' not in data and str(tmp_path).encode() not in data
   assert str(tmp_path) not in (tmp_path / 'o.report.json').read_text()
+
+
+def test_a_dub_says_that_it_was_edited_and_keeps_the_mark_of_its_film(tmp_path, voice, capsys):
+  path = films.write(tmp_path / 'a.mp4', films.talk(75, height=512, width=512, side=400))
+  dubbing.dub(path, voice, tmp_path / 'o.mp4', films.Painter())
+  found = report_of_origin.examine(tmp_path / 'o.mp4')
+  assert found['verdict'] == report_of_origin.SYNTHETIC
+  layers = found['layers']
+  assert layers['manifest']['source'] == ['compositeWithTrainedAlgorithmicMedia']
+  assert [each['role'] for each in layers['manifest']['inputs']] == ['film', 'voice']
+  number = layers['mark']['number']
+  dubbing.dub(tmp_path / 'o.mp4', voice, tmp_path / 'p.mp4', films.Painter())
+  assert 'carries a mark of ifmdm_jax already' in capsys.readouterr().err
+  layers = report_of_origin.examine(tmp_path / 'p.mp4')['layers']
+  assert layers['mark']['number'] == layers['manifest']['number'] == number
+  dubbing.dub(path, voice, tmp_path / 'q.mp4', films.Painter(), provenance=Options(wanted=False))
+  states = {each['state'] for name, each in
+            report_of_origin.examine(tmp_path / 'q.mp4')['layers'].items()
+            if name != 'notice'}  # fmt: skip
+  assert states == {report_of_origin.ABSENT}
 
 
 @pytest.mark.parametrize('longer', timeline.LONGER)

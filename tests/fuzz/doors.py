@@ -20,7 +20,7 @@ import soundfile
 from PIL import Image
 from safetensors import numpy as safetensors
 
-from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing
+from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing, video
 from ifmdm_jax.audio import features
 from ifmdm_jax.dubbing import film as dubbed
 from ifmdm_jax.dubbing import planes
@@ -32,6 +32,7 @@ from ifmdm_jax.pipeline.prep import layouts, results
 from ifmdm_jax.sweeps import definition
 from ifmdm_jax.systems.ifmdm import parts
 from ifmdm_jax.systems.ifmdm.motion_stream import Options
+from ifmdm_jax.trust import report
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as films
 
@@ -312,6 +313,18 @@ def _output(path):
   files.check(path.parent / name)
 
 
+def _signed(folder):
+  frames = np.random.default_rng(0).integers(0, 255, (60, 16, 16, 3), np.uint8)
+  video.write(folder / 'a.mp4', frames)
+  return folder / 'a.mp4'
+
+
+def _examine(path):
+  found = report.examine(path)
+  assert found['verdict'] in report.VERDICTS and list(report.lines(found))
+  json.dumps(found)
+
+
 PICTURES = {'jpg': 'JPEG', 'png': 'PNG', 'webp': 'WEBP', 'gif': 'GIF', 'tiff': 'TIFF',
             'avif': 'AVIF', 'bmp': 'BMP', 'jp2': 'JPEG2000', 'ppm': 'PPM',
             'tga': 'TGA'}  # fmt: skip
@@ -333,6 +346,7 @@ DOORS = [
     for ending, of in FILMS.items()),
   *((f'dub.{ending}', _bytes(f'a.{ending}', functools.partial(_media, *of)), _cut_out)
     for ending, of in FILMS.items()),
+  ('verify', _signed, _examine),
   ('bundle', _bundle, _open_bundle),
   ('arrays.safetensors', _bytes('a.safetensors', _safetensors), _arrays),
   ('arrays.npz', _bytes('a.npz', _npz), _arrays),
