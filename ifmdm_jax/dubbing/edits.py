@@ -21,6 +21,7 @@ NOTICE = 'Synthetic video: the face of a person was changed by a computer.'
 SECONDS = re.compile(r'(?:(\d+):)?(\d+(?:\.\d*)?|\.\d+)')
 SHORTEST = 0.04  # seconds of a span
 ROOM = 0.2  # seconds around a span in which its change may come and go
+AROUND = 30.0  # and around it that an editor sees of a take: memory does not grow with that
 BEYOND = 0.05  # seconds by which a span may end after the film
 
 
@@ -116,10 +117,15 @@ def edit(
   fate, rows = fates.decide(reading, everybody, chosen)
   _check_seen(changes, film, fate)
   plan = timeline.plan(film.times, film.end, film.end)
-  wider = [c._replace(begins=c.begins - ROOM, ends=c.ends + ROOM) for c in changes]
+  wider, around = (
+    [c._replace(begins=c.begins - room, ends=c.ends + room) for c in changes]
+    for room in (ROOM, AROUND)
+  )
   for start, stop in fates.runs(fate, reading.takes):
-    if fate[start] == fates.DUBBED and not _inside(wider, film.times[start:stop]).any():
-      fate[start:stop] = fates.LEFT_ALONE
+    times, part = film.times[start:stop], fate[start:stop]
+    if part[0] == fates.DUBBED:
+      near = _inside(wider, times).any() & _inside(around, times)
+      part[~near] = fates.LEFT_ALONE
   parts = report.segments(plan, fate, reading.takes)
 
   def painted(shot, part):

@@ -98,6 +98,15 @@ def test_each_take_is_given_the_changes_by_its_own_time(tmp_path):
   assert editor.given[0].begins == pytest.approx(0.24, abs=1e-3)
 
 
+def test_of_a_long_take_only_what_is_around_a_span_is_held(tmp_path, monkeypatch):
+  monkeypatch.setattr(edits, 'AROUND', 0.21)
+  path, editor = films.write(tmp_path / 'a.mp4', films.talk(40)), Editor()
+  result = dubbing.edit(path, tmp_path / 'o.mp4', editor, [Change('close_mouth', 1, 0.7, 0.9)])
+  [shot] = editor.shots
+  assert len(shot) == 15 and result.dubbed == 5 and result.frames == 40
+  assert editor.given[0].begins == pytest.approx(0.18, abs=1e-3)
+
+
 def test_a_sound_that_the_container_cannot_hold_becomes_one_that_it_can(tmp_path, capsys):
   hum = 0.3 * np.sin(np.arange(12_800) / 16)
   path = films.write(tmp_path / 'a.mov', films.talk(20), waveforms=[hum], sound='pcm_alaw')

@@ -18,6 +18,7 @@ from ifmdm_jax.shot import CLOSE_EYES, CLOSE_MOUTH, NO_BLINK, OPEN_EYES, SIMPLE
 from ifmdm_jax.systems.vlogger import axes, fit
 
 SOFT = 0.12  # seconds in which a change comes before its span, and goes after it
+SCORED = 128  # frames at once
 SAMPLED = 64  # frames of a shot that say who it shows, besides those that change
 MOUTH = tuple(axes.AXES[number] for number in axes.indices('mouth'))
 OPENS = 'jaw', 'mouthClose', 'mouthLowerDown', 'mouthUpperUp', 'mouthFunnel', 'mouthPucker'
@@ -120,8 +121,7 @@ def moved(shot, changes):
     changes: of `ifmdm_jax.shot.Change`.
   """
   own = np.asarray(shot.landmarks)[..., :2].astype(np.float64)
-  scores = np.asarray(unit_scores.scores(np.float32(own)))
-  by_name = {}
+  scores, by_name = _scores(np.float32(own)), {}
   for change in changes:
     weight = weights(change, shot.times)
     by_name[change.name] = np.maximum(by_name.get(change.name, 0.0), weight)
@@ -146,6 +146,13 @@ def moved(shot, changes):
 
 
 # ------------------------------------------------------------------------------- by the body
+
+
+def _scores(own):
+  """Scores the units of a shot, a block at a time: [T, 478, 2] -> [T, 52]."""
+  starts = range(0, len(own), SCORED)
+  blocks = (own[np.minimum(np.arange(start, start + SCORED), len(own) - 1)] for start in starts)
+  return np.concatenate([unit_scores.scores(block) for block in blocks])[: len(own)]
 
 
 def _by_body(shot, own, scores, changes, closed):
