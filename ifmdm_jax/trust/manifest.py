@@ -11,6 +11,7 @@ import os
 from ifmdm_jax import __version__, errors
 from ifmdm_jax.errors import note
 from ifmdm_jax.trust import certificate, origin
+from ifmdm_jax.trust import fingerprint as fingerprints
 
 FORMATS = {'.mp4': 'video/mp4', '.m4v': 'video/mp4', '.mov': 'video/quicktime'}
 INGREDIENTS = {'.mp4': 'video/mp4', '.m4v': 'video/mp4', '.mov': 'video/quicktime',
@@ -48,7 +49,7 @@ def statement(says, fingerprint=None):
   actions = [made, dict(action='c2pa.watermarked.bound', softwareAgent=agent)]
   bindings = [(MARK, origin.number_text(says.number))]
   if fingerprint:
-    bindings.append(('io.iscc.v0', fingerprint))
+    bindings.append((fingerprints.ALGORITHM, fingerprint))
   assertions = [dict(label='c2pa.actions', data=dict(actions=actions))]
   for name, value in bindings:
     data = dict(alg=name, blocks=[dict(scope={}, value=value)])

@@ -5,10 +5,11 @@ import os
 
 from ifmdm_jax import media
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.trust import certificate, manifest, mark_reader, origin
+from ifmdm_jax.trust import certificate, fingerprint, manifest, mark_reader, origin
 from ifmdm_jax.video import provenance
 
 PRESENT, ABSENT, BROKEN, OTHER, UNKNOWN = 'present', 'absent', 'broken', 'not ours', 'unknown'
+ALIKE = 8  # bits of 64 in which the codes of one video may differ
 UNTRUSTED = 'signingCredential.untrusted'
 SYNTHETIC, CHANGED, STRANGER, SILENT = 'synthetic', 'changed', 'says something else', 'says nothing'
 VERDICTS = {
@@ -40,6 +41,7 @@ def examine(path, trusted=None, seconds=60.0):
     manifest=_manifest(path, trusted), mark=_mark(path, seconds), aigc=_aigc(tags),
     notice=_notice(tags),
   )  # fmt: skip
+  layers['iscc'] = _fingerprint(path, layers['manifest'])
   number = layers['manifest'].get('number')
   for name in ('mark', 'aigc'):
     layer = layers[name]
@@ -119,6 +121,9 @@ def _said(active):
       says['source'] = [each.rpartition('/')[2] for each in types if each]
     elif each['label'].startswith('c2pa.soft-binding') and data.get('alg') == manifest.MARK:
       says['number'] = str(data['blocks'][0]['value'])
+    elif each['label'].startswith('c2pa.soft-binding'):
+      if data.get('alg') == fingerprint.ALGORITHM:
+        says['fingerprint'] = str(data['blocks'][0]['value'])
     elif each['label'] == manifest.INPUTS:
       says['inputs'] = [dict(role=str(one['role']), sha256=str(one['sha256']))
                         for one in data['inputs']]  # fmt: skip
@@ -149,6 +154,22 @@ def _aigc(tags):
   except (ValueError, KeyError, TypeError):
     return dict(state=BROKEN, why='it is not what the standard asks for')
   return dict(state=PRESENT if producer.startswith(origin.SOFTWARE) else OTHER, **says)
+
+
+def _fingerprint(path, signed):
+  """Compares the code in a manifest with that of the pictures, where both can be had."""
+  said = signed.pop('fingerprint', None)
+  code = fingerprint.compute(path) if fingerprint.available() else None
+  own = {} if code is None else dict(code=code)
+  if said is None:
+    return dict(state=ABSENT, **own)
+  if code is None:
+    return dict(state=PRESENT, signed=said)
+  try:
+    bits = fingerprint.distance(said, code)
+  except ValueError:
+    return dict(state=BROKEN, why='the manifest holds no code', **own)
+  return dict(state=PRESENT if bits <= ALIKE else BROKEN, signed=said, differs_by_bits=bits)
 
 
 def _notice(tags):

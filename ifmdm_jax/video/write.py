@@ -12,7 +12,7 @@ from ifmdm_jax import errors, files, media
 from ifmdm_jax.audio import mix
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.trust import label, manifest
+from ifmdm_jax.trust import fingerprint, label, manifest
 from ifmdm_jax.trust.mark import LIGHT, Marker
 from ifmdm_jax.trust.origin import Origin
 from ifmdm_jax.video import provenance as says
@@ -253,7 +253,9 @@ class Writer:
     """Replaces the temporary file by one that has a manifest, where that can be had."""
     suffix = self.path.suffix.lower()
     form = suffix if self.format == 'matroska' or suffix in manifest.FORMATS else '.mp4'
-    if manifest.sign(self.temporary, self.signed, self.origin, form=form):
+    signable = form in manifest.FORMATS and manifest.available()
+    code = fingerprint.compute(self.temporary) if signable and fingerprint.available() else None
+    if manifest.sign(self.temporary, self.signed, self.origin, code, form):
       os.replace(self.signed, self.temporary)
 
   def _discard(self):

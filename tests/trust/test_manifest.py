@@ -11,7 +11,7 @@ import pytest
 
 from ifmdm_jax import video
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.trust import certificate, label, manifest, origin
+from ifmdm_jax.trust import certificate, fingerprint, label, manifest, origin, report
 from ifmdm_jax.trust.origin import EDITED, Input, Origin
 from tests.trust import videos
 
@@ -153,6 +153,36 @@ def test_a_spoken_notice_lies_over_the_start_and_the_voice_is_softer_meanwhile(t
   says = Origin(spoken=(notice, 16_000))
   video.write(tmp_path / 'a.mp4', videos.talk(5, 128), provenance=says)
   assert len(video.read.audio(tmp_path / 'a.mp4')) >= 8_000
+
+
+SIGNATURE = """<VideoFrame><MediaTimeOfFrame>0</MediaTimeOfFrame>
+<FrameSignature>%s</FrameSignature></VideoFrame>"""
+
+
+def test_signatures_of_frames_are_read_and_what_is_none_is_not():
+  whole = [k % 3 for k in range(fingerprint.ELEMENTS)]
+  text = ''.join(SIGNATURE % '  '.join(map(str, each)) for each in (whole, whole[:5], whole[::-1]))
+  assert fingerprint.signatures(text) == [tuple(whole), tuple(whole[::-1])]
+  assert fingerprint.signatures('nothing') == []
+
+
+def test_a_fingerprint_is_a_soft_binding_beside_the_mark():
+  found = manifest.statement(SAYS, 'ISCC:EMA2HQUCL7ICSUMC')['assertions']
+  bound = {each['data']['alg']: each['data']['blocks'][0]['value'] for each in found
+           if each['label'] == 'c2pa.soft-binding'}  # fmt: skip
+  assert bound == {manifest.MARK: '1234abc', 'io.iscc.v0': 'ISCC:EMA2HQUCL7ICSUMC'}
+
+
+@pytest.mark.skipif(not fingerprint.available(), reason="needs the extra 'fingerprint'")
+def test_a_fingerprint_is_alike_after_encoding_and_another_of_another_video(tmp_path):
+  video.write(tmp_path / 'a.mp4', videos.talk(50, 256))
+  noise = np.random.default_rng(0).integers(0, 255, (50, 8, 8, 3), np.uint8)
+  video.write(tmp_path / 'c.mp4', noise.repeat(32, 1).repeat(32, 2))
+  videos.again(tmp_path / 'a.mp4', tmp_path / 'b.mp4', crf=28, scale=0.75)
+  first, again, other = (fingerprint.compute(tmp_path / f'{name}.mp4') for name in 'abc')
+  assert fingerprint.distance(first, again) <= report.ALIKE < fingerprint.distance(first, other)
+  layer = report.examine(tmp_path / 'a.mp4')['layers']['iscc']
+  assert layer == dict(state=report.PRESENT, signed=first, differs_by_bits=0)
 
 
 def test_wrong_certificates_are_one_line(tmp_path):
