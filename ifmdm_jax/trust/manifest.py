@@ -4,6 +4,7 @@ The manifest says that and how a video is synthetic, by which software, from whi
 hashes), and which number its mark carries. A signature covers it and the whole file.
 """
 
+import dataclasses
 import io
 import json
 import os
@@ -104,9 +105,15 @@ def sign(source, target, says, fingerprint=None, form='.mp4'):
     except c2pa.C2paError as error:
       if watched.failure:
         raise watched.failure from error
-      note(f'no signed manifest: {" ".join(str(error).split())[:300]}')
-      return False
-  return True
+      why = ' '.join(str(error).split())[:300]
+      if not says.time_authority:
+        note(f'no signed manifest: {why}')
+        return False
+      note(f'no stamp of the time by {says.time_authority}: {why}')
+    else:
+      return True
+  unstamped = dataclasses.replace(says, time_authority=None)
+  return sign(source, target, unstamped, fingerprint, form)
 
 
 def _add(builder, each, parent):

@@ -207,6 +207,13 @@ def test_a_film_is_written_where_it_cannot_be_signed(tmp_path, monkeypatch, caps
   assert manifest.read(tmp_path / 'a.mp4') is None
 
 
+def test_without_an_answer_of_the_time_authority_it_is_signed_unstamped(tmp_path, capsys):
+  says = Origin(time_authority='http://127.0.0.1:9')  # where nobody answers
+  video.write(tmp_path / 'a.mp4', videos.talk(5, 128), provenance=says)
+  assert manifest.read(tmp_path / 'a.mp4')['state'] == 'Valid'
+  assert 'no stamp of the time' in capsys.readouterr().err
+
+
 def test_the_notice_is_seen_for_two_seconds_and_as_high_as_the_rule_asks(tmp_path):
   grey = np.full((60, 160, 256, 3), 90, np.uint8)
   video.write(tmp_path / 'a.mp4', grey, provenance=Origin(label='AI-generated', marked=False))
