@@ -14,6 +14,7 @@ softly in 0.12 s before its span, and goes after it. fixed.report.json says what
   any other part of the face, 0 to 1, held   --unit mouthSmileLeft=0.4@2-5
     more of them                             --unit browInnerUp=0.5@2-5 --unit jawOpen=0.3@6-7
     their names                              --units
+  another voice: head and eyes stay          --translate german.wav
   several people in the video                --face 2   (1 is the one who is seen most)
   or by what they do                         --who speaking   (left, right, largest)
   what the film is, and how long it took     --verbose
@@ -32,7 +33,7 @@ import functools
 from absl import flags
 
 import ifmdm_jax as ifm
-from ifmdm_jax import compile_cache, dubbing, errors
+from ifmdm_jax import bundle, compile_cache, dubbing, errors
 from ifmdm_jax.dubbing import people
 from ifmdm_jax.dubbing.edits import spans, unit_changes
 from ifmdm_jax.errors import SHARED, InputError
@@ -53,6 +54,8 @@ OPEN_EYES = string('open_eyes', None, 'Spans in which closed eyes are open.')
 CLOSE_EYES = string('close_eyes', None, 'Spans in which the eyes are closed.')
 NO_BLINK = string('no_blink', None, 'Spans without blinks.')
 UNIT = several('unit', [], 'A unit of the face over spans, NAME=VALUE@FROM-TO; may be repeated.')
+TRANSLATE = string('translate', None, 'A voice that the mouth is to say, by VLOGGER\'s motion; '
+                   'alone. `dub` says it by that of IF-MDM.')
 UNITS = boolean('units', False, 'Only print the names of the units.')
 FACE = integer('face', None, 'Whose face, 1 is the person who is seen most.', lower_bound=1)
 WHO = enum('who', None, list(people.WHO), 'Whose face, of several people.')
@@ -93,15 +96,23 @@ def main(_):
         f'expected --video and --output, got no --{required.name}: --help shows an example'
       )
   wanted = changes()
+  if TRANSLATE.value is not None and wanted:
+    raise InputError(
+      f'expected --translate alone, got it with --{wanted[0].name}: edit the film that it makes'
+    )
   compile_cache.keep(COMPILE_CACHE.value)
   text = label.TEXT if LABEL.value else ''
   says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
-  editor = Editor(ifm.load(CHECKPOINT.value))
-  result = dubbing.edit(
-    VIDEO.value, OUTPUT.value, editor, wanted, face=FACE.value, who=WHO.value,
-    overwrite=OVERWRITE.value, checkpoint=str(CHECKPOINT.value or 'bundled'), provenance=says,
-    say=print,
+  common = dict(
+    face=FACE.value, who=WHO.value, overwrite=OVERWRITE.value, provenance=says, say=print,
+    checkpoint=str(CHECKPOINT.value or 'bundled'),
   )  # fmt: skip
+  if TRANSLATE.value is not None:
+    speaker = ifm.load(bundle.chosen(None, 'vlogger'), drawn_by=CHECKPOINT.value)
+    result = dubbing.dub(VIDEO.value, TRANSLATE.value, OUTPUT.value, speaker, **common)
+  else:
+    editor = Editor(ifm.load(CHECKPOINT.value))
+    result = dubbing.edit(VIDEO.value, OUTPUT.value, editor, wanted, **common)
   if VERBOSE.value:
     print('\n'.join(result.facts))
   print(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 from absl import flags
 from absl.testing import flagsaver
 
@@ -17,6 +18,11 @@ class Painter:
 
   name, size = 'painter', 128
 
+  def dub(self, shot, *, seed=0):
+    """Paints all of a shot, and keeps its voice."""
+    self.waveform = shot.waveform
+    yield from self.redraw(shot, shot.landmarks[..., :2] + 1)
+
   def redraw(self, shot, landmarks):
     """Yields one block."""
     moved = (landmarks != shot.landmarks[..., :2]).any((1, 2))
@@ -29,7 +35,7 @@ class Painter:
 @pytest.fixture
 def inputs(tmp_path, monkeypatch):
   painter = Painter()
-  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None: painter, raising=False)
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, **_: painter, raising=False)
   films.write(tmp_path / 'a.mp4', films.talk(20))
   painter.folder = tmp_path
   return painter
@@ -54,6 +60,14 @@ def test_a_unit_over_a_span_is_drawn_and_reported(inputs, capsys):
   assert (inputs.folder / 'o.report.json').exists()
 
 
+def test_a_new_voice_goes_over_the_whole_film(inputs, capsys):
+  voice = np.float32(0.1 * np.sin(np.arange(8_000) / 5))
+  soundfile.write(inputs.folder / 'b.wav', voice, 16_000)
+  run(inputs.folder, translate=str(inputs.folder / 'b.wav'))
+  assert inputs.moved.all() and len(inputs.waveform) > 7_900
+  assert '20 of 20 frames changed' in capsys.readouterr().out
+
+
 def test_the_names_of_the_units_are_listed(inputs, capsys):
   run(inputs.folder, units=True)
   said = capsys.readouterr().out.split()
@@ -68,6 +82,8 @@ def test_the_names_of_the_units_are_listed(inputs, capsys):
     (dict(close_mouth='0.6-0.2'), 'ends after it begins'),
     (dict(close_mouth='0.2-9'), 'within the film'),
     (dict(unit=['mouthSmyleLeft=1@0.1-0.4']), 'did you mean mouthSmileLeft'),
+    (dict(translate='a.wav', close_mouth='0.2-0.4'), 'expected --translate alone'),
+    (dict(translate='none.wav'), 'none.wav'),
     (dict(close_mouth='0.1-0.5', unit=['jawOpen=1@0.4-0.6']), 'one change of jawOpen at a time'),
   ],
 )

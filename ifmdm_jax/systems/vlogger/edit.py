@@ -121,7 +121,7 @@ def moved(shot, changes):
     changes: of `ifmdm_jax.shot.Change`.
   """
   own = np.asarray(shot.landmarks)[..., :2].astype(np.float64)
-  scores, by_name = _scores(np.float32(own)), {}
+  scores, by_name = scored(np.float32(own)), {}
   for change in changes:
     weight = weights(change, shot.times)
     by_name[change.name] = np.maximum(by_name.get(change.name, 0.0), weight)
@@ -148,7 +148,7 @@ def moved(shot, changes):
 # ------------------------------------------------------------------------------- by the body
 
 
-def _scores(own):
+def scored(own):
   """Scores the units of a shot, a block at a time: [T, 478, 2] -> [T, 52]."""
   starts = range(0, len(own), SCORED)
   blocks = (own[np.minimum(np.arange(start, start + SCORED), len(own) - 1)] for start in starts)

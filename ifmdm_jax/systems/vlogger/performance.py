@@ -28,7 +28,7 @@ _BLINKS = [axes.INDEX[name] for name in ('eyeBlinkRight', 'eyeBlinkLeft')]  # pi
 # Units that say how a mouth is open; of all others the portrait's level is kept.
 _OPENING = ('jawOpen', 'jawForward', 'mouthClose', 'mouthFunnel', 'mouthPucker', 'mouthLowerDown',
             'mouthUpperUp', 'mouthPress', 'mouthRoll', 'mouthShrug', 'mouthStretch')  # fmt: skip
-_LASTS = np.array([not name.startswith(_OPENING) for name in axes.UNITS])
+LASTS = np.array([not name.startswith(_OPENING) for name in axes.UNITS])
 _CLOSED = 0.6  # blink of lids that are shut, as films of 25 frames a second have it
 _LEVEL, _STILL = 0.15, 0.04  # of open eyes, and above it what is no blink yet
 
@@ -152,7 +152,7 @@ def motion(person, made, about, gaze=FREE):
   made, start = np.asarray(made, np.float64), person.fit.motion[0].astype(np.float64)
   moved = np.repeat(start[None], len(made), axis=0)
   count = len(axes.UNITS)
-  own = np.where(_LASTS, start[:count] - about[:count], 0.0)
+  own = np.where(LASTS, start[:count] - about[:count], 0.0)
   moved[:, :count] = np.clip(made[:, :count] + own, 0, 1)
 
   turned = face_turn(made) @ face_turn(person.reference[None])[0].T

@@ -16,11 +16,11 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.points import POINTS
 from ifmdm_jax.face.units import FaceUnits
-from ifmdm_jax.generator import Draws, Faces
+from ifmdm_jax.generator import Draws, Faces, Redraws
 from ifmdm_jax.pipeline.face_motion import NAMES
-from ifmdm_jax.rates import FPS
+from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
-from ifmdm_jax.systems.vlogger import body, controls, motion_sampler, performance
+from ifmdm_jax.systems.vlogger import body, controls, motion_sampler, performance, translate
 
 # What is drawn: the controls, pixels of the photo alone, and besides what they do not show.
 CONTROLS, WARP, PAINT = STAGES = 'controls', 'warp', 'paint'
@@ -173,6 +173,22 @@ class Sampler:
     frames = (resized(frame, self.size) for frame in clip.frames)
     person, moved = performance.follow(image, frames, self._network, own)
     yield from self._renderer.draw(image, [performance.placed(person, moved)], painted=painted)
+
+  def dub(self, shot, *, seed=0, pin=None, scale=None, steps=None, guidance=None):
+    """Gives a filmed face the lips that M makes to `shot.waveform`: see `generator.Dubs`.
+
+    Head, lids, brows and gaze stay the film's; options: see `motion`.
+    """
+    if not isinstance(self._renderer, Redraws):
+      raise InputError(
+        f'expected weights that redraw a filmed face, {self._renderer.name} do not: leave drawn_by '
+        'out for the bundled ones'
+      )
+    features = self._audio.features(translate.voice(shot, SAMPLE_RATE), SAMPLE_RATE)
+    how = dict(seed=check_seed(seed), pin=pin, scale=scale)
+    made = self._motion(steps, guidance).sample(features, np.zeros(len(NAMES)), **how)
+    target = translate.moved(shot, np.concatenate(list(made)))
+    yield from self._renderer.redraw(shot, target)
 
   def show_controls(self, clip, *, seed=0, **options):
     """Yields uint8 [1, 256, 1024, 3], a picture a frame of what a video model is conditioned on.

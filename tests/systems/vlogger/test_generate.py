@@ -1,5 +1,7 @@
 """VLOGGER as a system: a voice moves a portrait; bundles, options, bad input."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,11 @@ from ifmdm_jax import bundle
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import points
-from ifmdm_jax.generator import Compiles, Draws, Reenacts
-from ifmdm_jax.systems.vlogger import generate, sampler
+from ifmdm_jax.generator import Compiles, Draws, Dubs, Redraws, Reenacts
+from ifmdm_jax.pipeline.face_motion import NAMES
+from ifmdm_jax.shot import Painted
+from ifmdm_jax.systems.vlogger import generate, sampler, translate
+from tests.systems.vlogger.test_edit import clip as filmed
 from tests.systems.vlogger.test_performance import SIDE, network, pictures  # noqa: F401
 
 SECONDS = 1.2
@@ -18,6 +23,10 @@ class Renderer:
   """Draws nothing, and remembers the places."""
 
   name, size = 'remembers', SIDE
+
+  def redraw(self, shot, landmarks):
+    self.landmarks = landmarks
+    yield Painted(np.zeros((len(shot), 8, 8, 3), np.uint8), np.zeros((len(shot), 8, 8)))
 
   def draw(self, image, places, *, painted=True):
     self.painted, self.landmarks = painted, []
@@ -49,7 +58,8 @@ def track(made, clip, **options):
 
 def test_it_is_a_generator_that_films_can_drive(made):
   assert isinstance(made, Reenacts) and isinstance(made, Compiles)
-  assert isinstance(made._renderer, Draws)
+  assert isinstance(made, Dubs)
+  assert isinstance(made._renderer, Draws) and isinstance(made._renderer, Redraws)
 
 
 def test_one_seed_is_one_performance_and_takes_differ(made, clip):
@@ -115,3 +125,28 @@ def test_a_bundle_that_is_not_whole_is_one_line(tmp_path):
   ):
     with pytest.raises(InputError, match=message):
       generate.load(bundle.Bundle('vlogger', parts, name='broken'))
+
+
+def test_a_film_says_something_else_and_keeps_head_and_eyes(made, clip):
+  shot = dataclasses.replace(filmed(), waveform=clip.waveform)
+  (painted,) = made.dub(shot, seed=1)
+  assert len(painted.frames) == len(shot)
+  target, own = made._renderer.landmarks, shot.landmarks[..., :2]
+  away = np.linalg.norm(target - own, axis=-1) / points.eye_distance(own)[:, None]
+  for still in (points.RIGID, points.EYES, points.BROWS):
+    assert away[:, still].max() < 0.05
+  assert away[:, points.LIPS].max() > 0.1
+  again = list(made.dub(shot, seed=1))
+  np.testing.assert_array_equal(made._renderer.landmarks, target)
+  assert len(again) == 1
+
+
+def test_lips_of_a_film_go_as_the_motion_says(made):
+  shot = filmed(closed=slice(0, 0))
+  motion = np.zeros((50, len(NAMES)))
+  motion[25:, NAMES.index('jawOpen')] = 0.6
+  target = translate.moved(shot, motion)
+  opening = points.mouth_opening(target)
+  assert np.ptp(opening[:20]) < 0.02 and opening[30:].min() > opening[:20].max() + 0.1
+  voice = translate.voice(dataclasses.replace(shot, waveform=np.ones(9, np.float32)), 16_000)
+  assert len(voice) == 2 * 16_000 and voice.sum() == 9
