@@ -104,15 +104,16 @@ def main(_):
   text = label.TEXT if LABEL.value else ''
   says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
   common = dict(
-    face=FACE.value, who=WHO.value, overwrite=OVERWRITE.value, provenance=says, say=print,
+    face=FACE.value, who=WHO.value, overwrite=OVERWRITE.value, provenance=says,
     checkpoint=str(CHECKPOINT.value or 'bundled'),
   )  # fmt: skip
   if TRANSLATE.value is not None:
     speaker = ifm.load(bundle.chosen(None, 'vlogger'), drawn_by=CHECKPOINT.value)
-    result = dubbing.dub(VIDEO.value, TRANSLATE.value, OUTPUT.value, speaker, **common)
+    say = lambda part: print(part.line())
+    result = dubbing.dub(VIDEO.value, TRANSLATE.value, OUTPUT.value, speaker, say=say, **common)
   else:
     editor = Editor(ifm.load(CHECKPOINT.value))
-    result = dubbing.edit(VIDEO.value, OUTPUT.value, editor, wanted, **common)
+    result = dubbing.edit(VIDEO.value, OUTPUT.value, editor, wanted, say=print, **common)
   if VERBOSE.value:
     print('\n'.join(result.facts))
   print(
