@@ -26,6 +26,7 @@ from ifmdm_jax.video import read
 
 CSV = pathlib.Path(__file__).parent / 'edits.csv'
 FPS, MOUTH, EYES = 25, 1.2, 0.8  # frames a second, and seconds of the spans
+CORNERS = np.array([points.LEFT_LIDS.inner, points.RIGHT_LIDS.inner])
 BLINK, APART = 0.5, 0.3  # score of a closed eye, and seconds between two spans
 
 
@@ -80,6 +81,13 @@ def gaps(face):
   return np.linalg.norm(way, axis=1) / points.eye_distance(face)
 
 
+def jitter(face, some, span):
+  """Measures how unsteady points are before the nose: second differences, in eye distances."""
+  nose, across = face[:, points.NOSE_RIDGE].mean(1), points.eye_distance(face)[:, None]
+  way = np.diff(((face[:, some].mean(1) - nose) / across)[span], 2, axis=0)
+  return float(np.sqrt(np.square(way).sum(1).mean()))
+
+
 def window(values, seconds, best):
   """Finds the seconds at which a window begins whose mean is `best` (np.argmax, np.argmin)."""
   count = round(seconds * FPS)
@@ -128,6 +136,9 @@ def measure(path, output, editor):
     eyes_from=round(eyes, 2), eyes_score=mean(blink[closed]),
     eyes_score_after=mean(blink_again[closed]),
     eyes_opening_after=mean(opening_again[closed] / usual),
+    lips_jitter=jitter(face, points.LIPS_OUTER, span),
+    lips_jitter_after=jitter(again, points.LIPS_OUTER, span),
+    eyes_jitter_after=jitter(again, CORNERS, span),
     samples_outside_that_differ=watch.wrong, samples_that_differ=watch.changed,
     sound_is_the_same=sound(path) == sound(output), frames=result.frames, edited=result.dubbed,
     seconds=round(result.seconds, 1),
