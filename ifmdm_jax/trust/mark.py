@@ -1,8 +1,8 @@
 """Writes a mark into the pixels of a video: a number that survives encoding, scaling and cropping.
 
 The mark is a faint pattern on brightness, the same tile again and again, whose sign changes about
-once a second. A tile is 64 x 64 places of a grid that has 256 places along the shorter side of a
-frame, and holds periods of 3 to 8 places: what codecs keep and eyes hardly see. A sixth of its
+once a second. A tile is 64 x 64 places of a grid that has 128 places along the shorter side of a
+frame, and holds periods of 3 to 8 places: what codecs keep and eyes hardly see. A third of its
 frequencies is known (they say where the tile lies), the others carry the payload: a version and a
 random number of 28 bits, protected by `code`. Strength follows the picture: more where it is busy,
 and never more than keeps the whole frame at 42 dB. All of it is public, anybody can read the mark,
