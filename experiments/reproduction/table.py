@@ -1,6 +1,7 @@
 """Writes the tables of results into every document that shows one.
 
   python experiments/reproduction/table.py --scores out/evaluation     a new evaluation
+  python experiments/reproduction/table.py --also out/vlogger          another system's row besides
   python experiments/reproduction/table.py                             the one that is here
 
 Copies the scores to results.json and results.csv, then rewrites what stands between the marks
@@ -18,6 +19,9 @@ from absl import flags
 from ifmdm_jax import errors, files
 from ifmdm_jax.evaluation import suite, table
 
+_ALSO = flags.DEFINE_string(
+  'also', None, 'Output of another system, by the same protocol.', **errors.SHARED
+)
 _SCORES = flags.DEFINE_string('scores', None, 'Output of ifmdm_jax.evaluate.', **errors.SHARED)
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -32,7 +36,9 @@ NAMES = {  # rows of results.json
   'ground_truth': 'real video',
   'first_frame': 'first frame, repeated',
   'lite': 'IF-MDM `lite` 0.9',
+  'vlogger': 'VLOGGER `lite` 0.1, composed',
 }
+ALSO = ('vlogger',)  # rows of evaluations of their own, that the table of systems alone shows
 METRICS = (  # title, metric, decimals
   ('reenactment, PSNR, full frame, dB ↑', 'reenact_psnr', 2),
   ('reenactment, PSNR, face, dB ↑', 'reenact_psnr_face', 2),
@@ -71,7 +77,7 @@ def results(folder=HERE):
 
 def metrics(scores):
   """Yields a table with metrics down and rows across."""
-  rows = list(scores['rows'])
+  rows = [row for row in scores['rows'] if row not in ALSO]
   yield from _head(['metric', *(table.TITLES.get(row, row) for row in rows)])
   yield _line([table.NEEDS, *(scores['needs'][row] for row in rows)])
   for title, metric, digits in METRICS:
@@ -98,8 +104,10 @@ def everything(scores):
   rows = {
     row: other | {name: table.Cell(**cell) for name, cell in cells.items()}
     for row, cells in scores['rows'].items()
+    if row not in ALSO
   }
-  yield from table.markdown(table.Table(rows, scores['needs'], {}, scores['evaluated'], facts))
+  needs = {row: scores['needs'][row] for row in rows}
+  yield from table.markdown(table.Table(rows, needs, {}, scores['evaluated'], facts))
 
 
 TABLES = {'metrics': metrics, 'systems': systems, 'all': everything}
@@ -134,6 +142,11 @@ def main(_):
       )
     for ending in ('json', 'csv'):
       shutil.copyfile(folder / f'scores.{ending}', HERE / f'results.{ending}')
+  if _ALSO.value:
+    whole, more = results(), json.loads((pathlib.Path(_ALSO.value) / 'scores.json').read_text())
+    for row in ALSO:
+      whole['rows'][row], whole['needs'][row] = more['rows'][row], more['needs'][row]
+    files.write_text(HERE / 'results.json', json.dumps(whole, indent=1) + '\n')
   for path in DOCUMENTS:
     files.write_text(path, rewritten(path.read_text(encoding='utf-8'), results()))
 
