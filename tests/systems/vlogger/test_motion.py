@@ -1,7 +1,6 @@
 """The motion model M: causal, residual in pose, one motion whatever its pieces."""
 
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from ifmdm_jax import files, testing
+from ifmdm_jax import bundle, testing
 from ifmdm_jax.configs import vlogger_motion
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.pipeline.face_motion import NAMES
@@ -213,12 +212,12 @@ def test_neighbours_of_a_frame_are_heard_with_it():
   np.testing.assert_array_equal(found[0, 0], [0, 1, 0, 1, 2, 3])
 
 
-def test_the_experimental_weights_are_those_of_lite():
-  folder = pathlib.Path(__file__).parents[3] / 'experiments' / 'vlogger_motion' / 'weights'
+def test_the_bundled_weights_are_those_of_lite():
+  parts = bundle.read(bundle.chosen(None, 'vlogger')).parts
   config = vlogger_motion.get_config('lite').model
-  config.normalizer = str(folder / 'statistics.npz')
-  assert motion_model.frozen(config).feature_mean.shape == (config.audio_width,)
-  found = states.by_path(files.read_arrays(folder / 'motion.safetensors'))
+  normalizer = motion_model.normalizer(parts['statistics'].params)
+  assert normalizer.feature_mean.shape == (config.audio_width,)
+  found = states.by_path(parts['motion'].params)
   shapes = jax.eval_shape(lambda key: motion_model.init(key, config), jax.random.key(0))
   expected = {path: leaf.shape for path, leaf in states.by_path(shapes).items()}
   assert {path: leaf.shape for path, leaf in found.items()} == expected
