@@ -18,6 +18,7 @@ from ifmdm_jax.evaluation.generators import ContractError, Video
 from ifmdm_jax.evaluation.protocol import fit
 from ifmdm_jax.face import align, points
 from ifmdm_jax.face.landmarker import FaceLandmarker
+from ifmdm_jax.face.units import FaceUnits
 from ifmdm_jax.generator import Dubs, Sourced
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.shot import Shot
@@ -108,6 +109,10 @@ class Engine:
   def _landmarker(self):
     return FaceLandmarker()
 
+  @functools.cached_property
+  def _units(self):
+    return FaceUnits()
+
   def own(self, reference, seed):
     if reference.clip.waveform is None:
       raise InputError('the clip has no sound')
@@ -130,9 +135,12 @@ class Engine:
     size = self.generator.size
     squares = fit(frames, size)
     marks = self._landmarker.track(squares)
+    irises = self._units.track(squares)[0][:, points.POINTS :]
+    marks = np.concatenate([marks, irises], axis=1)
     if not np.isfinite(marks).all():
       missing = int((~np.isfinite(marks).all((1, 2))).sum())
       raise InputError(f'no face in {missing} of {len(frames)} frames: a shot shows one throughout')
+    marks = np.pad(marks, ((0, 0), (0, 0), (0, 1)))  # their depth is not known
     blocks = lambda: (squares[i : i + BLOCK] for i in range(0, len(squares), BLOCK))
     return Shot(blocks, marks, np.arange(len(frames)) / FPS, waveform, size)
 

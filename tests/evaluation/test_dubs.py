@@ -25,12 +25,18 @@ SIDE, FRAMES = test_evaluate.SIDE, test_evaluate.FRAMES
 
 
 class Landmarker:
-  """Knows the drawn face, as `test_evaluate.Mesh` does, in 478 points of three numbers."""
+  """Knows the drawn face, as `test_evaluate.Mesh` does, in 468 points."""
+
+  def track(self, frames):
+    return test_evaluate.Mesh(1).track(frames)
+
+
+class Units:
+  """Knows its irises as well."""
 
   def track(self, frames):
     points = test_evaluate.Mesh(1).track(frames)
-    whole = np.concatenate([points, points[:, -10:]], axis=1)
-    return np.concatenate([whole, np.zeros_like(whole[..., :1])], -1)
+    return np.concatenate([points, points[:, -10:]], axis=1), np.zeros((len(points), 52))
 
 
 class Painter:
@@ -75,6 +81,7 @@ def clips(tmp_path, monkeypatch):
   monkeypatch.setattr(suite, 'DUBBING', families)
   monkeypatch.setattr(run, 'FaceMesh', test_evaluate.Mesh)
   monkeypatch.setattr(dubs, 'FaceLandmarker', Landmarker)
+  monkeypatch.setattr(dubs, 'FaceUnits', Units)
   monkeypatch.setattr(run.features, 'load', lambda *_, **__: test_evaluate.Speech())
   monkeypatch.setattr(scoring, 'definitions', lambda: 'one')
   monkeypatch.setattr(fingerprint, 'of_generator', lambda generator: 'one')
@@ -96,6 +103,7 @@ def test_a_dub_is_scored_by_its_own_voice_and_by_anothers_beside_the_film(clips)
   own, *_, another = painter.shots
   first, second = (test_evaluate.talking_face(FRAMES, SIDE, seed)[2] for seed in (0, 1))
   assert len(own) == FRAMES and own.size == SIDE // 2
+  assert own.landmarks.shape == (FRAMES, 478, 3)  # as `Shot` says
   assert similarity(own.waveform, first) > 0.99 > similarity(own.waveform, second)
   assert similarity(another.waveform, first) > 0.99  # the second clip's, by the first one's voice
   assert (clips.parent / 'out' / 'report.html').exists()

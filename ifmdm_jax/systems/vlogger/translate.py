@@ -7,6 +7,8 @@ by a `generator.Redraws`, and only where landmarks have moved.
 
 import numpy as np
 
+from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points
 from ifmdm_jax.rates import FPS
 from ifmdm_jax.systems.vlogger import axes, edit, fit, performance
 
@@ -28,6 +30,8 @@ def moved(shot, made):
     made: [N, M], motion of M from the shot's start on, 25 a second.
   """
   own = np.asarray(shot.landmarks)[..., :2].astype(np.float64)
+  if own.shape[1] != points.POINTS_WITH_IRISES:
+    raise InputError(f'expected {points.POINTS_WITH_IRISES} points of a shot, got {own.shape[1]}')
   found = fit.fit(own, edit.scored(np.float32(own)), (shot.size, shot.size))
   places = np.minimum(np.asarray(shot.times) * FPS, len(made) - 1)
   units = np.stack([np.interp(places, np.arange(len(made)), each) for each in made.T], axis=-1)
