@@ -53,7 +53,7 @@ CLOSE_MOUTH = string('close_mouth', None, 'Spans in which the mouth is closed, 3
 OPEN_EYES = string('open_eyes', None, 'Spans in which closed eyes are open.')
 CLOSE_EYES = string('close_eyes', None, 'Spans in which the eyes are closed.')
 NO_BLINK = string('no_blink', None, 'Spans without blinks.')
-UNIT = several('unit', [], 'A unit of the face over spans, NAME=VALUE@FROM-TO; may be repeated.')
+UNIT = several('unit', None, 'A unit of the face over spans, NAME=VALUE@FROM-TO; may be repeated.')
 TRANSLATE = string('translate', None, 'A voice that the mouth is to say, by VLOGGER\'s motion; '
                    'alone. `dub` says it by that of IF-MDM.')
 UNITS = boolean('units', False, 'Only print the names of the units.')
@@ -81,7 +81,7 @@ def changes():
     assert flag.name in SIMPLE
     if flag.value is not None:
       found += [Change(flag.name, 1.0, *each) for each in spans(flag.value, flag.name)]
-  for each in UNIT.value:
+  for each in UNIT.value or ():
     found += unit_changes(each)
   return found
 
