@@ -40,14 +40,7 @@ def folder():
 
 def default_folder():
   """Returns where this operating system wants an application's cache."""
-  home = pathlib.Path.home()
-  if sys.platform == 'win32':
-    base = os.environ.get('LOCALAPPDATA') or home / 'AppData' / 'Local'
-  elif sys.platform == 'darwin':
-    base = home / 'Library' / 'Caches'
-  else:
-    base = os.environ.get('XDG_CACHE_HOME') or home / '.cache'
-  return pathlib.Path(base) / 'ifmdm_jax'
+  return files.user_folder(('LOCALAPPDATA', 'Local'), 'Caches', ('XDG_CACHE_HOME', '.cache'))
 
 
 def keep(where=None, limit=LIMIT):

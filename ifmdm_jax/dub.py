@@ -36,7 +36,7 @@ import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, dubbing, errors
 from ifmdm_jax.dubbing import people, timeline
 from ifmdm_jax.errors import SHARED, InputError
-from ifmdm_jax.trust import origin
+from ifmdm_jax.trust import flags as provenance
 
 # fmt: off
 string, integer, boolean, enum, words = (functools.partial(define, **SHARED) for define in (
@@ -63,16 +63,9 @@ REFERENCE = string('reference', None, 'Frames that a system looks at, in its own
 VERBOSE = boolean('verbose', False, 'Say what was found in the film, and where the time went.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
-NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
-                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
-SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
-TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
-                        'time of signing; default: none.')
-LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
-SPOKEN_LABEL = boolean('spoken_label', False, 'Speak it over the start of the sound, where a '
-                       'program that speaks is installed.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
+flags.adopt_module_key_flags(provenance)
 
 
 def main(_):
@@ -87,23 +80,17 @@ def main(_):
     return
   compile_cache.keep(COMPILE_CACHE.value)
   options = {flag.name: flag.value for flag in (STEPS, REFERENCE) if flag.value is not None}
-  notices = LABEL.value, SPOKEN_LABEL.value
-  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, *notices)
   checkpoint = bundle.chosen(CHECKPOINT.value, SYSTEM.value)
   result = dubbing.dub(
     VIDEO.value, AUDIO.value, OUTPUT.value, ifm.load(checkpoint), face=FACE.value, who=WHO.value,
     longer=LONGER.value, stretch=STRETCH.value, track=TRACK.value,
     keep_background_audio=BACKGROUND.value, overwrite=OVERWRITE.value, seed=SEED.value,
-    checkpoint=str(checkpoint or 'bundled'), provenance=says,
+    checkpoint=str(checkpoint or 'bundled'), provenance=provenance.chosen(),
     say=lambda part: print(part.line()), **options,
   )  # fmt: skip
   if VERBOSE.value:
     print('\n'.join(result.facts))
-  print(
-    f'{result.path}: {result.dubbed} of {result.frames} frames with new lips, made in '
-    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second; '
-    f'{result.report.name} says what was done'
-  )
+  print(result.line('with new lips'))
 
 
 if __name__ == '__main__':

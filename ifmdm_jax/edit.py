@@ -40,7 +40,7 @@ from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.shot import SIMPLE, Change
 from ifmdm_jax.systems.vlogger import axes
 from ifmdm_jax.systems.vlogger.edit import Editor
-from ifmdm_jax.trust import label, origin
+from ifmdm_jax.trust import flags as provenance
 
 # fmt: off
 string, integer, boolean, enum, words, several = (
@@ -64,14 +64,9 @@ CHECKPOINT = string('checkpoint', None, 'Folder of weights that redraw a face; d
 VERBOSE = boolean('verbose', False, 'Say what was found in the film, and where the time went.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
-NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
-                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
-SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
-TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
-                        'time of signing; default: none.')
-LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
+flags.adopt_module_key_flags(provenance)
 
 
 def changes():
@@ -101,10 +96,12 @@ def main(_):
       f'expected --translate alone, got it with --{wanted[0].name}: edit the film that it makes'
     )
   compile_cache.keep(COMPILE_CACHE.value)
-  text = label.TEXT if LABEL.value else ''
-  says = origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, text)
+  if TRANSLATE.value is None and provenance.SPOKEN_LABEL.value:
+    raise InputError(
+      "expected --spoken_label with --translate, got it without: an edit keeps the film's own sound"
+    )
   common = dict(
-    face=FACE.value, who=WHO.value, overwrite=OVERWRITE.value, provenance=says,
+    face=FACE.value, who=WHO.value, overwrite=OVERWRITE.value, provenance=provenance.chosen(),
     checkpoint=str(CHECKPOINT.value or 'bundled'),
   )  # fmt: skip
   if TRANSLATE.value is not None:
@@ -116,11 +113,7 @@ def main(_):
     result = dubbing.edit(VIDEO.value, OUTPUT.value, editor, wanted, say=print, **common)
   if VERBOSE.value:
     print('\n'.join(result.facts))
-  print(
-    f'{result.path}: {result.dubbed} of {result.frames} frames changed, made in '
-    f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second; '
-    f'{result.report.name} says what was done'
-  )
+  print(result.line('changed'))
 
 
 if __name__ == '__main__':

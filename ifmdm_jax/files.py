@@ -9,6 +9,7 @@ import pathlib
 import platform
 import shutil
 import stat
+import sys
 import zipfile
 import zlib
 
@@ -236,6 +237,22 @@ def add_rows(path, rows):
     if new:
       table.writeheader()
     table.writerows(rows)
+
+
+def user_folder(windows, mac, others):
+  """Names this package's folder among those that the operating system keeps for its user.
+
+  Args:
+    windows: (variable of the environment, folder of AppData where it is not set).
+    mac: folder of the user's Library.
+    others: (variable, folder of the user's home where it is not set).
+  """
+  home = pathlib.Path.home()
+  if sys.platform == 'darwin':
+    return home / 'Library' / mac / 'ifmdm_jax'
+  variable, fallback = windows if sys.platform == 'win32' else others
+  usual = home / 'AppData' / fallback if sys.platform == 'win32' else home / fallback
+  return pathlib.Path(os.environ.get(variable) or usual) / 'ifmdm_jax'
 
 
 def _remove(path):

@@ -51,7 +51,7 @@ from ifmdm_jax.audio import spoken
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
-from ifmdm_jax.trust import origin
+from ifmdm_jax.trust import flags as provenance
 from ifmdm_jax.video import image
 
 # fmt: off
@@ -104,16 +104,9 @@ STREAM = boolean('stream', False, 'Take the sound as a live one, block by block:
                  '160 ms of look-ahead with the bundled weights.')
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
-NO_PROVENANCE = boolean('no_provenance', False, 'Leave out the signed manifest, the mark in the '
-                        'pixels and the AIGC tag: then only a comment says that it is synthetic.')
-SIGN = words('sign', None, 'CERTIFICATE.pem,KEY.pem to sign with; default: made on first use.')
-TIME_AUTHORITY = string('time_authority', None, 'Address of a service (RFC 3161) that stamps the '
-                        'time of signing; default: none.')
-LABEL = boolean('label', False, 'Write "AI-generated" into the first two seconds.')
-SPOKEN_LABEL = boolean('spoken_label', False, 'Speak it over the start of the sound, where a '
-                       'program that speaks is installed.')
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
 # fmt: on
+flags.adopt_module_key_flags(provenance)
 
 
 KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE, STAGE
@@ -171,12 +164,6 @@ def main(_):
     )
 
 
-def provenance():
-  """Reads what the video is to say about its origin."""
-  notices = LABEL.value, SPOKEN_LABEL.value
-  return origin.chosen(not NO_PROVENANCE.value, SIGN.value, TIME_AUTHORITY.value, *notices)
-
-
 def driven():
   """Makes the video that a film drives."""
   given = [flag.name for flag in OF_VOICE if flag.present]
@@ -186,7 +173,7 @@ def driven():
   return drive.make(
     DRIVE.value, OUTPUT.value, IMAGE.value, weights(), own=SAME_PERSON.value,
     crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
-    overwrite=OVERWRITE.value, provenance=provenance(), **options,
+    overwrite=OVERWRITE.value, provenance=provenance.chosen(), **options,
   )  # fmt: skip
 
 
@@ -207,7 +194,7 @@ def talked():
     make = functools.partial(
       talk.make, IMAGE.value, audio, checkpoint=weights(), crop=CROP.value, face=FACE.value,
       max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
-      stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, provenance=provenance(),
+      stream=STREAM.value, teacher=TEACHER.value, track=TRACK.value, provenance=provenance.chosen(),
       **options,
     )  # fmt: skip
     once = loaded() if DRAWN_BY.value or SHOW_CONTROLS.value else None

@@ -84,6 +84,7 @@ def test_the_names_of_the_units_are_listed(inputs, capsys):
     (dict(unit=['mouthSmyleLeft=1@0.1-0.4']), 'did you mean mouthSmileLeft'),
     (dict(translate='a.wav', close_mouth='0.2-0.4'), 'expected --translate alone'),
     (dict(translate='none.wav'), 'none.wav'),
+    (dict(close_mouth='0.2-0.4', spoken_label=True), 'expected --spoken_label with --translate'),
     (dict(close_mouth='0.1-0.5', unit=['jawOpen=1@0.4-0.6']), 'one change of jawOpen at a time'),
   ],
 )

@@ -8,14 +8,13 @@ second of the motion.
 """
 
 import argparse
-import csv
 import pathlib
 
 import cv2
 import numpy as np
 
 import ifmdm_jax as ifm
-from ifmdm_jax import bundle
+from ifmdm_jax import bundle, files
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.units import FaceUnits
 from ifmdm_jax.rates import FPS
@@ -56,12 +55,9 @@ def main():
     row['blinks'] = blinks(part[:, axes.INDEX['eyeBlinkLeft']])
     rows.append(row)
     print(*(f'{v:.3f}' if isinstance(v, float) else v for v in row.values()), flush=True)
-  with (output / 'drift.csv').open('w', newline='') as file:
-    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    table.writeheader()
-    table.writerows(
-      {k: f'{v:.4f}' if isinstance(v, float) else v for k, v in r.items()} for r in rows
-    )
+  rounded = lambda row: {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+  (output / 'drift.csv').unlink(missing_ok=True)
+  files.add_rows(output / 'drift.csv', [rounded(row) for row in rows])
   ends = []
   for part in (track[:FPS], track[-FPS:]):
     frames = np.concatenate(list(lite.draw(image, [performance.placed(person, part)])))

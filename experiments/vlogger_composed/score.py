@@ -13,7 +13,6 @@ paint.
 """
 
 import argparse
-import csv
 import pathlib
 import time
 
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 
 import ifmdm_jax as ifm
+from ifmdm_jax import files
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.evaluation import images
 from ifmdm_jax.face.crop import resized
@@ -110,12 +110,9 @@ def main():
   for row in drawn:
     means = [np.mean([each[name] for each in rows if each['row'] == row]) for name in names]
     print(f'{row:<8}', *(f'{mean:11.4f}' for mean in means))
-  with (output / 'scores.csv').open('w', newline='') as file:
-    table = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    table.writeheader()
-    table.writerows(
-      {k: f'{v:.4f}' if isinstance(v, float) else v for k, v in line.items()} for line in rows
-    )
+  rounded = lambda line: {k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}
+  (output / 'scores.csv').unlink(missing_ok=True)
+  files.add_rows(output / 'scores.csv', [rounded(line) for line in rows])
 
 
 if __name__ == '__main__':

@@ -46,6 +46,13 @@ class Result(NamedTuple):
   seconds: float
   facts: tuple[str, ...] = ()
 
+  def line(self, what):
+    """Says in one line how many frames are `what`, how fast, and where the report is."""
+    return (
+      f'{self.path}: {self.dubbed} of {self.frames} frames {what}, made in {self.seconds:.1f} s, '
+      f'{self.frames / self.seconds:.1f} frames per second; {self.report.name} says what was done'
+    )
+
 
 class Alignment(NamedTuple):
   """How the lengths of a film and a voice differ.

@@ -8,7 +8,6 @@ signed, and that files with one certificate come from one place, not whose place
 import datetime
 import os
 import pathlib
-import sys
 from typing import NamedTuple
 
 from ifmdm_jax import errors, files
@@ -36,14 +35,8 @@ class Certificate(NamedTuple):
 
 def folder():
   """Returns where this operating system wants an application's settings."""
-  home = pathlib.Path.home()
-  if sys.platform == 'win32':
-    base = os.environ.get('APPDATA') or home / 'AppData' / 'Roaming'
-  elif sys.platform == 'darwin':
-    base = home / 'Library' / 'Application Support'
-  else:
-    base = os.environ.get('XDG_CONFIG_HOME') or home / '.config'
-  return pathlib.Path(base) / 'ifmdm_jax'
+  of_windows, others = ('APPDATA', 'Roaming'), ('XDG_CONFIG_HOME', '.config')
+  return files.user_folder(of_windows, 'Application Support', others)
 
 
 def read(certificate, key):
