@@ -16,7 +16,6 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import Listener, Plan
 
-
 REMEMBERED = 4  # windows of a stream that can be taken back
 
 

@@ -15,9 +15,7 @@ from ifmdm_jax.rates import FPS
 from ifmdm_jax.streaming.windows import Window, loudness, places
 
 SPARE = 16  # frames of sound that are kept so that the last ones can be taken back
-STALE = (
-  12  # frames of silence after which what is left of a reply is played, whoever comes after it
-)
+STALE = 12  # frames of silence after which the rest of a reply is played, though nobody ended it
 PATIENT = 5  # frames that a reply may be held back, at most, where its sound arrives unevenly
 QUIET = -50.0  # dB, what may be left out where a microphone is behind
 
