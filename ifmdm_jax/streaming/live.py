@@ -137,13 +137,18 @@ class Live:
     while not self._closed:
       self._wake.wait(IDLE)
       self._wake.clear()
-      with self._lock:
-        try:
-          while self._make():
-            pass
-        except Exception as error:  # whoever waits for frames raises it
-          for session in self._sessions.values():
-            session.fail(error)
+      while self._made():
+        pass
+
+  def _made(self):
+    """Makes windows once; whoever waits for frames raises what goes wrong."""
+    with self._lock:
+      try:
+        return self._make()
+      except Exception as error:
+        for session in self._sessions.values():
+          session.fail(error)
+        return False
 
   def _make(self):
     """Makes a window of every session that wants one; returns whether there was any."""

@@ -85,6 +85,7 @@ class Session:
     Raises:
       InputError: it is no sound, or the session is over.
     """
+    self.check()
     sound = self._mono(pcm, rate)
     second = self.timeline.rate
     for start in range(0, len(sound), second):
@@ -247,9 +248,8 @@ class Session:
     sound = waveforms.as_float(waveforms.check_block(pcm))
     if not np.isfinite(sound).all() or np.abs(sound).max(initial=0) > 64:
       raise InputError('expected samples in [-1, 1], got others: divide by 32768 or pass int16')
-    sound = (
-      mix.mono(sound) if sound.ndim == 2 and len(sound) else sound.reshape(len(sound), -1)[:, 0]
-    )
+    if sound.ndim == 2:
+      sound = mix.mono(sound) if sound.size else sound[:, 0]
     rate = rate or self.timeline.rate
     if rate == self.timeline.rate:
       return sound
