@@ -3,9 +3,8 @@
   import ifmdm_jax.apps.opentalking_avatar    # once, where OpenTalking's models are imported
 
 An avatar is a folder with reference.png, .jpg, .jpeg or .webp. A chunk of sound gives as many
-frames as it lasts. Its end is drawn without knowing what comes next, so long chunks are
-better than short ones; `python -m ifmdm_jax.serve` speaks OpenTalking's websocket and has no such
-limit.
+frames as it lasts. Its end is drawn without knowing what comes next, so that long chunks are
+better than short ones.
 """
 
 import dataclasses

@@ -81,6 +81,7 @@ class Avatar(AIService):
           return
         if isinstance(frame, InterruptionFrame):
           await self._session.interrupt()
+          await self._release()
       except Exception as error:
         await self._fail(error)
     await self.push_frame(frame, direction)
@@ -103,9 +104,13 @@ class Avatar(AIService):
   async def _fail(self, error):
     """Gives the avatar up: speech goes on without it."""
     self._session = None
+    await self._release()
+    await self.push_error(error_msg=f'no avatar: {error}', exception=error)
+
+  async def _release(self):
+    """Passes on the ends of speech that no frame will bring."""
     while not self._stopped.empty():
       await self.push_frame(*self._stopped.get_nowait())
-    await self.push_error(error_msg=f'no avatar: {error}', exception=error)
 
   async def _close(self):
     session, self._session = self._session, None
