@@ -140,7 +140,7 @@ def fork(function, *args):
   try:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    errors._unwind_when_stopped()
+    errors.unwind_when_stopped()
     with errors.fail_cleanly():
       function(*args)
     status = 0
