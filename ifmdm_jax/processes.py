@@ -36,8 +36,10 @@ class Worker:
     Raises:
       Died: the process did.
     """
-    if self.process is None:
+    if self.process is None and not self.closed:
       self._start()
+    if self.process is None:
+      raise Died(0)
     try:
       self.pipe.send(item)
       return self.pipe.recv()
@@ -53,6 +55,8 @@ class Worker:
     self.process = context.Process(target=_serve, args=task, daemon=True)
     self.process.start()
     remote.close()
+    if self.closed:  # meanwhile, by another thread
+      self.process.terminate()
 
   def close(self):
     """Ends the process, whatever it is at."""
