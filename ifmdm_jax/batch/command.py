@@ -48,6 +48,8 @@ def make(batch, output, defaults, *, workers=None, beam=None, **settings):
     wanted = jobs.pairs(batch, here['audio'], defaults)
   if beam is not None:
     extras.require('apache_beam')
+  if settings.get('checkpoint') is not None:  # other machines begin elsewhere
+    settings['checkpoint'] = str(pathlib.Path(settings['checkpoint']).absolute())
   base = (batch.parent if table else batch).absolute()
   every = maker.Settings(str(base), str(output.absolute()), **settings).digested()
   if beam is None:
