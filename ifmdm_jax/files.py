@@ -183,8 +183,8 @@ def _check_output(output, inputs, overwrite, suffixes):
 
 
 @contextlib.contextmanager
-def alone(folder, lock='.lock'):
-  """Holds a folder, which is made, for one command at a time; the lock (a file) ends with its process.
+def alone(folder):
+  """Holds a folder, which is made, for one command at a time; the lock ends with its process.
 
   Raises:
     InputError: another command is at work in it.
@@ -192,7 +192,7 @@ def alone(folder, lock='.lock'):
   folder = pathlib.Path(folder)
   with errors.explained('a folder to write into', folder):
     folder.mkdir(parents=True, exist_ok=True)
-    file = open(folder / lock, 'a')
+    file = open(folder / '.lock', 'a')
   with file:
     try:
       if fcntl is not None:

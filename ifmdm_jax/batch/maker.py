@@ -1,244 +1,200 @@
-"""Makes one job's video after the other, with weights that are loaded and portraits that are read
-once; what is finished is known by a tag in the video itself."""
+"""Makes the video of one job after another, with weights and a portrait that stay in memory."""
 
 import contextlib
-import functools
-import hashlib
+import dataclasses
 import io
 import json
-import os
 import pathlib
-import re
-import time
+import sys
+import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ifmdm_jax as ifm
-from ifmdm_jax import compile_cache, errors, files, talk
+from ifmdm_jax import bundle, compile_cache, errors, extras, files, talk
 from ifmdm_jax.audio import spoken
+from ifmdm_jax.batch import finished
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.trust import origin
-from ifmdm_jax.video import image
+from ifmdm_jax.trust.origin import DEFAULT, Options
+from ifmdm_jax.video import image as images
 
-MADE, KEPT, FAILED, WAITING = 'made', 'kept', 'failed', 'waiting'
-STOP = 'stop'  # no fault of the job: the next one could not be made either
-REMEMBERED = 256  # files whose hashes are known; a batch may have any number
-JOB = re.compile(r'(?:^|; )job=([0-9a-f]+)')
-
-
-class Settings(NamedTuple):
-  """What all jobs of a batch share; can be pickled, and holds no private key.
-
-  Attributes:
-    base: folder that images and voices count from.
-    output: folder of the videos.
-    checkpoint: weights, see `ifmdm_jax.load`.
-    weights: what tells them from others, see `weights_of`.
-    loading: options of `ifmdm_jax.load`.
-    making: options of `talk.make` that no job has of its own.
-    overwrite: whether a video that is not the job's is replaced.
-    provenance: arguments of `trust.origin.chosen`; None: none is wanted.
-    cache: folder of compiled programs, see `compile_cache.keep`.
-  """
-
-  base: str
-  output: str
-  checkpoint: str | None = None
-  weights: str = ''
-  loading: Mapping[str, Any] = {}
-  making: Mapping[str, Any] = {}
-  overwrite: bool = False
-  provenance: Mapping[str, Any] | None = None
-  cache: str | None = None
-
-  def place(self, job):
-    """Returns the path of a job's video."""
-    return pathlib.Path(self.output) / job.output
-
-  def source(self, cell):
-    """Returns the path of an image or a voice as the table names it."""
-    return pathlib.Path(self.base) / pathlib.Path(cell).expanduser()
+MADE, KEPT, FAILED = 'made', 'kept', 'failed'
 
 
 class Outcome(NamedTuple):
   """What became of a job.
 
   Attributes:
-    number: the job's.
-    status: MADE, KEPT, FAILED, WAITING or STOP.
-    reason: of a failure, one line.
-    notes: what was noted on the way, one line.
+    number: see `jobs.Job`.
+    status: MADE; KEPT: it was there already; or FAILED.
     frames: of the video.
-    seconds: that it took.
+    reason: why it failed, one line.
+    notes: what its user should know, lines.
   """
 
   number: int
   status: str
-  reason: str = ''
-  notes: str = ''
   frames: int = 0
-  seconds: float = 0.0
+  reason: str = ''
+  notes: tuple[str, ...] = ()
 
 
-def weights_of(*places):
-  """Hashes the names and contents of folders or files of weights; None: it is not used."""
-  digest = hashlib.sha256()
-  for place in filter(None, places):
-    place = pathlib.Path(place)
-    with errors.explained('weights', place):
-      for path in [place] if place.is_file() else sorted(p for p in place.rglob('*') if p.is_file()):
-        name = '' if path == place else path.relative_to(place).as_posix()
-        digest.update(f'{name}\0{_digest(path)}\0'.encode())
-  return digest.hexdigest()[:16]
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What all jobs of a batch have in common.
 
-
-def tag(job, settings):
-  """Hashes all that a job's video depends on: its files' contents, its options, the weights.
-
-  So a picture that was exchanged is a job that is not finished. The version of this package is left
-  out: a batch that goes on after an update keeps what it has.
+  Attributes:
+    base: folder from which jobs name their portraits and voices.
+    folder: of the videos.
+    checkpoint, load: folder of weights, None: the bundled; and options of `ifmdm_jax.load`.
+    weights: `finished.of_weights` of them.
+    stream, paste_back, max_pixels: see `talk.make`.
+    overwrite: replace videos that are there and of no such job.
+    provenance: `trust.origin.Options`.
+    compile_cache: see `compile_cache.keep`.
   """
-  facts = [
-    job.text, job.speaker, job.voice, job.seed, dict(job.options),
-    *(_digest(settings.source(cell)) if cell else '' for cell in (job.image, job.audio)),
-    settings.weights, dict(settings.loading), dict(settings.making), settings.provenance,
-  ]  # fmt: skip
-  return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
+  base: str
+  folder: str
+  checkpoint: str | None = None
+  load: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  weights: str = ''
+  stream: bool = False
+  paste_back: bool = False
+  max_pixels: int = images.MAX_PIXELS
+  overwrite: bool = False
+  provenance: Options = DEFAULT
+  compile_cache: str | None = None
 
-def finished(job, settings):
-  """Counts the frames of a job's video, if it is there and was made of the same job; else None."""
-  path = settings.place(job)
-  if not path.is_file():
-    return None
-  import av  # here: networks and their training run without
+  def digested(self):
+    """Returns these with the digest of their weights.
 
-  try:
-    with av.open(str(path.absolute()), metadata_errors='ignore') as film:
-      found = JOB.search(film.metadata.get('description', ''))
-      if found and found[1] == tag(job, settings):
-        return film.streams.video[0].frames
-  except (OSError, ValueError, IndexError):  # FFmpeg's errors are of these kinds
-    pass
-  return None
-
-
-def ready(settings):
-  """Returns a `Maker` in a process of its own."""
-  compile_cache.keep(settings.cache)
-  return Maker(settings)
+    Raises:
+      InputError: there are none.
+    """
+    talk.check_checkpoint(self.checkpoint)
+    folders = [self.checkpoint or bundle.BUNDLED, self.load.get('drawn_by')]
+    digests = [finished.of_weights(folder) for folder in folders if folder]
+    return dataclasses.replace(self, weights=' '.join(digests))
 
 
 class Maker:
-  """Calls `talk.make` for one `Job` after the other; returns an `Outcome` each, raises nothing."""
+  """Calls with a `jobs.Job` make its video, or find it made, and return an `Outcome`.
+
+  Weights are loaded by the first job that needs them. A job's fault is its outcome, no exception.
+  """
 
   def __init__(self, settings):
+    compile_cache.keep(settings.compile_cache)
     self.settings = settings
-    self._last = None, None  # the portrait that was read
+    self._generator = self._refused = None
+    self._last = None, None
 
   def __call__(self, job):
-    notes, start = io.StringIO(), time.monotonic()
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):  # progress of one job is nobody's, its notes are
+      outcome = self._guarded(job)
+    lines = [line.strip() for line in said.getvalue().splitlines()]
+    notes = tuple(line[6:] for line in lines if line.startswith('note: '))
+    return outcome._replace(notes=notes)
 
-    def outcome(status, reason='', frames=0):
-      said = '; '.join(
-        line.strip().removeprefix('note: ') for line in notes.getvalue().splitlines() if line.strip()
-      )
-      seconds = round(time.monotonic() - start, 2)
-      return Outcome(job.number, status, ' '.join(reason.split()), said, frames, seconds)
-
+  def _guarded(self, job):
+    failed = lambda reason: Outcome(job.number, FAILED, reason=' '.join(str(reason).split()))
     try:
-      with contextlib.redirect_stderr(notes):  # notes, and bars, which are drawn on terminals alone
-        status, frames = self._make(job)
-        return outcome(status, frames=frames)
+      return self._finish(job)
     except InputError as error:
-      return outcome(STOP if _stops(error) else FAILED, str(error))
+      return failed(error)
+    except ModuleNotFoundError as error:
+      return failed(extras.missing(error) or error)
     except (OSError, MemoryError) as error:
-      return outcome(STOP if _stops(error) else FAILED, errors.system(error))
-    except Exception as error:  # a fault of this package's, which costs this job alone
-      return outcome(FAILED, f'{type(error).__name__}: {error}'[: errors.LONGEST])
+      return failed(errors.system(error))
+    except Exception as error:  # one job's fault stops no other
+      return failed(f'{type(error).__name__}: {str(error)[:300]}')
 
-  def _make(self, job):
-    settings = self.settings
-    for cell, what in ((job.image, 'a picture'), (job.audio, 'a file with sound')):
-      if cell:
-        files.check(settings.source(cell), what)
-    frames = finished(job, settings)
-    if frames is not None:
-      return KEPT, frames
-    output = files.check_output(settings.place(job), (), settings.overwrite)
-    mark = tag(job, settings)
-    options = {k: v for k, v in job.options.items() if k not in ('face', 'crop')}
-    with self._voice(job, output) as audio:
-      made = talk.make(
-        settings.source(job.image) if job.image else None, audio, output, settings.checkpoint,
-        generator=self._generator, picture=self._picture(job), seed=job.seed, job=mark,
-        overwrite=settings.overwrite, provenance=self._provenance.numbered(mark),
-        **settings.making, **options,
+  def _finish(self, job):
+    settings, base = self.settings, pathlib.Path(self.settings.base)
+    image, audio = (each and base / pathlib.Path(each).expanduser()
+                    for each in (job.image, job.audio))  # fmt: skip
+    if image:
+      files.check(image, 'a picture')
+    if audio:
+      files.check(audio, 'a file with sound')
+    key = finished.key(self._facts(job), image=image or None, audio=audio or None)
+    output = _below(settings.folder, job.output)
+    if output.exists():
+      of_job, frames = finished.read(output)
+      if of_job == key:
+        return Outcome(job.number, KEPT, frames)
+      if not settings.overwrite:
+        raise InputError(
+          f'expected a new file, {job.output} exists and was made of something else: remove it, '
+          'name another output, or pass --overwrite'
+        )
+    with self._sound(job, audio) as voice:
+      result = talk.make(
+        image or None, voice, output, settings.checkpoint, seed=job.seed,
+        generator=self._loaded(), picture=self._read(job, image), paste_back=settings.paste_back,
+        stream=settings.stream, max_pixels=settings.max_pixels, overwrite=settings.overwrite,
+        provenance=settings.provenance.numbered(key), job=key, **job.options,
       )  # fmt: skip
-    return MADE, made.frames
+    return Outcome(job.number, MADE, result.frames)
 
-  @functools.cached_property
-  def _generator(self):
-    try:
-      return ifm.load(self.settings.checkpoint, **self.settings.loading)
-    except InputError as error:
-      raise _Stop(str(error)) from error
-
-  @functools.cached_property
-  def _provenance(self):
-    wanted = self.settings.provenance
-    return origin.chosen(**wanted) if wanted else origin.Options(wanted=False)
-
-  def _picture(self, job):
-    if not job.image:
-      return None
-    if self._last[0] != job.portrait:
-      made = self.settings.making
-      picture = talk.read_picture(
-        self.settings.source(job.image), made.get('paste_back', False),
-        crop=job.options.get('crop') or 'auto', face=job.options.get('face'),
-        max_pixels=made.get('max_pixels', image.MAX_PIXELS),
-      )  # fmt: skip
-      self._last = job.portrait, picture
-    return self._last[1]
+  def _facts(self, job):
+    """What the video depends on besides files, as JSON can say it."""
+    s, says = self.settings, self.settings.provenance
+    chain = says.certificate.chain.decode() if says.certificate else ''
+    told = [says.wanted, chain, says.time_authority, says.label, says.spoken is not None]
+    ours = [s.weights, sorted(s.load), s.stream, s.paste_back, told]
+    own = [job.text, job.speaker, job.voice, job.seed, dict(job.options)]
+    return json.loads(json.dumps([ours, own]))
 
   @contextlib.contextmanager
-  def _voice(self, job, output):
-    """Yields the file of a job's voice; one that is spoken goes afterwards."""
-    if job.audio:
-      yield self.settings.source(job.audio)
+  def _sound(self, job, audio):
+    """Yields the file of the voice, spoken if there is only a text."""
+    if audio:
+      yield audio
       return
-    with errors.explained('a folder to write into', output.parent):
-      output.parent.mkdir(parents=True, exist_ok=True)
-    path = files.temporary(output.with_suffix('.wav'))
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / 'spoken.wav'
       spoken.write(path, job.text, spoken.speaker(job.speaker or None), job.voice, job.seed)
       yield path
-    finally:
-      path.unlink(missing_ok=True)
+
+  def _read(self, job, image):
+    """Reads a job's picture, or takes the last one, if it is the same."""
+    wanted = {name: job.options[name] for name in ('face', 'crop') if name in job.options}
+    about = image and (finished.digest(image), *wanted.items())
+    if about != self._last[0] or not about:
+      said = io.StringIO()
+      with contextlib.redirect_stderr(said):
+        picture = talk.read_picture(
+          image or None, self.settings.paste_back, max_pixels=self.settings.max_pixels, **wanted
+        )
+      self._last = about, (picture, said.getvalue())
+    picture, said = self._last[1]
+    sys.stderr.write(said)  # to each of its jobs
+    return picture
+
+  def _loaded(self):
+    """Loads the weights, once, and does not try again where they cannot be."""
+    if self._refused:
+      raise InputError(self._refused)
+    if self._generator is None:
+      try:
+        self._generator = ifm.load(self.settings.checkpoint, **self.settings.load)
+      except InputError as error:
+        self._refused = str(error)
+        raise
+    return self._generator
 
 
-class _Stop(InputError):
-  """Nothing can be made."""
-
-
-def _stops(error):
-  """Says whether the next job would fail of the same: no weights, no room."""
-  while error is not None:
-    if isinstance(error, _Stop) or (isinstance(error, OSError) and error.errno in errors.FULL):
-      return True
-    error = error.__cause__ or error.__context__
-  return False
-
-
-def _digest(path):
-  """Hashes a file's contents; many jobs share a portrait or a voice."""
-  with errors.explained('a file', path):
-    found = os.stat(path)
-    return _digest_of(str(path), found.st_size, found.st_mtime_ns)
-
-
-@functools.lru_cache(REMEMBERED)
-def _digest_of(path, *_):
-  with open(path, 'rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
+def _below(folder, output):
+  """Returns an output's path, which no link may lead out of its folder."""
+  folder = pathlib.Path(folder)
+  path = folder / output
+  with errors.explained('a file to write', path):
+    inside = path.resolve().is_relative_to(folder.resolve())
+  if not inside:
+    raise InputError(
+      f'expected an output below the folder of --output, a link of {output} leads out'
+    )
+  return path

@@ -1,101 +1,87 @@
-"""Makes the videos of a batch on Apache Beam: on this machine, or on a cluster.
+"""Makes the jobs of a batch on Apache Beam, for many machines.
 
-  with beam.Pipeline(options=...) as pipeline:
-    outcomes = pipeline | beam.Create(share.groups(jobs, 32)) | on_beam.MakeVideos(settings)
+  outcomes = jobs | on_beam.MakeVideos(settings)
 
-All machines see the portraits, the voices and the folder of the videos under the same paths.
+`jobs`: a collection of `jobs.Job`; `settings`: `maker.Settings`, whose folders all machines see.
 """
 
 import json
 import pathlib
-import shutil
-import threading
+import tempfile
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.utils import shared
 
-from ifmdm_jax import errors, files, processes
-from ifmdm_jax.batch import maker, share
+from ifmdm_jax import files
+from ifmdm_jax.batch import run
+from ifmdm_jax.batch.maker import Outcome
 
-FOLDER = '.outcomes'  # below that of the videos, while a pipeline runs
-
-
-class _Crew:
-  """The one process of a Beam worker that holds the weights; its threads take turns.
-
-  A job that kills its process must not kill Beam's, which would hand it to the next machine, and so
-  on.
-  """
-
-  def __init__(self, ready, settings):
-    self.worker, self.turn = processes.Worker(ready, settings), threading.Lock()
-
-  def __call__(self, job):
-    with self.turn:
-      return share.made(self.worker, job)
-
-  def __del__(self):
-    self.worker.close()
-
-
-class _Make(beam.DoFn):
-  def __init__(self, settings, ready, handle):
-    self.settings, self.ready, self.handle = settings, ready, handle
-
-  def setup(self):
-    self.crew = self.handle.acquire(lambda: _Crew(self.ready, self.settings))
-
-  def process(self, group):
-    for job in group:
-      yield self.crew(job)
-
-  def teardown(self):
-    self.crew = None
+SHARD = 64  # jobs of one portrait that one worker makes in a row, at most
 
 
 class MakeVideos(beam.PTransform):
-  """Turns lists of `Job`s, each of one portrait, into `maker.Outcome`s.
+  """Makes a video of each job: a collection of `jobs.Job` becomes one of `maker.Outcome`.
 
-  What is finished is kept, so that a bundle that Beam tries again costs nothing.
+  Jobs of a portrait go to one worker, some of many together; a worker loads the weights once.
   """
 
-  def __init__(self, settings, ready=maker.ready):
+  def __init__(self, settings):
     super().__init__()
-    self.settings, self.ready = settings, ready
+    self.settings = settings
 
-  def expand(self, groups):
-    made = beam.ParDo(_Make(self.settings, self.ready, shared.Shared()))
-    return groups | beam.Reshuffle() | made
+  def expand(self, jobs):
+    return (
+      jobs
+      | 'by portrait' >> beam.Map(lambda job: (_shard(job), job))
+      | beam.GroupByKey()
+      | beam.Reshuffle()
+      | 'make' >> beam.ParDo(_Make(self.settings))
+    )
 
 
-def run(jobs, settings, options, ready=maker.ready):
-  """Makes all jobs, then yields their `Outcome`s, as far as machines left a word.
+class _Make(beam.DoFn):
+  """Makes the jobs of a shard, in a process that a broken file may kill without harm to Beam's."""
+
+  def __init__(self, settings):
+    self.settings = settings
+
+  def setup(self):
+    self.worker = run.maker_worker(self.settings)
+
+  def process(self, shard):
+    for job in sorted(shard[1]):
+      yield run.attempt(self.worker, job)
+
+  def teardown(self):
+    self.worker.close()
+
+
+def _shard(job):
+  """Names a shard: the portrait, and which of its shards."""
+  return json.dumps([*job.portrait, job.number // SHARD])
+
+
+def make(jobs, settings, options):
+  """Brings a batch's folder up to date, see `run.run`.
 
   Args:
-    jobs: list of `Job`.
+    jobs: list of `jobs.Job`.
     settings: `maker.Settings`.
-    options: of the pipeline, a list of flags.
-    ready: see `share.among`.
+    options: of the Beam pipeline, words.
   """
-  folder = pathlib.Path(settings.output) / FOLDER
-  shutil.rmtree(folder, ignore_errors=True)
-  with errors.explained('a folder to write into', folder):
-    folder.mkdir(parents=True)
-  try:
+  with files.alone(settings.folder), tempfile.TemporaryDirectory(
+    dir=settings.folder, prefix='.outcomes-'
+  ) as place:  # fmt: skip
     with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
-      outcomes = (
-        pipeline
-        | beam.Create(share.groups(jobs, share.MOST))
-        | MakeVideos(settings, ready)
-      )  # fmt: skip
-      _ = outcomes | beam.Map(_keep, str(folder))
-    for path in sorted(folder.glob('*.json')):
-      yield maker.Outcome(*files.read_json(path))
-  finally:
-    shutil.rmtree(folder, ignore_errors=True)
+      outcomes = pipeline | beam.Create(jobs) | MakeVideos(settings)
+      lines = outcomes | beam.Map(json.dumps)
+      _ = lines | beam.io.WriteToText(str(pathlib.Path(place) / 'part'))
+    return run.conclude(jobs, settings, _read(place))
 
 
-def _keep(outcome, folder):
-  """Leaves an outcome where the machine that began finds it."""
-  files.write_text(pathlib.Path(folder) / f'{outcome.number}.json', json.dumps(outcome))
+def _read(place):
+  for part in sorted(pathlib.Path(place).glob('part*')):
+    with open(part, encoding='utf-8') as file:
+      for line in file:
+        number, status, frames, reason, notes = json.loads(line)
+        yield Outcome(number, status, frames, reason, tuple(notes))

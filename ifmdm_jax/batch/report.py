@@ -1,54 +1,41 @@
-"""Says what became of every job of a batch: one table, whole at any time."""
+"""The report of a batch: a table with a line for each job, that says what became of it."""
 
-import collections
 import csv
-import time
+import io
+import pathlib
 
 from ifmdm_jax import files
-from ifmdm_jax.batch.maker import WAITING, Outcome
+from ifmdm_jax.batch.maker import FAILED
+from ifmdm_jax.rates import FPS
 
-EVERY = 10.0  # seconds between two writings
-SHARE = 50  # and so many times as long as the last one took, of a large table
-COLUMNS = ('job', 'output', 'status', 'reason', 'notes', 'frames', 'seconds', 'image', 'audio',
-           'seed')  # fmt: skip
+FILE = 'report.csv'
+COLUMNS = 'job', 'output', 'status', 'reason', 'seconds', 'image', 'audio', 'seed'
+DONE, WAITING = 'done', 'waiting'
 
 
-class Report:
-  """Collects the outcomes of jobs.
+def write(folder, jobs, outcomes):
+  """Writes the table, in place of the one that was there.
 
-  Attributes:
-    path: of the CSV file.
-    outcomes: {number of the job: `maker.Outcome`}.
+  It says nothing of the run that made it, so a batch that was stopped and one that was not end with
+  the same table.
+
+  Args:
+    folder: of the batch.
+    jobs: list of `jobs.Job`.
+    outcomes: {number of a job: `maker.Outcome`}; others are waiting.
+
+  Returns:
+    Its path.
   """
-
-  def __init__(self, path, jobs):
-    self.path, self.jobs, self.outcomes = path, jobs, {}
-    self._next = 0.0
-
-  def add(self, outcome):
-    """Takes an outcome in, and writes the table now and then."""
-    self.outcomes[outcome.number] = outcome
-    if time.monotonic() > self._next:
-      self.write()
-
-  def write(self):
-    """Writes the table in place of the last one, a row for every job in their order."""
-    start = time.monotonic()
-    with files.atomic(self.path) as half:
-      with open(half, 'w', newline='', encoding='utf-8', errors='backslashreplace') as file:
-        table = csv.writer(file, lineterminator='\n')
-        table.writerow(COLUMNS)
-        table.writerows(self._row(job) for job in self.jobs)
-    end = time.monotonic()
-    self._next = end + max(EVERY, SHARE * (end - start))
-
-  def _row(self, job):
-    done = self.outcomes.get(job.number) or Outcome(job.number, WAITING)
-    return (job.number, job.output, done.status, done.reason, done.notes, done.frames or '',
-            done.seconds or '', job.image, job.audio, job.seed)  # fmt: skip
-
-  def counts(self):
-    """Counts jobs by their status."""
-    known = collections.Counter(outcome.status for outcome in self.outcomes.values())
-    known[WAITING] += len(self.jobs) - sum(known.values())
-    return known
+  text = io.StringIO()
+  table = csv.writer(text, lineterminator='\n')
+  table.writerow(COLUMNS)
+  for job in jobs:
+    found = outcomes.get(job.number)
+    status = WAITING if found is None else FAILED if found.status == FAILED else DONE
+    reason, seconds = (found.reason, found.frames / FPS) if found else ('', 0)
+    shown = f'{seconds:.2f}' if status == DONE else ''
+    table.writerow((job.number, job.output, status, reason, shown, job.image, job.audio, job.seed))
+  path = pathlib.Path(folder) / FILE
+  files.write_text(path, text.getvalue())
+  return path

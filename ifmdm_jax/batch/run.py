@@ -1,140 +1,196 @@
-"""Runs a batch from its first check to its report and exit status."""
+"""Makes all jobs of a batch on this machine, in processes side by side, and writes the report."""
 
-import os
-import pathlib
-import re
+import collections
+import concurrent.futures
+import queue
 import sys
+import threading
 import time
 
 from tqdm import tqdm
 
-from ifmdm_jax import errors, extras, files
-from ifmdm_jax.batch import maker, share
-from ifmdm_jax.batch.report import Report
-from ifmdm_jax.errors import InputError
+from ifmdm_jax import files, processes
+from ifmdm_jax.batch import report
+from ifmdm_jax.batch.maker import FAILED, KEPT, MADE, Maker, Outcome
+from ifmdm_jax.streaming import device
 
-SHOWN = 5  # failures that are said at the end; the report has all
+EVERY = 60.0  # seconds after which the report is written anew, and a log is told how far it is
 
 
-def run(jobs, settings, *, workers=1, part=None, runner=None, options=(), ready=maker.ready):
-  """Makes the videos of all jobs that are not finished.
+class Shelf:
+  """Jobs by their portraits: who has one in memory gets another job of it, as long as there is one.
+
+  When all portraits are taken, the one with the most jobs left is shared.
+  """
+
+  def __init__(self, jobs):
+    self._jobs, self._lock = collections.defaultdict(collections.deque), threading.Lock()
+    for job in jobs:
+      self._jobs[job.portrait].append(job)
+    self._untouched = collections.deque(self._jobs)
+
+  def next(self, portrait=None):
+    """Takes a job: of this portrait, if there is one. None: there are none at all."""
+    with self._lock:
+      if portrait not in self._jobs:
+        if not self._jobs:
+          return None
+        while self._untouched and self._untouched[0] not in self._jobs:
+          self._untouched.popleft()
+        portrait = (
+          self._untouched.popleft()
+          if self._untouched
+          else max(self._jobs, key=lambda each: len(self._jobs[each]))
+        )
+      job = self._jobs[portrait].popleft()
+      if not self._jobs[portrait]:
+        del self._jobs[portrait]
+      return job
+
+  def clear(self):
+    """Drops all jobs."""
+    with self._lock:
+      self._jobs.clear()
+
+
+def run(jobs, settings, workers=None):
+  """Brings a batch's folder up to date.
 
   Args:
-    jobs: list of `Job`.
+    jobs: list of `jobs.Job`.
     settings: `maker.Settings`.
-    workers: processes, each with its own copy of the weights; 0: this one.
-    part: 'K/N': every Nth portrait from the Kth on, of jobs that N commands share.
-    runner: of Apache Beam, which then does the work.
-    options: of its pipeline.
-    ready: see `share.among`.
+    workers: processes; 0: this one alone; None: one for each core, or one where an accelerator is.
 
   Returns:
-    Exit status: 0, all videos are there; 1, some failed, the report says why.
+    {status: number of jobs}.
 
   Raises:
-    InputError: the batch as a whole cannot be made, or not be continued.
+    InputError: another command is at work in the folder; nothing was done.
   """
-  number, count = shard_of(part)
-  if runner:
-    extras.require('apache_beam')
-  elif options:
-    raise InputError('expected --beam_pipeline_options with --runner, got them without')
-  check(jobs, settings)
-  jobs = share.shard(jobs, number, count)
-  name = f'report_{number}_of_{count}.csv' if part else 'report.csv'
-  folder = pathlib.Path(settings.output)
-  lock = f'.lock_{number}_of_{count}' if part else '.lock'
-  start = time.monotonic()
-  with files.alone(folder, lock):
-    report = Report(folder / name, jobs)
-    try:
-      _run(report, settings, workers, runner, options, ready)
-    finally:
-      report.write()
-  return conclude(report, time.monotonic() - start)
+  with files.alone(settings.folder):
+    return conclude(jobs, settings, outcomes(jobs, settings, workers))
 
 
-def _run(report, settings, workers, runner, options, ready):
-  waiting = []
-  for job in report.jobs:
-    frames = maker.finished(job, settings) if settings.place(job).exists() else None
-    if frames is None:
-      waiting.append(job)
-    else:
-      report.add(maker.Outcome(job.number, maker.KEPT, frames=frames))
-  if not waiting:
-    return
-  if runner:
-    from ifmdm_jax.batch import on_beam  # of the extra `beam`
-
-    done = on_beam.run(waiting, settings, [f'--runner={runner}', *options], ready)
-  elif workers:
-    done = share.among(waiting, settings, workers, ready)
-  else:
-    done = share.here(waiting, settings)
-  failed, total = 0, len(report.jobs)
-  bar = tqdm(total=total, initial=total - len(waiting), unit='video', disable=None)
+def conclude(jobs, settings, found):
+  """Shows outcomes as they come and writes the report, also where it is stopped; see `run`."""
+  known, told, bar = {}, time.monotonic(), Progress(len(jobs))
+  output = {job.number: job.output for job in jobs}
   try:
-    with bar:
-      for outcome in done:
-        if outcome.status == maker.STOP:
-          raise InputError(f'{outcome.reason}; what is finished stays, the same command goes on')
-        report.add(outcome)
-        failed += outcome.status == maker.FAILED
-        bar.set_postfix(failed=failed, refresh=False)
-        bar.update()
+    for outcome in found:
+      known[outcome.number] = outcome
+      bar.add(outcome, output[outcome.number])
+      if time.monotonic() - told > EVERY:
+        report.write(settings.folder, jobs, known)
+        bar.tell()
+        told = time.monotonic()
   finally:
-    done.close()  # processes end
+    bar.close()
+    report.write(settings.folder, jobs, known)
+  return collections.Counter(outcome.status for outcome in known.values())
 
 
-def check(jobs, settings):
-  """Raises InputError where files of jobs are not there, or a video would replace one of them."""
-  missing, inputs = {}, set()
-  for job in jobs:
-    for cell, what in ((job.image, 'a picture'), (job.audio, 'a file with sound')):
-      path = settings.source(cell) if cell else None
-      if path and path not in inputs and job.number not in missing:
-        try:
-          files.check(path, what)
-          inputs.add(path)
-        except InputError as error:
-          missing[job.number] = error
-  if missing:
-    number, error = next(iter(missing.items()))
-    others = f' ({len(missing)} jobs of {len(jobs)} name such files)' if len(missing) > 1 else ''
-    raise InputError(f'job {number}: {error}{others}')
-  real = {os.path.realpath(path) for path in inputs}
-  for job in jobs:
-    if os.path.realpath(settings.place(job)) in real:
-      raise InputError(
-        f'job {job.number}: expected a new file, {settings.place(job)} is an input: choose another '
-        'output'
-      )
+def outcomes(jobs, settings, workers=None):
+  """Yields a `maker.Outcome` for each job, as they finish; see `run`."""
+  shelf = Shelf(jobs)
+  if workers == 0:
+    make, job = Maker(settings), shelf.next()
+    while job is not None:
+      yield make(job)
+      job = shelf.next(job.portrait)
+    return
+  most = min(len(jobs), workers or device.cores())
+  crew = [processes.Worker(_maker, settings) for _ in range(most)]
+  done = queue.SimpleQueue()
+  with concurrent.futures.ThreadPoolExecutor(most) as pool:
+    try:
+      if workers is None and most > 1:
+        crew = crew[: None if crew[0](None) == 'cpu' else 1]
+      for worker in crew:
+        pool.submit(_work, worker, shelf, done)
+      for _ in jobs:
+        yield done.get()
+    finally:
+      shelf.clear()
+      for worker in crew:
+        worker.close()
 
 
-def shard_of(part):
-  """Reads 'K/N' -> (K, N)."""
-  if not part:
-    return 1, 1
-  found = re.fullmatch(r'([0-9]{1,6})/([0-9]{1,6})', part)
-  if not found or not 1 <= int(found[1]) <= int(found[2]):
-    raise InputError(f'expected --shard K/N with K from 1 to N, got {part!r}: pass e.g. 1/4')
-  return int(found[1]), int(found[2])
+def _work(worker, shelf, done):
+  """Has a process make jobs until there are none; what kills it costs its own job."""
+  job = shelf.next()
+  while job is not None:
+    outcome = attempt(worker, job)
+    if worker.closed:
+      return
+    done.put(outcome)
+    job = shelf.next(job.portrait)
 
 
-def conclude(report, seconds):
-  """Says what became of the jobs; returns the exit status."""
-  counts = report.counts()
-  failed = [each for each in report.outcomes.values() if each.status == maker.FAILED]
-  names = {job.number: job.output for job in report.jobs}
-  for outcome in sorted(failed)[:SHOWN]:
-    print(f'failed: job {outcome.number}, {names[outcome.number]}: {outcome.reason}',
-          file=sys.stderr)  # fmt: skip
-  if len(failed) > SHOWN:
-    errors.note(f'{len(failed) - SHOWN} more failed: {report.path} says why')
-  lost = f', {counts[maker.WAITING]} without a word' if counts[maker.WAITING] else ''
-  print(
-    f'{report.path}: {len(report.jobs)} videos, {counts[maker.MADE]} made, {counts[maker.KEPT]} '
-    f'there already, {counts[maker.FAILED]} failed{lost}, in {seconds:.0f} s'
-  )
-  return int(bool(counts[maker.FAILED] or counts[maker.WAITING]))
+def attempt(worker, job):
+  """Has a process make a job: `maker.Outcome`, also where it dies of it."""
+  try:
+    return worker(job)
+  except processes.Died as died:
+    return Outcome(
+      job.number, FAILED, reason=f'its process ended with status {died.status}, as of a file that '
+      'crashes its decoder, or for want of memory: try it by itself',
+    )  # fmt: skip
+  except Exception as error:  # a process that cannot be started, for one
+    return Outcome(job.number, FAILED, reason=f'{type(error).__name__}: {error}')
+
+
+def _maker(settings):
+  """Returns the function of a process: of a job its outcome, of None the name of the backend."""
+  make = Maker(settings)
+  return lambda job: device.backend() if job is None else make(job)
+
+
+def maker_worker(settings):
+  """Returns a `processes.Worker` that makes jobs; see `attempt`."""
+  return processes.Worker(_maker, settings)
+
+
+class Progress:
+  """Says how far a batch is: a bar with the time that is left, or a line a minute in a log."""
+
+  def __init__(self, total):
+    self.counts, self.began = collections.Counter(), time.monotonic()
+    self.bar = tqdm(total=total, unit='video', disable=None, smoothing=0.1)
+
+  def add(self, outcome, output):
+    """Counts an outcome; its notes, and why it failed, are said."""
+    self.counts[outcome.status] += 1
+    for note in outcome.notes:
+      tqdm.write(f'note: {output}: {note}', file=sys.stderr)
+    if outcome.status == FAILED:
+      tqdm.write(f'failed: {output}: {outcome.reason}', file=sys.stderr)
+    if self.counts[FAILED]:
+      self.bar.set_postfix(failed=self.counts[FAILED], refresh=False)
+    self.bar.update()
+
+  def tell(self):
+    """Says it in a line, where there is no bar."""
+    if self.bar.disable:
+      print(f'{self.line()}, {self.left()} left', file=sys.stderr, flush=True)
+
+  def line(self):
+    return f'{self.counts.total()} of {self.bar.total} videos, {self.counts[FAILED]} failed'
+
+  def left(self):
+    """Estimates what is left, in words, by the videos that were made in this run."""
+    made = self.counts[MADE] + self.counts[FAILED]
+    if not made:
+      return 'nobody knows how long'
+    each = (time.monotonic() - self.began) / made
+    minutes = each * (self.bar.total - self.counts.total()) / 60
+    return f'about {minutes:.0f} min' if minutes < 90 else f'about {minutes / 60:.1f} h'
+
+  def close(self):
+    self.bar.close()
+
+
+def sentence(counts, folder):
+  """Says the numbers of `run` in one line."""
+  kept = f', {counts[KEPT]} were there already' if counts[KEPT] else ''
+  failed = f', {counts[FAILED]} failed' if counts[FAILED] else ''
+  return f'{folder}: {counts[MADE]} videos made{kept}{failed}, see {report.FILE} there'
