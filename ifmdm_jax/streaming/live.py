@@ -59,7 +59,12 @@ class Live:
   @property
   def cover(self):
     """Frames that are ready while the next window is made: as many as pass until it is there."""
-    return min(MOST, max(FEWEST, math.ceil(self._first * FPS) + 1))
+    return min(MOST, max(FEWEST, self.soonest + 1))
+
+  @property
+  def soonest(self):
+    """Frames that pass until the first one of a window is there, if nothing comes between."""
+    return math.ceil(self._first * FPS)
 
   async def session(self, image, *, rate=24_000, seed=0, microphone=False, **options):
     """Begins a `Session`.
@@ -153,9 +158,11 @@ class Live:
   def _make(self):
     """Makes a window of every session that wants one; returns whether there was any."""
     for who, session in self._sessions.items():
-      frame = session.unseen()
+      broken, frame = session.unseen()
       if frame is not None:
         self._slots.rewind(who, frame)
+      if broken:
+        self._slots.hush(who)
     begun, count = time.perf_counter(), 0
     for who, frames in self._slots.step():
       if not count:

@@ -176,19 +176,21 @@ class Session:
     """Takes back frames that would be wrong by now.
 
     Returns:
-      The number of the frame that is to be made next, or None where all goes on.
+      Whether a reply was broken off; and the number of the frame that is to be made next, or None
+      where all goes on.
     """
-    if not (self._interrupted or self.timeline.can_begin()):
-      return None
+    broken = self._interrupted
+    if not (broken or self.timeline.can_begin()):
+      return broken, None
     with self._lock:
-      while len(self._ready) > self.live.cover:
+      while len(self._ready) > (self.live.soonest if broken else self.live.cover):
         self._ready.pop()
       frame = self.frames + len(self._ready)
       self.timeline.rewind(frame)
-      if self._interrupted:
+      if broken:
         self.timeline.hush(self.frames)
         self._interrupted = False
-    return frame
+    return broken, frame
 
   def deliver(self, frames):
     """Takes uint8 [n, S, S, 3], the next frames that were made."""

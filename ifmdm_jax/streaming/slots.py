@@ -17,6 +17,12 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import Listener, Plan
 
 REMEMBERED = 4  # windows of a stream that can be taken back
+SILENT = -60.0  # dB, of a frame
+NEVER = 1_000_000
+RESTING = 25  # silent frames after which a face is at rest
+FOLLOWS = 0.05  # how much of a frame its average at rest takes on
+CLOSING = 0.45, 0.15  # how open a mouth still is whose voice was broken off, frame by frame
+CLOSED, RETURN = 20, 25  # frames that it stays closed, and in which it is as it would be again
 
 
 @runtime_checkable
@@ -57,6 +63,9 @@ class Streamable(Protocol):
     """Returns the state after `count` of the n frames, of sound as loud as level [B, n], that lie
     between two states."""
 
+  def eased(self, codes, rest, open):
+    """Moves the mouth of codes [n, ...] towards that at rest [...]; open [n], 1 changes nothing."""
+
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, ...] of portraits [N, ...] by number, who [n]: uint8 [n, R, R, 3]."""
 
@@ -72,6 +81,9 @@ class _Stream:
   options: Any
   portrait: Any = None  # [1, ...], encoded, where each is drawn by itself
   done: int = 0  # frames
+  rest: Any = None  # code of the face at rest, an average
+  quiet: int = 0  # silent frames lately
+  hushed: int = NEVER  # frames since its voice was broken off
   # (first frame, state before, state after, level) of the last windows
   history: collections.deque = dataclasses.field(
     default_factory=lambda: collections.deque(maxlen=REMEMBERED)
@@ -162,6 +174,10 @@ class Slots:
         state = part
       self._state = _with_rows(self._state, state, [who], [0])
 
+  def hush(self, who):
+    """Closes the mouth of a stream whose voice was broken off, sooner than it would by itself."""
+    self._stream(who).hushed = 0
+
   def add(self, who, block):
     """Takes sound of a stream: a waveform [l] or [l, C] of any length."""
     self._stream(who).listener.add(block)
@@ -242,7 +258,24 @@ class Slots:
       stream.history.append((stream.done, _rows(before, own), _rows(after, own), level[own]))
       stream.done += self.plan.new
     codes = np.asarray(codes)
-    return {who: codes[k, : windows[who].count] for k, who in enumerate(rows)}
+    return {
+      who: self._eased(self._streams[who], codes[k, : windows[who].count], level[k])
+      for k, who in enumerate(rows)
+    }
+
+  def _eased(self, stream, codes, level):
+    """Closes the mouth of a stream whose voice was broken off."""
+    stream.rest = codes[0] if stream.rest is None else stream.rest
+    open = np.ones(len(codes), np.float32)
+    for k, (code, one) in enumerate(zip(codes, level)):
+      stream.quiet = stream.quiet + 1 if one < SILENT else 0
+      if stream.quiet == 0 and stream.hushed < NEVER:  # a new voice
+        stream.hushed = max(stream.hushed, CLOSED + RETURN - len(CLOSING))
+      if stream.quiet > RESTING:
+        stream.rest = stream.rest + FOLLOWS * (code - stream.rest)
+      open[k] = _open(stream.hushed)
+      stream.hushed = min(stream.hushed + 1, NEVER)
+    return codes if (open == 1).all() else self.sampler.eased(codes, stream.rest, open)
 
   def _draw_all(self, codes):
     # (block, who, frame): the first block of everybody, then the second, and so on
@@ -261,6 +294,14 @@ class Slots:
     for who, frames in zip(owners, self.sampler.ahead(calls)):
       for one in dict.fromkeys(who.tolist()):
         yield one, frames[who == one]
+
+
+def _open(frames):
+  """Tells how open a mouth is so many frames after its voice was broken off, 0 to 1."""
+  if frames < len(CLOSING):
+    return CLOSING[frames]
+  back = min(max((frames - CLOSED) / RETURN, 0.0), 1.0)
+  return back * back * (3 - 2 * back)
 
 
 def _rows(everybody, rows):

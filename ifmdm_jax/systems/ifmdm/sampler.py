@@ -23,7 +23,7 @@ from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import device, programs, windows
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
-from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
+from ifmdm_jax.systems.ifmdm import exported, knobs, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.dub import draw, redraw, speech
 from ifmdm_jax.systems.ifmdm.motion import distill, eyes
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
@@ -276,6 +276,10 @@ class Sampler:
   def rewound(self, before, after, controls, level, count):
     """Returns the state after a part of a window; see `motion_stream.rewound`."""
     return motion_stream.rewound(before, after, controls, level, count)
+
+  def eased(self, codes, rest, open):
+    """Moves mouths towards one at rest; see `knobs.eased`."""
+    return knobs.eased(codes, rest, open)
 
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, M] of several portraits; see `render.Renderer`."""
