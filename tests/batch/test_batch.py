@@ -8,9 +8,12 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 import ifmdm_jax
 from ifmdm_jax import read, testing
+from ifmdm_jax import sample as cli
 from ifmdm_jax.audio import spoken
 from ifmdm_jax.batch import command, jobs, maker, run
 from ifmdm_jax.clip import Clip
@@ -249,3 +252,39 @@ def test_batches_killed_at_random_moments_end_with_the_same_bytes():
   said = subprocess.run(command, capture_output=True, text=True, cwd=testing.REPOSITORY)
   assert said.returncode == 0, said.stdout + said.stderr
   assert said.stdout.strip() == 'batch: 4 moments, 0 failures'
+
+
+def test_the_command_says_by_its_status_how_it_went(place, loads, monkeypatch):
+  rows = ['p0.png,v0.wav,a.mp4,1', 'none.png,v0.wav,b.mp4,1']
+  given = dict(output=str(place / 'out'), workers='0', crop='none', compile_cache='none')
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['sample'])
+  for count, status in ((1, 0), (2, 1)):
+    path = str(small.table(place, rows[:count]))
+    with flagsaver.as_parsed(batch=path, no_provenance='true', **given):
+      with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == status
+  folders = dict(given, batch=str(place), audio=str(place / 'v1.wav'), seed='5')
+  with flagsaver.as_parsed(**folders), pytest.raises(SystemExit) as ended:
+    cli.main([])
+  assert ended.value.code == 0 and report(place / 'out')['p1_v1.mp4']['seed'] == '5'
+
+
+@pytest.mark.parametrize(
+  'given, message',
+  [
+    (dict(batch='jobs.csv'), 'expected --output with --batch'),
+    (dict(batch='jobs.csv', output='out', takes='2'), 'expected --takes without --batch'),
+    (dict(batch='.', output='out'), 'expected --audio, a folder of voices'),
+    (dict(image='p0.png', audio='v0.wav', runner='FlinkRunner'), 'expected --runner with --batch'),
+  ],
+)
+def test_flags_that_contradict_each_other_are_refused(place, loads, monkeypatch, given, message):
+  monkeypatch.chdir(place)
+  small.table(place, ROWS)
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['sample'])
+  with flagsaver.as_parsed(**given), pytest.raises(InputError, match=message):
+    cli.main([])
+  assert not (place / 'out').exists()
