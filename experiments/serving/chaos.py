@@ -34,7 +34,7 @@ from tests import small_sampler
 from tests.server import chaos, served
 
 ROOT = pathlib.Path(__file__).parents[2]
-LIMITS = dict(most=4, patience=5.0, joins=5.0, gone=5.0, keep=5.0)
+LIMITS = dict(most=12, patience=5.0, joins=5.0, gone=5.0, keep=5.0)
 SETTLE = 30.0  # seconds for places to be free again
 EVERY = 5.0  # seconds between rows
 
@@ -114,13 +114,11 @@ def main():
       rows.append(after)
       failures = server.state.calls.counts['failures']
       status, _ = server.ask('GET', '/healthz')
-  half = rows[len(rows) // 2 :]  # of the run, when all has been done several times
-  slope = np.polyfit([row['second'] for row in half], [row['rss_mb'] for row in half], 1)[0] * 60
   outcomes, wrong = sum(count for *_, count in found['seen']), found['wrong']
   print(f'{outcomes} outcomes in {seconds:.0f} s; healthz {status}, failures {failures}, wrong '
         f'answers {len(wrong)}')  # fmt: skip
   print(*wrong[:20], sep='\n')
-  print(f'before {before}\nafter  {after}\nmemory {slope:+.2f} MB a minute in the second half')
+  print(f'before {before}\nafter  {after}\nmemory at most {max(row["rss_mb"] for row in rows)} MB')
   if args.output:
     for name, lines in (('chaos.csv', rows), ('chaos_answers.csv', [
       dict(zip(('action', 'outcome', 'count'), each)) for each in found['seen']])):  # fmt: skip

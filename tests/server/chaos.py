@@ -93,7 +93,7 @@ class Client:
 
   async def garbage(self, name):
     data = self.random.randbytes(self.random.randint(1, 400)) + b'\r\n\r\n'
-    self.report.check(name, *await self.exchange(data), {400, 404, 405})
+    self.report.check(name, *await self.exchange(data, ends=True), {400, 404, 405})
 
   async def half(self, name):
     head = b'POST /portraits HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nabc'
@@ -157,8 +157,14 @@ class Client:
     self.report.check(name, status, said, expected)
     return status, said
 
-  async def exchange(self, data, answer=True):
-    """Sends bytes; returns (status or None, body) of what comes back."""
+  async def exchange(self, data, answer=True, ends=False):
+    """Sends bytes; returns (status or None, body) of what comes back.
+
+    Args:
+      data: bytes.
+      answer: whether it waits for one; else it vanishes.
+      ends: whether it says that nothing more comes, which a server may take for its leaving.
+    """
     reader, writer = await asyncio.open_connection('127.0.0.1', self.port)
     try:
       writer.write(data)
@@ -169,7 +175,8 @@ class Client:
       head = b''
       with contextlib.suppress(ConnectionError):
         await writer.drain()
-        writer.write_eof()
+        if ends:
+          writer.write_eof()
       with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
         head = await reader.readuntil(b'\r\n\r\n')
       status = int(head.split()[1]) if head.startswith(b'HTTP/1.1 ') else None

@@ -43,6 +43,7 @@ def test_nothing_is_left_of_clients_that_misbehave(serve, seed):
   report = asyncio.run(chaos.misbehave(served.port, 6, 12, seed, webrtc=False, oversized=2**21))
   assert not report.wrong
   assert sum(report.seen.values()) >= 60
+  assert {'live', 'realtime', 'garbage', 'half', 'look'} <= {action for action, _ in report.seen}
   tasks, files, taken = settled(served, before)
   assert taken == 0 and tasks <= before[0] and files <= before[1]
   assert served.state.calls.counts['failures'] == 0
