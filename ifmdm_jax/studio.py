@@ -50,9 +50,9 @@ def main(_):
   model = work.Model(functools.partial(ifm.load, bundle.chosen(CHECKPOINT.value, None)))
   model.begin()
   hosts = gate.LOOPBACK if gate.loopback(HOST.value) else None
-  address = f'http://{f"[{HOST.value}]" if ":" in HOST.value else HOST.value}:{PORT.value}/'
 
-  def ready():
+  def ready(port):
+    address = f'http://{f"[{HOST.value}]" if ":" in HOST.value else HOST.value}:{port}/'
     print(f'The studio is at {address}; Ctrl-C stops it.', flush=True)
     if OPEN.value:
       webbrowser.open(address + (f'?token={TOKEN.value}' if TOKEN.value else ''))

@@ -72,7 +72,7 @@ def application(
   gr.mount_gradio_app(
     app, page, path='/', footer_links=[], run_history=False, show_error=False, ssr_mode=False,
     max_file_size=f'{studio.limits.megabytes}mb', mcp_server=False, pwa=False,
-    enable_monitoring=False, theme=look.theme(), css_paths=[look.CSS], js=look.JS, favicon_path=None,
+    enable_monitoring=False, theme=look.theme(), css_paths=[look.CSS], js=look.JS,
   )  # fmt: skip
   page.has_launched = True  # else a mounted page may be sent names of files that nobody uploaded
   return Gate(app, token, hosts)
@@ -85,31 +85,39 @@ def folder():
     yield path
 
 
-def serve(app, host, port, ready=None):
+def serve(app, host, port, ready):
   """Serves an application until it is stopped.
 
   Args:
     app: of `application`.
-    host, port: where.
-    ready: called when it can be reached.
+    host, port: where; 0 is any free port.
+    ready: called with the port when it can be reached.
+
+  Returns:
+    Whether it could be.
   """
   config = uvicorn.Config(
-    app, host, port, log_level='warning', timeout_graceful_shutdown=3, server_header=False
+    app, host, port, log_level='critical', timeout_graceful_shutdown=3, server_header=False
   )
-  server = _Server(config, ready)
-  server.run()
+  server = Server(config, ready)
+  try:
+    server.run()
+  except SystemExit:  # of uvicorn, where it cannot listen
+    if server.started:
+      raise
   return server.started
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
   """Says when it can be reached."""
 
   def __init__(self, config, ready):
+    """`ready`: called with the port."""
     super().__init__(config)
     self._ready = ready
 
   async def startup(self, sockets=None):
     """Begins to listen."""
     await super().startup(sockets)
-    if self.started and self._ready is not None:
-      self._ready()
+    if self.started:
+      self._ready(self.servers[0].sockets[0].getsockname()[1])

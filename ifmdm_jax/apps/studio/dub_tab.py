@@ -15,8 +15,10 @@ from ifmdm_jax.apps.studio.parts import (
   follow,
   read_voice,
   refuse,
+  uploaded,
 )  # fmt: skip
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.video import read as films
 
 WHO = {'Seen most': None, 'Speaking': 'speaking', 'On the left': 'left', 'On the right': 'right',
        'Largest': 'largest'}  # fmt: skip
@@ -32,11 +34,11 @@ def build(studio):
   """
   with gr.Row(equal_height=False, elem_classes='work'):
     with gr.Column(scale=5, min_width=300):
-      film = gr.Video(label='Film', sources=['upload'], height=260, elem_id='dub-film', buttons=[])
+      film = gr.Video(label='Film', sources=['upload'], height=220, elem_id='dub-film', buttons=[])
       last = gr.Button(
         'Use the video from Talk', size='sm', elem_id='dub-last', elem_classes='quiet'
       )
-      voice = VoiceInput('dub')
+      voice = VoiceInput(studio, 'dub')
       example = gr.Button(
         'Use the example voice', size='sm', elem_id='dub-example', elem_classes='quiet',
         visible=bool(studio.example('speech.wav')),
@@ -52,18 +54,18 @@ def build(studio):
         label='The person has agreed to be dubbed, and I may use film and voice',
         elem_id='dub-consent',
       )
-      buttons = Buttons('dub', 'Dub the film', 'Dubbing the film …')
+      buttons = Buttons('dub', 'Dub the film', 'Dubbing …')
     with gr.Column(scale=6, min_width=300, elem_classes='result'):
       result = Result('dub')
 
   inputs = anything(film, voice.inputs, who, longer, stretch, seed, consent)
 
-  async def make(film, kind, sound, text, who, longer, stretch, seed, consent, request: gr.Request):
+  async def make(request: gr.Request, film, kind, sound, text, who, longer, stretch, seed, consent):
     visit = studio.visit(request)
-    visit.uses(*[] if film == str(visit.made) else [film])
     try:
       given = read_voice(visit, kind, sound, text)
       making.check(consent, film=film, voice=given)
+      first = next(iter(films.frames(film)), None)
     except InputError as error:
       yield refuse(buttons, result, error, film, sound)
       return
@@ -72,7 +74,7 @@ def build(studio):
       who=WHO[who], longer=LONGER[longer], stretch=stretch, seed=int(seed or 0),
       checkpoint=studio.checkpoint,
     )  # fmt: skip
-    async for updates in follow(studio, visit, buttons, result, work, None, (film, sound)):
+    async for updates in follow(studio, visit, buttons, result, work, first, (film, sound)):
       yield updates
 
   def from_talk(request: gr.Request):
@@ -82,6 +84,7 @@ def build(studio):
       return refuse(buttons, result, line) | {film: gr.skip()}
     return {film: str(made), result.said: ''}
 
+  film.change(uploaded(studio), film, queue=False, **QUIET)
   last.click(from_talk, None, [film, result.said, buttons.begin, buttons.cancel], **QUIET)
   example.click(
     lambda: [studio.example('speech.wav'), RECORDING], None,

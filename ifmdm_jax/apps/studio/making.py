@@ -152,7 +152,8 @@ def plain(line, *files):
     line = line.replace(file, pathlib.Path(file).name)
   line = line.replace('--crop none', '“Use the whole picture”').replace('--crop auto', 'without it')
   line = re.sub(r'--(\w+)', lambda found: found[1].replace('_', ' '), line)
-  return line[:1].upper() + line[1:]
+  named = any(file and line.startswith(pathlib.Path(file).name) for file in files)
+  return line if named else line[:1].upper() + line[1:]
 
 
 @contextlib.contextmanager

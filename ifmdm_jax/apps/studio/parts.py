@@ -21,6 +21,11 @@ OFTEN = 0.12  # seconds between two looks at a job
 RECORDING, TEXT = 'A recording', 'A text'
 QUIET = dict(api_visibility='private', show_progress='hidden')  # of events
 RESTS = "() => document.querySelector('{}')?.focus()"  # where the keyboard goes on
+SEEN = """() => {
+  const stage = document.querySelector('%s');
+  if (stage && stage.getBoundingClientRect().top > innerHeight - 160)
+    stage.scrollIntoView({block: 'center', behavior: 'smooth'});
+}"""  # of a phone, where the stage lies under the buttons
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +79,7 @@ def speaks():
 class VoiceInput:
   """Asks for a voice: a file, the microphone, or a text where something here can speak."""
 
-  def __init__(self, name):
+  def __init__(self, studio, name):
     """`name`: of the tab, in the page."""
     self.kind = gr.Radio(
       [RECORDING, TEXT], value=RECORDING, label='Voice from', visible=speaks(),
@@ -88,6 +93,7 @@ class VoiceInput:
       label='Text', lines=4, max_length=making.LONGEST_TEXT, visible=False,
       placeholder='What is said', elem_id=f'{name}-text',
     )  # fmt: skip
+    self.sound.change(uploaded(studio), self.sound, queue=False, **QUIET)
     self.kind.change(
       lambda kind: [gr.update(visible=kind == RECORDING), gr.update(visible=kind == TEXT)],
       self.kind, [self.sound, self.text], queue=False, **QUIET,
@@ -105,6 +111,15 @@ def read_voice(visit, kind, sound, text):
   if kind == TEXT:
     return making.Voice(text=text) if (text or '').strip() else None
   return making.Voice(sound) if sound else None
+
+
+def uploaded(studio):
+  """Returns a handler of a file that has come, which then goes with its visit."""
+
+  def uploaded(file, request: gr.Request):
+    studio.visit(request).uses(file)
+
+  return uploaded
 
 
 class Result:
@@ -185,6 +200,7 @@ class Buttons:
   def connect(self, studio, handler, inputs, outputs):
     """Begins and stops on clicks; see `follow`."""
     self.begin.click(handler, inputs, outputs, concurrency_limit=None, trigger_mode='once', **QUIET)
+    self.begin.click(None, js=SEEN % f'#{self.name}-stage', **QUIET)
     stopped = self.cancel.click(_stop(studio), queue=False, **QUIET)
     stopped.then(None, js=RESTS.format(f'#{self.name}-make'), **QUIET)
 
@@ -229,7 +245,7 @@ async def follow(studio, visit, buttons, result, make, resting=None, files=(), d
   else:
     if done is not None:
       done(job.result)
-    said = result.finished(job.result, [words(note) for note in job.notes])
+    said = result.finished(job.result, [words(note) for note in dict.fromkeys(job.notes)])
   yield result.cleared(resting) | buttons.busy(False) | said
 
 

@@ -40,11 +40,11 @@ def build(studio):
     with gr.Column(scale=5, min_width=300):
       portrait = File(
         label='Portrait', type='filepath', image_mode=None, sources=['upload', 'webcam'],
-        height=260, elem_id='talk-portrait', buttons=[],
+        height=220, elem_id='talk-portrait', buttons=[],
       )  # fmt: skip
       faces = gr.HTML('', visible=False, js_on_load=CLICKS, elem_id='talk-faces')
       face = gr.Radio([1], value=1, label='Face', visible=False, elem_id='talk-face')
-      voice = VoiceInput('talk')
+      voice = VoiceInput(studio, 'talk')
       example = gr.Button(
         'Use the example portrait and voice', size='sm', elem_id='talk-example',
         elem_classes='quiet', visible=bool(studio.example('portrait.jpg')),
@@ -55,14 +55,14 @@ def build(studio):
       consent = gr.Checkbox(
         label='I may animate this face and use this voice', elem_id='talk-consent'
       )
-      buttons = Buttons('talk', 'Make the video', 'Making the video …')
+      buttons = Buttons('talk', 'Make the video', 'Making …')
     with gr.Column(scale=6, min_width=300, elem_classes='result'):
       result = Result('talk')
 
   names = list(knobs)
   inputs = anything(portrait, whole, face, voice.inputs, list(knobs.values()), consent)
 
-  async def make(portrait, whole, face, kind, sound, text, *rest, request: gr.Request):
+  async def make(request: gr.Request, portrait, whole, face, kind, sound, text, *rest):
     visit, values = studio.visit(request), dict(zip(names, rest))
     try:
       given = read_voice(visit, kind, sound, text)
@@ -131,30 +131,29 @@ def build(studio):
 
 def _knobs():
   """Builds the controls of a performance: {option: component}."""
-  slide = lambda low, high, value, label, info, step=0.1: gr.Slider(
-    low, high, value, step=step, label=label, info=info
+
+  def slide(low, high, value, label, info=None, step=0.1):
+    return gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[])
+
+  knobs = dict(
+    liveliness=slide(0, 2, 1, 'Liveliness', 'Of head, lids and brows; at 0 the lips alone move'),
+    head=slide(0, 2, 1, 'Head', 'How far it moves'),
+    mouth=slide(0, 2, 1, 'Mouth', 'How far it opens'),
+    gaze=gr.Radio([FREE, CAMERA], value=FREE, label='Gaze'),
+    often=gr.Checkbox(True, label='Blink as people do', elem_id='talk-often'),
+    blinks=slide(0, 60, 0, 'Blinks a minute', 'Where the box above is not ticked', 1),
   )
-  with gr.Row():
-    liveliness = slide(0, 2, 1, 'Liveliness', 'Head, lids and brows; 0 moves the lips alone')
-    head = slide(0, 2, 1, 'Head', 'How far it moves')
-  with gr.Row():
-    mouth = slide(0, 2, 1, 'Mouth', 'How far it opens')
-    blinks = slide(0, 60, 0, 'Blinks a minute', 'Where they are set', 1)
-  often = gr.Checkbox(True, label='Blink as people do', elem_id='talk-often')
-  gaze = gr.Radio([FREE, CAMERA], value=FREE, label='Gaze')
-  with gr.Accordion('Pose', open=False):
-    with gr.Row():
-      sideways = slide(-2, 2, 0, 'To the side', 'Where the head rests')
-      down = slide(-2, 2, 0, 'Down', 'Where the head rests')
-      tilt = slide(-2, 2, 0, 'Tilt', 'Where the head rests')
-  with gr.Row():
-    seed = gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label='Seed',
-                     info='The same seed gives the same video')  # fmt: skip
-    takes = slide(1, making.MOST_TAKES, 1, 'Takes', 'Different performances', 1)
-  whole = gr.Checkbox(label='Use the whole picture', info='A square portrait, uncut')
-  return dict(
-    liveliness=liveliness, head=head, mouth=mouth, blinks=blinks, often=often, gaze=gaze,
-    sideways=sideways, down=down, tilt=tilt, seed=seed, takes=takes, whole=whole,
+  with gr.Accordion('Pose', open=False, elem_id='talk-pose'):
+    knobs |= dict(
+      sideways=slide(-2, 2, 0, 'To the side', 'Where the head rests'),
+      down=slide(-2, 2, 0, 'Down', 'Where the head rests'),
+      tilt=slide(-2, 2, 0, 'Tilt', 'Where the head rests'),
+    )
+  return knobs | dict(
+    seed=gr.Number(0, precision=0, minimum=0, maximum=2**31 - 1, label='Seed',
+                   info='The same seed gives the same video'),
+    takes=slide(1, making.MOST_TAKES, 1, 'Takes', 'Different performances at once', 1),
+    whole=gr.Checkbox(label='Use the whole picture', info='A square portrait, uncut'),
   )  # fmt: skip
 
 

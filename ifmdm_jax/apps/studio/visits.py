@@ -6,6 +6,7 @@ import shutil
 import threading
 
 OLDEST = 3600  # seconds that a file is kept while the page stays open
+PATIENCE = 60  # seconds that work has to end after it was told to
 
 
 class Visit:
@@ -62,10 +63,14 @@ class Visits:
         return
       others = set().union(*(each.uploads for each in self._open.values()))
     visit.stop()
+    threading.Thread(target=self._remove, args=(visit, visit.uploads - others)).start()
+
+  def _remove(self, visit, uploads):
+    """Removes files, once nothing works with them any more."""
     if visit.job is not None:
-      visit.job.finished.wait(60)
+      visit.job.finished.wait(PATIENCE)
     shutil.rmtree(visit.folder, ignore_errors=True)
-    for path in visit.uploads - others:
-      if path.is_relative_to(self.folder):  # never an example, which is nobody's upload
+    for path in uploads:
+      if path.is_relative_to(self.folder):  # else it is nobody's upload
         with contextlib.suppress(OSError):
           path.unlink(missing_ok=True)
