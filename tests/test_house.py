@@ -38,7 +38,7 @@ MAY_IMPORT = {
   'bundle': CONTRACTS,
   'generator': CONTRACTS,
   'pipeline': {*CONTRACTS, *NETWORKS},
-  'streaming': {*CONTRACTS, *NETWORKS, 'compile_cache'},
+  'streaming': {*CONTRACTS, *NETWORKS, 'compile_cache', 'trust'},  # live frames carry the mark
   'adaptation': {*CONTRACTS, *NETWORKS},  # pictures in, weights out; it asks their system
   'dubbing': {*CONTRACTS, *NETWORKS, 'trust'},  # films in, films out; it is handed generators
   'systems': SPINE,

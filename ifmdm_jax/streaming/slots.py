@@ -4,6 +4,7 @@ Motion of all slots is sampled in one batch of fixed size; frames of all of them
 blocks of fixed size. An empty slot costs its share of the motion network and no drawing.
 """
 
+import collections
 import dataclasses
 import functools
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +16,14 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming.windows import Listener, Plan
 
+REMEMBERED = 4  # windows of a stream that can be taken back
+SILENT = -60.0  # dB, of a frame
+NEVER = 1_000_000
+RESTING = 25  # silent frames after which a face is at rest
+FOLLOWS = 0.05  # how much of a frame its average at rest takes on
+CLOSING = 0.45, 0.15  # how open a mouth still is whose voice was broken off, frame by frame
+CLOSED, RETURN = 20, 25  # frames that it stays closed, and in which it is as it would be again
+
 
 @runtime_checkable
 class Streamable(Protocol):
@@ -25,11 +34,12 @@ class Streamable(Protocol):
 
   Attributes:
     block: frames drawn by one call.
-    streaming: plan for voices that are still arriving.
+    streaming, live: plans for voices that are still arriving, and for such that are interrupted.
   """
 
   block: int
   streaming: Plan
+  live: Plan
 
   def options(self, **options):
     """Checks what a caller asks for and fills in defaults."""
@@ -49,6 +59,13 @@ class Streamable(Protocol):
   def advance(self, y, valid, state, controls, level, *, new, **constants):
     """Samples the next window, of sound as loud as level [B, new]: (codes [B, new, ...], state)."""
 
+  def rewound(self, before, after, controls, level, count):
+    """Returns the state after `count` of the n frames, of sound as loud as level [B, n], that lie
+    between two states."""
+
+  def eased(self, codes, rest, open):
+    """Moves the mouth of codes [n, ...] towards that at rest [...]; open [n], 1 changes nothing."""
+
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, ...] of portraits [N, ...] by number, who [n]: uint8 [n, R, R, 3]."""
 
@@ -59,7 +76,18 @@ class Streamable(Protocol):
 @dataclasses.dataclass
 class _Stream:
   listener: Listener
-  codes: Any = None  # [n, M] of the window being drawn
+  image: np.ndarray
+  seed: int
+  options: Any
+  portrait: Any = None  # [1, ...], encoded, where each is drawn by itself
+  done: int = 0  # frames
+  rest: Any = None  # code of the face at rest, an average
+  quiet: int = 0  # silent frames lately
+  hushed: int = NEVER  # frames since its voice was broken off
+  # (first frame, state before, state after, level) of the last windows
+  history: collections.deque = dataclasses.field(
+    default_factory=lambda: collections.deque(maxlen=REMEMBERED)
+  )
 
 
 class Slots:
@@ -82,6 +110,8 @@ class Slots:
     self.sample_rate, self.options = sample_rate, options
     self._constants = sampler.constants(sampler.options(**options))
     self.block = min(sampler.block, self.plan.new)
+    # A CPU gains nothing by batches, and would pay for empty slots.
+    self._batch = 1 if self.block == 1 else count
     self._streams: dict[int, _Stream] = {}
     self._portraits = self._state = self._controls = None
 
@@ -90,12 +120,13 @@ class Slots:
     """Number of streams that can still join."""
     return self.count - len(self._streams)
 
-  def join(self, image, seed=0, **options):
+  def join(self, image, seed=0, listener=None, **options):
     """Begins a stream with a portrait uint8 [H, H, 3]; returns its number, 0 .. count - 1.
 
     Args:
       image: the portrait.
       seed: of the motion.
+      listener: who hears its voice, such as a `streaming.timeline.Timeline`; None: `add` does.
       options: of this stream alone, those that no program is compiled for.
 
     Raises:
@@ -103,21 +134,49 @@ class Slots:
     """
     if not self.free:
       raise InputError(f'expected a free slot, all {self.count} are taken: wait until one leaves')
-    options = self.sampler.options(**{**self.options, **options})
-    if self.sampler.constants(options) != self._constants:
-      names = ', '.join(self._constants)
-      raise InputError(f'expected the {names} of all streams, got another: pass it to Slots')
+    options = self._options(options)
     who = next(i for i in range(self.count) if i not in self._streams)
     portrait = self.sampler.portrait(image, options)
     begun = self.sampler.start(portrait, self.plan, options, seed)
-    if self._portraits is None:
+    if self._state is None:
       empty = lambda x: np.zeros((self.count, *x.shape[1:]), x.dtype)
-      self._portraits = jax.tree.map(lambda x: jnp.zeros((self.count, *x.shape), x.dtype), portrait)
       self._state, self._controls = jax.tree.map(empty, begun)
-    self._portraits = _place(self._portraits, portrait, who)
     self._state, self._controls = _with_rows((self._state, self._controls), begun, [who], [0])
-    self._streams[who] = _Stream(self.sampler.listener(self.plan, self.sample_rate))
+    listener = listener or self.sampler.listener(self.plan, self.sample_rate)
+    self._streams[who] = _Stream(listener, image, seed, options)
+    self._show(who, portrait)
     return who
+
+  def change(self, who, **options):
+    """Changes options of a stream, such as head=0.5, from its next window on.
+
+    Raises:
+      InputError: an option has to be the same for all streams.
+    """
+    stream = self._stream(who)
+    options = self._options(options, stream.options)
+    portrait = self.sampler.portrait(stream.image, options)
+    controls = self.sampler.start(portrait, self.plan, options, stream.seed)[1]
+    self._controls = _with_rows(self._controls, controls, [who], [0])
+    stream.options = options
+    self._show(who, portrait)
+
+  def rewind(self, who, frame):
+    """Takes frames of a stream from number `frame` on back, as far as REMEMBERED windows go."""
+    stream = self._stream(who)
+    while frame < stream.done and stream.history:
+      first, state, after, level = stream.history.pop()
+      stream.done = max(first, frame)
+      if frame > first:  # a part of it was shown
+        count, controls = frame - first, _rows(self._controls, [who])
+        part = self.sampler.rewound(state, after, controls, level, count)
+        stream.history.append((first, state, part, level[:, :count]))
+        state = part
+      self._state = _with_rows(self._state, state, [who], [0])
+
+  def hush(self, who):
+    """Closes the mouth of a stream whose voice was broken off, sooner than it would by itself."""
+    self._stream(who).hushed = 0
 
   def add(self, who, block):
     """Takes sound of a stream: a waveform [l] or [l, C] of any length."""
@@ -145,6 +204,27 @@ class Slots:
       if stream.listener.ended():
         del self._streams[who]
 
+  def _options(self, options, known=None):
+    """Returns the options of a stream, `known` ones of it changed if there are any."""
+    options = (
+      self.sampler.options(**{**self.options, **options})
+      if known is None
+      else (known.changed(**options))
+    )
+    if self.sampler.constants(options) != self._constants:
+      names = ', '.join(self._constants)
+      raise InputError(f'expected the {names} of all streams, got another: pass it to Slots')
+    return options
+
+  def _show(self, who, portrait):
+    """Puts the portrait of a stream where it is drawn from."""
+    if self.block == 1:  # one frame a call: each with its own
+      self._streams[who].portrait = jax.tree.map(lambda x: jnp.asarray(x)[None], portrait)
+      return
+    if self._portraits is None:
+      self._portraits = jax.tree.map(lambda x: jnp.zeros((self.count, *x.shape), x.dtype), portrait)
+    self._portraits = _place(self._portraits, portrait, who)
+
   def _stream(self, who):
     if who not in self._streams:
       raise InputError(
@@ -154,20 +234,48 @@ class Slots:
 
   def _sample(self, ready):
     """{who: codes [n, M]} of the streams that have a window."""
-    windows = {who: stream.listener.take() for who, stream in ready.items()}
-    first = next(iter(windows.values()))
-    y = np.zeros((self.count, *first.y.shape), first.y.dtype)
-    valid = np.ones((self.count, *first.valid.shape), first.valid.dtype)
-    level = np.zeros((self.count, *first.level.shape))
-    for who, window in windows.items():
-      y[who], valid[who], level[who] = window.y, window.valid, window.level
-    codes, state = self.sampler.advance(
-      y, valid, self._state, self._controls, level, new=self.plan.new, **self._constants
+    windows, codes = {who: stream.listener.take() for who, stream in ready.items()}, {}
+    rows = list(windows)
+    for start in range(0, len(rows), self._batch):
+      some = {who: windows[who] for who in rows[start : start + self._batch]}
+      codes |= self._sample_some(some)
+    return codes
+
+  def _sample_some(self, windows):
+    """The same of a batch or less, which is filled up with copies of the first."""
+    rows = list(windows)
+    filled = rows + rows[:1] * (self._batch - len(rows))
+    y, valid, level = (
+      np.stack([getattr(windows[who], name) for who in filled]) for name in ('y', 'valid', 'level')
     )
-    rows = list(windows)  # the others have not moved on
-    self._state = _with_rows(self._state, state, rows, rows)
+    before, controls = _rows((self._state, self._controls), filled)
+    codes, after = self.sampler.advance(
+      y, valid, before, controls, level, new=self.plan.new, **self._constants
+    )
+    self._state = _with_rows(self._state, after, rows, range(len(rows)))
+    for k, who in enumerate(rows):
+      stream, own = self._streams[who], [k]
+      stream.history.append((stream.done, _rows(before, own), _rows(after, own), level[own]))
+      stream.done += self.plan.new
     codes = np.asarray(codes)
-    return {who: codes[who, : window.count] for who, window in windows.items()}
+    return {
+      who: self._eased(self._streams[who], codes[k, : windows[who].count], level[k])
+      for k, who in enumerate(rows)
+    }
+
+  def _eased(self, stream, codes, level):
+    """Closes the mouth of a stream whose voice was broken off."""
+    stream.rest = codes[0] if stream.rest is None else stream.rest
+    open = np.ones(len(codes), np.float32)
+    for k, (code, one) in enumerate(zip(codes, level)):
+      stream.quiet = stream.quiet + 1 if one < SILENT else 0
+      if stream.quiet == 0 and stream.hushed < NEVER:  # a new voice
+        stream.hushed = max(stream.hushed, CLOSED + RETURN - len(CLOSING))
+      if stream.quiet > RESTING:
+        stream.rest = stream.rest + FOLLOWS * (code - stream.rest)
+      open[k] = _open(stream.hushed)
+      stream.hushed = min(stream.hushed + 1, NEVER)
+    return codes if (open == 1).all() else self.sampler.eased(codes, stream.rest, open)
 
   def _draw_all(self, codes):
     # (block, who, frame): the first block of everybody, then the second, and so on
@@ -178,12 +286,27 @@ class Slots:
 
     def draw(block, who):
       own = np.stack([codes[who][k] for _, who, k in block])
+      if size == 1:
+        return self.sampler.draw_mixed(self._streams[who[0]].portrait, 0 * who, own, size)
       return self.sampler.draw_mixed(self._portraits, who, own, size)
 
     calls = (functools.partial(draw, *both) for both in zip(blocks, owners))
     for who, frames in zip(owners, self.sampler.ahead(calls)):
       for one in dict.fromkeys(who.tolist()):
         yield one, frames[who == one]
+
+
+def _open(frames):
+  """Tells how open a mouth is so many frames after its voice was broken off, 0 to 1."""
+  if frames < len(CLOSING):
+    return CLOSING[frames]
+  back = min(max((frames - CLOSED) / RETURN, 0.0), 1.0)
+  return back * back * (3 - 2 * back)
+
+
+def _rows(everybody, rows):
+  """Some rows of a pytree [N, ...]."""
+  return jax.tree.map(lambda x: np.asarray(x)[np.asarray(rows)], everybody)
 
 
 def _with_rows(everybody, others, to_rows, from_rows):

@@ -5,6 +5,7 @@ sound arrives, so that streamed frames equal offline frames.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,13 @@ def places(plan, done, count, xp=np):
   which = half_frames + FEATURES_PER_FRAME * (past - plan.known)
   valid = xp.arange(plan.length, dtype=np.int32) >= plan.known - known
   return xp.clip(which, first, count - 1), valid
+
+
+def loudness(sound):
+  """Measures how loud a piece of sound is, dB of full scale."""
+  sound = np.nan_to_num(np.asarray(sound, np.float64))
+  power = np.square(sound).mean() if sound.size else 0.0
+  return round(float(10.0 * np.log10(power + SILENT)), 2)
 
 
 class Listener:
@@ -170,10 +178,7 @@ class Listener:
 
   def _level(self, frame):
     """Loudness of one frame, dB of full scale: of its own sound, so the same in every plan."""
-    sound = self._between(self._sample(frame), self._sample(frame + 1))
-    sound = np.nan_to_num(np.asarray(sound, np.float64))
-    power = np.square(sound).mean() if sound.size else 0.0
-    return round(float(10.0 * np.log10(power + SILENT)), 2)
+    return loudness(self._between(self._sample(frame), self._sample(frame + 1)))
 
   def _between(self, start, end):
     whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
@@ -184,3 +189,39 @@ class Listener:
     # Whole blocks and views: a long array that was given at once is not copied window by window.
     whole = self._blocks[0][sample - self._start :]
     self._blocks, self._start = [whole], sample
+
+
+def windows(blocks, listener, advance, submit):
+  """Yields `advance(window)` for each window of a voice, as soon as its sound is there.
+
+  The next window is under way while the caller uses the last one, if its sound has arrived; one at
+  a time, since each begins where the last one ended.
+
+  Args:
+    blocks: iterable of waveforms [l] or [l, C].
+    listener: a `Listener`.
+    advance: (Window) -> anything.
+    submit: starts a call and returns its future, see `device.Pool`.
+  """
+
+  def start():
+    return submit(lambda: advance(listener.take())) if listener.ready() else None
+
+  def ready():
+    job = start()
+    while job:
+      result = job.result()
+      job = start()
+      yield result
+
+  if isinstance(blocks, str | bytes) or not isinstance(blocks, Iterable):
+    raise InputError(
+      f'expected blocks of sound, an iterable of waveforms [l] or [l, C], got '
+      f'{type(blocks).__name__}: pass e.g. [waveform]'
+    )
+  for block in blocks:
+    listener.add(block)
+    yield from ready()
+  listener.close()
+  listener.check_heard()
+  yield from ready()

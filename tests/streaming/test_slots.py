@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.pipeline.landmark_code import LIPS
 from ifmdm_jax.streaming.slots import Slots
+
+RATE = 16_000
 
 
 def other(image, seed):
@@ -111,3 +114,36 @@ def test_what_programs_are_compiled_for_is_the_same_for_all_streams(sampler, ima
     slots.join(image, steps=2)
   with pytest.raises(InputError, match='got motion_sdt'):
     slots.join(image, motion_sdt=1.0)
+
+
+class Recording:
+  """A sampler that keeps the codes that it draws."""
+
+  def __init__(self, sampler):
+    self.sampler, self.codes = sampler, []
+
+  def __getattr__(self, name):
+    return getattr(self.sampler, name)
+
+  def draw_mixed(self, portraits, who, codes, size):
+    self.codes.extend(codes)
+    return self.sampler.draw_mixed(portraits, who, codes, size)
+
+
+def test_a_mouth_closes_in_three_frames_once_its_voice_is_broken_off(sampler, image):
+  away = {}
+  for hushed in (False, True):
+    recording = Recording(sampler)
+    slots = Slots(recording, 1, sampler.live)
+    who = slots.join(image)
+    # Fresh weights move lips in silence as well, and a voice that goes on opens them again.
+    slots.add(who, np.zeros(RATE, np.float32))
+    list(slots.step())
+    rest, count = recording.codes[0], len(recording.codes)
+    if hushed:
+      slots.hush(who)
+    while len(recording.codes) < count + 3:
+      list(slots.step())
+    away[hushed] = np.abs(np.stack(recording.codes[count : count + 3]) - rest)[:, LIPS].max(1)
+  assert (away[False] > 0).all()
+  assert away[True][2] == 0 and (away[True] < away[False]).all()

@@ -74,6 +74,25 @@ def gains(directions, parts):
   return gain
 
 
+def eased(codes, rest, open):
+  """Moves the mouth towards that of another code.
+
+  Args:
+    codes: [n, D], a motion code and what follows it.
+    rest: [D].
+    open: [n], 1: as it is, 0: as in `rest`.
+
+  Returns:
+    float32 [n, D]; the same codes where directions have no names.
+  """
+  if codes.shape[1] not in (len(names()), len(names()) + len(eyes.NAMES)):
+    return codes
+  lips = BLOCK['lips']
+  moved = codes.copy()
+  moved[:, lips] = rest[lips] + open[:, None] * (codes[:, lips] - rest[lips])
+  return moved
+
+
 def offsets(by_name):
   """Returns an offset of each direction, a tuple of numbers, of some given as {name: number}.
 

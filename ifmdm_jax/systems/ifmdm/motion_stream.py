@@ -238,6 +238,23 @@ def move(sample, y, valid, state, controls, level=None, *, new, **options):
   return np.concatenate([np.asarray(codes), drawn], axis=-1), after._replace(eyes=seen)
 
 
+def rewound(before, after, controls, level, count):
+  """Returns the `State` of B voices after the first frames between two states alone.
+
+  Args:
+    before, after: n frames apart, no more than are known at the start of a window.
+    controls: `Controls` of them.
+    level: [B, n], dB, of their sound.
+    count: frames that are kept, 0 to n.
+  """
+  made = np.asarray(after.before)[:, -level.shape[1] :][:, :count]
+  codes = np.concatenate([np.asarray(before.before), made], axis=1)[:, count:]
+  state = after._replace(before=codes)
+  if not isinstance(before.eyes, eyes.State):
+    return state
+  return state._replace(eyes=eyes.advance(before.eyes, controls.eyes, level[:, :count])[1])
+
+
 class MotionStream:
   """One voice's motion: called with a `streaming.windows.Window`, returns its codes [n, M]."""
 
@@ -256,7 +273,7 @@ class MotionStream:
 
 
 def plans(frames):
-  """Returns the offline and the streaming `Plan` of a network trained on `frames`.
+  """Returns the `Plan`s of a network trained on `frames`: offline, streaming and live.
 
   Chosen in experiments/steps. Both go on from frames that are known: by the hint alone a window
   that counts from a fixed origin does not begin where the last one ended. Together with the past
@@ -266,4 +283,6 @@ def plans(frames):
   offline = Plan(new=frames - future - known, future=future, known=known, past=60)
   new, ahead = min(6, frames // 2), min(4, frames // 4)
   streaming = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
-  return offline, streaming
+  new, ahead = min(3, frames // 4), min(3, frames // 4)
+  live = Plan(new, ahead, known=min(22, frames - new - ahead), past=39)
+  return offline, streaming, live

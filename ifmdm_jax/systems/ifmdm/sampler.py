@@ -20,10 +20,10 @@ from ifmdm_jax.clip import check_image, check_landmarks, check_seed
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.generator import Motion
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
-from ifmdm_jax.streaming import device, programs, session
+from ifmdm_jax.streaming import device, programs, windows
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import FEATURES_PER_FRAME, Listener
-from ifmdm_jax.systems.ifmdm import exported, motion_stream, probes
+from ifmdm_jax.systems.ifmdm import exported, knobs, motion_stream, probes
 from ifmdm_jax.systems.ifmdm.dub import draw, redraw, speech
 from ifmdm_jax.systems.ifmdm.motion import distill, eyes
 from ifmdm_jax.systems.ifmdm.motion_stream import MotionStream, Options
@@ -59,7 +59,8 @@ class Sampler:
     size: side of the frames, pixels.
     defaults: the `Options` that the weights advise.
     block: frames drawn by one call.
-    offline, streaming: the plans for a voice that is there already, and for one still arriving.
+    offline, streaming, live: the plans for a voice that is there already, for one still arriving,
+      and for one that may be interrupted.
     renderer: the `render.Renderer`.
     stages: (stage 1, stage 2, normalizer).
     sources: files and folders that it was made of, besides the one that it was loaded from.
@@ -85,7 +86,7 @@ class Sampler:
     """
     self.name, self.size, self.defaults = name, size, options
     self.stages = autoencoder, motion, normalizer
-    self.offline, self.streaming = motion_stream.plans(motion.config.frames)
+    self.offline, self.streaming, self.live = motion_stream.plans(motion.config.frames)
     self.audio = audio
     layout = device.layout()
     self._pool = device.Pool(layout.workers)
@@ -272,6 +273,14 @@ class Sampler:
     sample = functools.partial(self._motion, self._params)
     return motion_stream.move(sample, y, valid, state, controls, level, new=new, solver=solver)
 
+  def rewound(self, before, after, controls, level, count):
+    """Returns the state after a part of a window; see `motion_stream.rewound`."""
+    return motion_stream.rewound(before, after, controls, level, count)
+
+  def eased(self, codes, rest, open):
+    """Moves mouths towards one at rest; see `knobs.eased`."""
+    return knobs.eased(codes, rest, open)
+
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, M] of several portraits; see `render.Renderer`."""
     return self.renderer.draw_mixed(portraits, who, codes, size)
@@ -326,4 +335,4 @@ class Sampler:
     state, controls = self.start(portrait, plan, options, seed)
     stream = MotionStream(self.advance, state, controls, new=plan.new, solver=options.solver)
     listener = self.listener(plan, sample_rate)
-    return session.windows(blocks, listener, stream, self._pool.submit)
+    return windows.windows(blocks, listener, stream, self._pool.submit)

@@ -14,7 +14,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.points import LOWER_MIDDLE, POINTS, UPPER_MIDDLE
 from ifmdm_jax.pipeline.landmark_code import BLOCK, LIPS
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
-from ifmdm_jax.streaming import session
+from ifmdm_jax.streaming import windows
 from ifmdm_jax.streaming.programs import Jitted
 from ifmdm_jax.streaming.windows import Listener
 from ifmdm_jax.systems.ifmdm import knobs
@@ -257,7 +257,7 @@ class Lips:
     self._before[..., KNOWN] = film.known[0, KNOWN]
     self._index, self._done = np.uint32(0), 0
     listener = Listener(voice.audio, plan, SAMPLE_RATE)
-    self._windows = session.windows([waveform], listener, self._window, voice.submit)
+    self._windows = windows.windows([waveform], listener, self._window, voice.submit)
     self._codes = np.zeros((0, len(film.rest)), np.float32)[:, LIPS]
 
   def at(self, times):
