@@ -156,7 +156,11 @@ class Served:
 
   def files(self, pattern='*'):
     """Lists the names of files that lie there."""
-    return sorted(path.name for path in self.folder.rglob(pattern) if path.is_file())
+    while True:
+      try:
+        return sorted(path.name for path in self.folder.rglob(pattern) if path.is_file())
+      except FileNotFoundError:  # a folder went meanwhile
+        pass
 
   def close(self):
     self.server.should_exit = True

@@ -1,6 +1,6 @@
-"""The studio in a real browser, used as a person would: by clicks, by keys, on a phone, in the dark.
+"""The studio in a real browser, used as a person would: by clicks, by keys, on a phone, at night.
 
-STUDIO_PICTURES=docs python -m pytest tests/apps/test_studio.py     makes the pictures of docs/studio.md
+STUDIO_PICTURES=docs python -m pytest tests/apps/test_studio.py    makes those of docs/studio.md
 """
 
 import io

@@ -56,14 +56,13 @@ class Studio:
     return self.visits[request.session_hash]
 
 
-class File(gr.Image):
-  """A picture that is handed on as it was sent: what reads it here says what is wrong with it."""
+def as_sent(component):
+  """Makes a component hand on a file as it was sent: what reads it here says what is wrong with it.
 
-  is_template = True
-
-  def preprocess(self, payload):
-    """Returns the path of the file, or None."""
-    return payload.path if payload else None
+  By no class of its own: Gradio would write a file beside the one that has the class.
+  """
+  component.preprocess = lambda payload: payload.path if payload else None
+  return component
 
 
 @functools.cache

@@ -10,10 +10,10 @@ from ifmdm_jax.apps.studio.parts import (
   QUIET,
   RECORDING,
   Buttons,
-  File,
   Result,
   VoiceInput,
   anything,
+  as_sent,
   follow,
   read_voice,
   refuse,
@@ -38,10 +38,10 @@ def build(studio):
   """
   with gr.Row(equal_height=False, elem_classes='work'):
     with gr.Column(scale=5, min_width=300):
-      portrait = File(
+      portrait = as_sent(gr.Image(
         label='Portrait', type='filepath', image_mode=None, sources=['upload', 'webcam'],
-        height=220, elem_id='talk-portrait', buttons=[],
-      )  # fmt: skip
+        height=220, elem_id='talk-portrait', buttons=[], alt_text='The portrait',
+      ))  # fmt: skip
       faces = gr.HTML('', visible=False, js_on_load=CLICKS, elem_id='talk-faces')
       face = gr.Radio([1], value=1, label='Face', visible=False, elem_id='talk-face')
       voice = VoiceInput(studio, 'talk')
