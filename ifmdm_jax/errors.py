@@ -179,7 +179,7 @@ def run(main, rest=False, rewrite=None):
   def quiet(argv):
     logging.set_verbosity(logging.FATAL)  # Orbax tells every step, and every failure at length,
     logging.logging.getLogger('asyncio').setLevel('CRITICAL')  # the same; what fails is said here
-    _unwind_when_stopped()
+    unwind_when_stopped()
     for stream in (sys.stdout, sys.stderr):  # names of files need not be UTF-8
       if hasattr(stream, 'reconfigure'):
         stream.reconfigure(errors='backslashreplace')
@@ -196,7 +196,7 @@ def run(main, rest=False, rewrite=None):
     raise
 
 
-def _unwind_when_stopped():
+def unwind_when_stopped():
   signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may ignore it
   for name in ('SIGTERM', 'SIGHUP'):
     number = getattr(signal, name, None)  # Windows has no SIGHUP

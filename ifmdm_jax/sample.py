@@ -32,15 +32,20 @@ need no picture.
   a notice in the first two seconds, or spoken   --label               --spoken_label
   your own certificate, a stamp of the time      --sign cert.pem,key.pem  --time_authority URL
   without the signature and the mark             --no_provenance
+  ten thousand jobs, resumed after any stop      --batch jobs.csv --output DIR
+  every portrait of a folder with every voice    --batch portraits/ --audio voices/ --output DIR
+  the same on a cluster                          --runner FlinkRunner
 
 The result says that it is synthetic, in a signed manifest, in its pixels and in its metadata:
 `python -m ifmdm_jax.verify talk.mp4`. Animate only faces you may animate.
-Bad input ends in one line, exit status 2 and no file.
+Bad input ends in one line, exit status 2 and no file. A batch: docs/batch.md; it ends with 0 where
+all videos are there, 1 where some failed (DIR/report.csv says why), 2 where none was begun.
 """
 
 import contextlib
 import functools
 import pathlib
+import sys
 import tempfile
 
 from absl import flags
@@ -48,6 +53,8 @@ from absl import flags
 import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, drive, errors, files, takes, talk
 from ifmdm_jax.audio import spoken
+from ifmdm_jax.batch import command
+from ifmdm_jax.batch.cells import by_name, numbers
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
@@ -105,6 +112,13 @@ STREAM = boolean('stream', False, 'Take the sound as a live one, block by block:
 COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or none; default: '
                        "in the user's cache folder.")
 OVERWRITE = boolean('overwrite', False, 'Replace an existing output.')
+BATCH = string('batch', None, 'A table of jobs (CSV), or a folder of portraits for every voice of '
+               '--audio, a folder or file; other flags are for jobs that do not say it themselves.')
+WORKERS = integer('workers', None, 'Processes of --batch; 0: this one; default: one for each core, '
+                  'or one where there is an accelerator.', lower_bound=0)
+RUNNER = string('runner', 'none', 'none: this machine; or DirectRunner, FlinkRunner, SparkRunner, '
+                'DataflowRunner or another of Apache Beam, for --batch (extra beam).')
+BEAM_OPTIONS = words('beam_pipeline_options', [], 'Further ones of that runner.')
 # fmt: on
 flags.adopt_module_key_flags(provenance)
 
@@ -116,36 +130,12 @@ OF_VOICE = (*KNOBS, *BY_NAME, *OF_TEXT, SEED, TEACHER, MOTION_MEAN, MOTION_STD, 
             TAKES, SHOW_CONTROLS, DRAWN_BY)  # fmt: skip
 
 
-def numbers(name, words):
-  """Reads a flag: ['1'] -> 1.0; ['1', '0'] -> (1.0, 0.0); ['pose_1=1'] -> a dict; none -> None."""
-  if words == ['none']:
-    return None
-  try:
-    if words and all('=' in word for word in words):
-      return {key: float(number) for key, number in (word.split('=') for word in words)}
-    parsed = tuple(float(word) for word in words)
-  except ValueError:
-    parsed = ()
-  if not parsed:
-    raise InputError(
-      f'expected --{name} to be numbers, got {",".join(words)!r}: '
-      'pass e.g. 0.1, or one per motion direction with commas between, or none'
-    )
-  return parsed[0] if len(parsed) == 1 else parsed
-
-
-def by_name(name, words):
-  """Reads a flag of names: ['a=1', 'b=0.5'] -> {'a': 1.0, 'b': 0.5}."""
-  try:
-    return {key: float(number) for key, number in (word.split('=') for word in words)}
-  except ValueError as error:
-    raise InputError(
-      f'expected --{name} NAME=NUMBER, with commas between, got {",".join(words)!r}: '
-      'pass e.g. mouthSmileLeft=0.3'
-    ) from error
-
-
 def main(_):
+  if BATCH.value is not None:
+    sys.exit(batched())
+  for flag in (WORKERS, RUNNER, BEAM_OPTIONS):
+    if flag.present:
+      raise InputError(f'expected --{flag.name} with --batch, got it without: leave it out')
   drivers = [flag for flag in (AUDIO, TEXT, DRIVE) if flag.value is not None]
   if len(drivers) > 1:
     raise InputError(
@@ -182,14 +172,7 @@ def talked():
   for flag in (SAME_PERSON, RETARGET):
     if flag.present:
       raise InputError(f'expected --{flag.name} with --drive, got it with --audio: leave it out')
-  options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
-  if MOTION_MEAN.value is not None:
-    options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
-  if MOTION_STD.value is not None:
-    options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
-  for flag in BY_NAME:
-    if flag.value:
-      options[flag.name] = by_name(flag.name, ','.join(flag.value).split(','))
+  options = chosen()
   with voice() as (audio, output):
     make = functools.partial(
       talk.make, IMAGE.value, audio, checkpoint=weights(), crop=CROP.value, face=FACE.value,
@@ -213,6 +196,38 @@ def talked():
   return results
 
 
+def batched():
+  """Makes the videos of a batch; returns the exit status."""
+  for flag in (DRIVE, SAME_PERSON, RETARGET, TAKES, SHOW_CONTROLS):
+    if flag.present:
+      raise InputError(f'expected --{flag.name} without --batch, got both: leave it out')
+  if OUTPUT.value is None:
+    raise InputError('expected --output with --batch, got none: name a folder for the videos')
+  own = dict(image=IMAGE, audio=AUDIO, text=TEXT, speaker=SPEAKER, voice=VOICE, seed=SEED,
+             face=FACE, track=TRACK, crop=CROP)  # fmt: skip
+  defaults = {name: flag.value for name, flag in own.items() if flag.present}
+  return command.make(
+    BATCH.value, OUTPUT.value, defaults | chosen(), workers=WORKERS.value,
+    beam=None if RUNNER.value == 'none' else [f'--runner={RUNNER.value}', *BEAM_OPTIONS.value],
+    checkpoint=weights(), load=load_options(), stream=STREAM.value, paste_back=PASTE_BACK.value,
+    max_pixels=MAX_PIXELS.value, overwrite=OVERWRITE.value, provenance=provenance.chosen(),
+    compile_cache=COMPILE_CACHE.value,
+  )  # fmt: skip
+
+
+def chosen():
+  """Reads the options of the generator that are asked for."""
+  options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
+  if MOTION_MEAN.value is not None:
+    options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
+  if MOTION_STD.value is not None:
+    options['motion_std'] = numbers('motion_std', [MOTION_STD.value])
+  for flag in BY_NAME:
+    if flag.value:
+      options[flag.name] = by_name(flag.name, ','.join(flag.value).split(','))
+  return options
+
+
 def weights():
   """Returns the folder of the weights that are asked for; None: the bundled ones of IF-MDM."""
   return bundle.chosen(CHECKPOINT.value, SYSTEM.value)
@@ -220,6 +235,11 @@ def weights():
 
 def loaded():
   """Loads the weights that are asked for."""
+  return ifm.load(weights(), **load_options())
+
+
+def load_options():
+  """Reads with which options weights are loaded."""
   options = {'teacher': True} if TEACHER.value else {}
   if DRAWN_BY.value is not None:
     if SYSTEM.value != 'vlogger' and CHECKPOINT.value is None:
@@ -227,7 +247,7 @@ def loaded():
     talk.check_checkpoint(DRAWN_BY.value)
     options['drawn_by'] = DRAWN_BY.value
   talk.check_checkpoint(CHECKPOINT.value)
-  return ifm.load(weights(), **options)
+  return options
 
 
 @contextlib.contextmanager

@@ -37,7 +37,8 @@ class Result(NamedTuple):
 def make(
   image, audio, output=None, checkpoint=None, *, crop='auto', face=None, paste_back=False,
   overwrite=False, stream=False, teacher=False, seed=0, track=None,
-  max_pixels=images.MAX_PIXELS, generator=None, provenance=DEFAULT, **options,
+  max_pixels=images.MAX_PIXELS, generator=None, picture=None, provenance=DEFAULT, job=None,
+  **options,
 ):  # fmt: skip
   """Writes a video; all input is checked before the work.
 
@@ -55,7 +56,9 @@ def make(
     track: which sound track of `audio`, see `ifmdm_jax.read_voice`.
     max_pixels: of a picture that is read.
     generator: what draws, where it is loaded already, else of `checkpoint`.
+    picture: `read.Picture` of `image`, where it is read already.
     provenance: what the video says about its origin, `trust.origin.Options`.
+    job: of a batch, which the tags of the video name.
     options: of the generator, see `systems.ifmdm.motion_stream.Options`.
 
   Returns:
@@ -72,7 +75,8 @@ def make(
     if numbers.dtype.kind == 'f' and not np.isfinite(numbers).all():
       raise InputError(f'expected --{name} to be finite, got {value}: leave it out for the default')
   check_checkpoint(checkpoint)
-  picture = read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
+  if picture is None:
+    picture = read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   voice = None if stream else read.read_voice(audio, SAMPLE_RATE, track=track)[0]
   count = read.voice_length(audio, track=track) if stream else len(voice)
 
@@ -92,7 +96,7 @@ def make(
   else:
     raise InputError(f'expected a generator that streams, {generator.name} cannot: no --stream')
   paster = Paster(picture.pixels, picture.square) if paste_back else None
-  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed)
+  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'), seed=seed, job=job)
   origin = provenance.origin(real_pixels=paste_back, inputs=inputs(portrait=image, voice=audio))
   written = write(output, blocks, paster, (audio, track), total, tags, origin)
   return Result(output, written, time.monotonic() - start)

@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 
 # What a room may import besides itself and the ground. A room that is not named here is a command
 # or an app: it imports what it wants, and nobody imports it.
-GROUND = {'errors', 'extras', 'files', 'media', 'rates', '__version__'}
+GROUND = {'errors', 'extras', 'files', 'media', 'processes', 'rates', '__version__'}
 NETWORKS = {'nn', 'diffusion'}
 SIGNALS = {'nn', 'face', 'audio', 'video'}
 CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'shot', 'read', 'bundle',
@@ -23,6 +23,7 @@ MAY_IMPORT = {
   'extras': set(),
   'files': set(),
   'media': set(),
+  'processes': set(),
   'rates': set(),
   'nn': set(),
   'diffusion': set(),

@@ -41,6 +41,11 @@ def layout():
   return Layout(False, BLOCK, 2, None)
 
 
+def backend():
+  """Names JAX's default backend."""
+  return jax.default_backend()
+
+
 def cores():
   """Counts the cores that this process may use."""
   if hasattr(os, 'process_cpu_count'):

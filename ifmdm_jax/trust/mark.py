@@ -10,6 +10,7 @@ and who tries can remove it: it labels, it does not protect. `find_mark` reads i
 """
 
 import functools
+import hmac
 import secrets
 
 import cv2
@@ -30,6 +31,12 @@ LIGHT = 255 / 219  # of RGB for one of brightness in video
 CELL = 8  # pixels, of a cell of the map of strength
 FINE = 4  # samples a place, of the tile as it is kept
 QUIET, GAIN, BUSY = 0.9, 0.35, 3.0  # strengths, levels, of flat parts and most of busy ones
+
+
+def number_of(secret, text):
+  """Computes a number for `Marker` that only who has the secret (bytes) can compute of a text."""
+  digest = hmac.digest(secret, b'number of a mark\0' + text.encode(), 'sha256')
+  return int.from_bytes(digest[:8], 'big') % 2**NUMBER_BITS
 
 
 def random_number():

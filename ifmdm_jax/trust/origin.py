@@ -49,7 +49,7 @@ class Origin:
     action: CREATED, or EDITED where it was a film before.
     real_pixels: whether a part of the picture is that of a photograph or film.
     inputs: files that it was made from; of an edited one the first is the film.
-    number: of the mark, 28 bits; drawn anew for each video.
+    number: of the mark, 28 bits; drawn anew for each video, unless `Options.numbered` says it.
     marked: whether the mark is written into the pixels: False where a film has `number` already.
     certificate: that signs; None: this user's.
     time_authority: address of a service that stamps the time of signing; None: none does.
@@ -93,6 +93,7 @@ class Options(NamedTuple):
   Attributes:
     wanted: False: neither mark nor manifest nor AIGC tag.
     certificate, time_authority, label, spoken: see `Origin`.
+    number: see `Origin`; None: it is drawn.
   """
 
   wanted: bool = True
@@ -100,11 +101,25 @@ class Options(NamedTuple):
   time_authority: str | None = None
   label: str = ''
   spoken: tuple | None = None
+  number: int | None = None
+
+  def numbered(self, text):
+    """Returns these with a mark's number that follows from a text and the key that signs.
+
+    So the same video, made again by the same user, has the same pixels; without the key nobody can
+    tell the number of a text, or a text by its number.
+    """
+    if not self.wanted:
+      return self
+    signing = self.certificate or certificate.local()
+    return self._replace(number=mark.number_of(signing.key, text))
 
   def origin(self, **facts):
     """Returns an `Origin` with these facts, or False."""
     if not self.wanted:
       return False
+    if self.number is not None:
+      facts = {'number': self.number, **facts}
     return Origin(certificate=self.certificate, time_authority=self.time_authority,
                   label=self.label, spoken=self.spoken, **facts)  # fmt: skip
 

@@ -12,7 +12,7 @@ NOTICE = 'Synthetic video: the face was animated by a computer from one picture 
 DUBBED = 'Synthetic video: the lips of a person were changed by a computer to another voice.'
 
 
-def metadata(checkpoint=None, seed=None, notice=NOTICE):
+def metadata(checkpoint=None, seed=None, notice=NOTICE, job=None):
   """Container tags {'comment': for people, 'description': for programs}; MP4 keeps both.
 
   Args:
@@ -20,12 +20,14 @@ def metadata(checkpoint=None, seed=None, notice=NOTICE):
       None for frames of unknown origin.
     seed: of the motion, with which the video can be made again.
     notice: what people are told, NOTICE or DUBBED.
+    job: of a batch, what tells it from others; see `batch.finished`.
   """
   facts = {
     'synthetic': 'yes',
     'software': f'ifmdm_jax {__version__}',
     'checkpoint': None if checkpoint is None else _name(checkpoint),
     'seed': seed,
+    'job': job,
   }
   facts = '; '.join(f'{name}={value}' for name, value in facts.items() if value is not None)
   return {'comment': f'{notice} {facts}', 'description': facts}

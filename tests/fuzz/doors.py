@@ -22,6 +22,7 @@ from safetensors import numpy as safetensors
 
 from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing, video
 from ifmdm_jax.audio import features
+from ifmdm_jax.batch import jobs
 from ifmdm_jax.dubbing import film as dubbed
 from ifmdm_jax.dubbing import planes
 from ifmdm_jax.evaluation import protocol, store
@@ -172,6 +173,13 @@ def _shards(folder):
   path = folder / 'model.safetensors.index.json'
   path.write_text(json.dumps({'metadata': {}, 'weight_map': {'a': 'one.safetensors'}}))
   return path
+
+
+def _jobs():
+  return (
+    b'image,audio,text,output,seed,head,unit\na.jpg,b.wav,,c/d.mp4,1,0.5,"jawOpen=0.1,mouthLeft=0"\n'
+    b'e.png,,"Hello, all.",f.mp4,,,\n'
+  )
 
 
 def _protocol(folder):
@@ -368,4 +376,5 @@ DOORS = [
   ('record', _record, lambda path: store.Store(path.parents[2]).read('row', 'clip', 'f')),
   ('options', _words, _options),
   ('output', _name, _output),
+  ('jobs', _bytes('jobs.csv', _jobs), lambda path: jobs.read(path, {})),
 ]  # fmt: skip

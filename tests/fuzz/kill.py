@@ -1,6 +1,6 @@
 """Kills commands at random moments and lets them go on: what comes out is as if none was killed.
 
-  python -m tests.fuzz.kill --moments 100          (make kill: sample, prepare and train)
+  python -m tests.fuzz.kill --moments 100          (make kill: sample, batch, prepare and train)
 
 Each job is begun, ended by SIGKILL or SIGHUP at a random moment, begun again, a few times over, and
 then left to its end. On the way, what has its name is whole; at the end nothing half written is
@@ -24,11 +24,13 @@ import soundfile
 
 import ifmdm_jax as ifm
 from ifmdm_jax import errors, files, talk, testing
+from ifmdm_jax.batch import jobs, maker, run
 from ifmdm_jax.pipeline import write
 from ifmdm_jax.pipeline.prep import layouts, process, results
 from ifmdm_jax.training import checkpoints, loop
 from ifmdm_jax.trust.origin import Options
 from ifmdm_jax.video import read as films
+from tests.batch import small
 from tests.pipeline import conftest
 from tests.pipeline import films as drawn
 from tests.training import toy
@@ -68,6 +70,36 @@ class Sample:
       assert sum(1 for _ in films.frames(folder / 'o.mp4')) == 40
 
   def result(self, folder):
+    return _digest(folder)
+
+
+class Batch:
+  """Portraits and voices become videos."""
+
+  count = 60
+
+  def __init__(self, folder):
+    small.inputs(folder, portraits=4)
+    self.jobs = [
+      jobs.Job(n, f'p{n % 4}.png', f'v{n // 4 % 2}.wav', f'{n}.mp4', seed=n,
+               options={'crop': 'none'})
+      for n in range(self.count)
+    ]  # fmt: skip
+    self.base = str(folder)
+
+  def run(self, folder):
+    ifm.load = lambda *_, **__: small.Quick()
+    settings = maker.Settings(
+      self.base, str(folder), provenance=Options(wanted=False), compile_cache='none'
+    )
+    run.run(self.jobs, settings, workers=0)
+
+  def check(self, folder, _):
+    for path in folder.glob('[0-9]*.mp4'):
+      assert sum(1 for _ in films.frames(path)) == 10
+
+  def result(self, folder):
+    """With the report."""
     return _digest(folder)
 
 
@@ -119,7 +151,7 @@ class Train:
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(params)]
 
 
-JOBS = {'sample': Sample, 'prepare': Prepare, 'train': Train}
+JOBS = {'sample': Sample, 'batch': Batch, 'prepare': Prepare, 'train': Train}
 
 
 def _digest(folder):
@@ -140,7 +172,7 @@ def fork(function, *args):
   try:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    errors._unwind_when_stopped()
+    errors.unwind_when_stopped()
     with errors.fail_cleanly():
       function(*args)
     status = 0

@@ -41,6 +41,7 @@ class Renderer:
       pool: a `streaming.device.Pool`.
     """
     self.stage, self.size, self.block, self._pool = stage, size, layout.block, pool
+    self._last = None, None
     module, config = stage.module, stage.config
     draw_points = getattr(module, 'draw_points', None)
     faster = getattr(module, 'for_cpu', None) if layout.cpu else None
@@ -81,9 +82,15 @@ class Renderer:
     return [encoder, decoder]
 
   def portrait(self, image, unit=()):
-    """Encodes a picture uint8 [H, H, 3] of any side, with face units {name: number} if any."""
+    """Encodes a picture uint8 [H, H, 3] of any side, with face units {name: number} if any.
+
+    The last one is kept: another voice of the same picture does not encode it again.
+    """
     image = resized(check_image(image), self.size)
-    portrait = self.programs['portrait'](self.params, image)
+    last, portrait = self._last
+    if last is None or not np.array_equal(last, image):
+      portrait = self.programs['portrait'](self.params, image)
+      self._last = np.array(image), portrait  # a copy: the caller's may change
     return self._with_units(portrait, dict(unit)) if unit else portrait
 
   def read(self, frames):
