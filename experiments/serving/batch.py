@@ -100,7 +100,7 @@ def kills(place, moments, seed):
   for number in range(moments):
     running = subprocess.Popen(command(place / 'jobs.csv', place / 'killed'),
                                stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
-    time.sleep(rng.uniform(0, 0.4 * length))
+    time.sleep(rng.uniform(0.3, 0.9) * length)  # most of it is work, not imports
     running.kill()
     ended = running.wait() == -signal.SIGKILL
     done = sorted((place / 'killed').glob('p*.mp4'))

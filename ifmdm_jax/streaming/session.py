@@ -40,7 +40,7 @@ class Frame(NamedTuple):
   image: np.ndarray  # uint8 RGB [S, S, 3]
   audio: np.ndarray  # int16 [rate / 25], mono
   pts: float  # seconds since the session's first frame
-  end_of_speech: bool  # the last one of a reply, or of what was left of it
+  end_of_speech: bool  # the last one of a reply that was flushed; of none that was broken off
   speaking: bool  # whether the sound is a reply's, and not the silence between
 
 
@@ -68,6 +68,13 @@ class Session:
     self._due, self._marker = None, Marker() if live.provenance else None
     self._resampler = self._resampled = None
     timeline.wanted = lambda: not self.closed and len(self._ready) <= live.cover
+
+  @property
+  def busy(self):
+    """Whether speech is waiting or is being spoken."""
+    with self._lock:
+      ready = any(frame.speaking for frame in self._ready)
+    return self._was_speaking or ready or self.timeline.speaking or self.timeline.waiting > 0
 
   async def __aenter__(self):
     return self
@@ -111,7 +118,7 @@ class Session:
     with self._lock:
       self._resampler = self._resampled = None
       self.timeline.interrupt()
-      self._interrupted = True
+      self._interrupted, self._was_speaking = True, False
       for k, frame in enumerate(self._ready):
         self._ready[k] = self._hushed(frame, first=k == 0)
     self.live.wake()
@@ -227,8 +234,6 @@ class Session:
     with self._lock:
       frame = self._ready.popleft()
       self.frames += 1
-    if self._was_speaking and not frame.speaking:
-      frame = frame._replace(end_of_speech=True)
     self._was_speaking = frame.speaking and not frame.end_of_speech
     self.live.wake()
     return frame
@@ -239,7 +244,7 @@ class Session:
     if first:
       count = round(FADE * self.timeline.rate)
       quiet[:count] = frame.audio[:count] * np.linspace(1, 0, count)
-    return frame._replace(audio=quiet, speaking=False)
+    return frame._replace(audio=quiet, speaking=False, end_of_speech=False)
 
   def _mono(self, pcm, rate):
     """Returns float32 [l] at the timeline's rate."""

@@ -210,16 +210,17 @@ class Timeline:
       self._catch_up()
     new, count = self.plan.new, self._speech()
     ends, found, left = np.zeros(new, bool), [], count
-    while left:
+    while self._segments:
       segment = self._segments[0]
       frames = min(left, segment.frames)
       found.append(segment.peek(frames))
       segment.drop(frames)
       left -= frames
-      if segment.closed and segment.empty:
-        ends[count - left - 1] = segment.marked
-        self._segments.popleft()
-        self._slack = max(1, self._slack - 1)
+      if not (segment.closed and segment.empty):
+        break
+      ends[max(count - left - 1, 0)] |= segment.marked  # silent, where all was played before
+      self._segments.popleft()
+      self._slack = max(1, self._slack - 1)
     silence = np.zeros((new - count) * self.hop, np.float32)
     self._follow(count)
     return np.concatenate([*found, silence]), ends, count
@@ -232,11 +233,10 @@ class Timeline:
       self._slack = min(PATIENT, self._slack + 1)
     self.speaking = count == new or count > 0 and bool(self._segments)
     self._waited += new
-    if self._waited > STALE and not self.speaking and self._segments:
-      if self._segments[-1].empty:
-        self._segments.pop()
-      elif not self._segments[-1].closed:
-        self._segments[-1].close(marked=False)
+    late = self._waited > STALE and not self.speaking and self._segments
+    if late and not (self._segments[-1].closed or self._segments[-1].empty):
+      self._segments[-1].close(marked=False)
+      self._segments.append(Segment(self.hop))  # whose end may still be asked for
 
   def _catch_up(self):
     """Leaves out pauses while more is waiting than has to."""

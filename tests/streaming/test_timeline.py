@@ -117,6 +117,14 @@ def test_a_reply_that_nobody_ends_is_played_to_its_end():
   assert ends == []
 
 
+def test_a_reply_that_is_ended_after_it_was_played_ends_once():
+  timeline = begin()
+  timeline.push(speech(9))
+  assert played(timeline, 6)[2] == []
+  timeline.flush()
+  assert played(timeline, 1)[2] == [0] and played(timeline, 5)[2] == []
+
+
 def test_what_is_broken_off_is_not_played():
   timeline = begin()
   timeline.push(speech(40))
