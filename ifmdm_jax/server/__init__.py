@@ -1,0 +1,1 @@
+"""Live avatars over the network: WebRTC and two websocket dialects around `streaming.live.Live`."""
