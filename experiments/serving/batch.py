@@ -93,8 +93,8 @@ def throughput(place, rounds):
 def kills(place, moments, seed):
   """Kills a batch `moments` times while it is at work, then lets it end.
 
-  Moments are chosen by progress, a few new videos and a part of the next: by the clock, a busy machine
-  would put them all before the first video or behind the last.
+  Moments are chosen by progress, a few new videos and a part of the next: by the clock, a busy
+  machine would put them all before the first video or behind the last.
   """
   count, rng = inputs(place, 6, 10, 1.0), random.Random(seed)
   began = time.monotonic()
