@@ -12,6 +12,7 @@ from ifmdm_jax.server.limits import Refused
 KNOBS = ('motion_mean', 'motion_std', 'head', 'mouth', 'expression', 'brows', 'blinks_per_minute',
          'gaze', 'unit')  # fmt: skip
 BEHIND = 2.0  # seconds of a microphone that may wait; what comes then is left out
+PAUSE = 25  # frames without speech that end a reply which nobody ended
 LISTENERS, EVENTS = 4, 64  # of a call, and that wait for one of them
 
 
@@ -38,29 +39,35 @@ class Call:
     self.over, self.closing, self.alive = None, [], lambda: 0.0
     self.begun, self.times = calls.clock(), collections.deque(maxlen=51)
     self.speaking = self.replying = self._broken = False
-    self._microphone, self._listeners = microphone, []
+    self._last, self._quiet = None, 0  # frame; frames without speech since
+    self.name, self._microphone, self._listeners = None, microphone, []
     self._watch = asyncio.create_task(self._watched())
 
   async def frames(self):
-    """Yields the session's frames, and tells listeners where speech begins and ends.
+    """Yields the session's frames; raises as `frame` does."""
+    while (frame := await self.frame()) is not None:
+      yield frame
+
+  async def frame(self):
+    """Waits for the next frame, None where it is over, and tells listeners how speech goes.
 
     Raises:
       Refused: the model failed.
     """
+    self._followed()
     late = self.session.late
     try:
-      async for frame in self.session:
-        self.times.append(self.calls.clock())
-        self.calls.counts['frames'] += 1
-        self.calls.counts['late'] += self.session.late - late
-        late = self.session.late
-        self._follow(frame)
-        yield frame
+      frame = await anext(self.session, None)
     except Exception as error:  # of the maker's thread: its trace is not for clients
       self.calls.counts['failures'] += 1
-      raise Refused(
-        500, f'the model failed ({type(error).__name__}): begin another session'
-      ) from None
+      kind = type(error).__name__
+      raise Refused(500, f'the model failed ({kind}): begin another session') from None
+    if frame is not None:
+      self.times.append(self.calls.clock())
+      self.calls.counts['frames'] += 1
+      self.calls.counts['late'] += self.session.late - late
+      self._follow(frame)
+    return frame
 
   async def say(self, pcm, rate, more=False, name=None):
     """Appends sound to a reply.
@@ -98,7 +105,7 @@ class Call:
 
   async def interrupt(self):
     """Breaks a reply off."""
-    waited = self.session.timeline.waiting > 0
+    waited = self.session.busy
     await self.session.interrupt()
     if self.speaking:
       self._broken = True
@@ -111,7 +118,13 @@ class Call:
     await self.session.change(**knobs(options))
 
   def listen(self):
-    """Returns a queue of events: 'started', 'ended', 'interrupted', and 'closed' at the end."""
+    """Returns a queue of (event, name of the reply).
+
+    Events are 'started', 'ended' and 'interrupted', and 'closed' at the end.
+
+    Raises:
+      Refused: there are too many listeners.
+    """
     if len(self._listeners) >= LISTENERS:
       raise Refused(429, f'expected {LISTENERS} listeners of a session at most, it has them')
     queue = asyncio.Queue(EVENTS)
@@ -147,14 +160,24 @@ class Call:
         self._watch.cancel()
 
   def _follow(self, frame):
+    """Tells what a frame begins, before it is handed out."""
     if frame.speaking and not self.speaking:
       self.speaking = True
       self._tell('started')
-    if self.speaking and (frame.end_of_speech or not frame.speaking):
-      self.speaking = False
-      self._tell('interrupted' if self._broken else 'ended')
-      self._broken = False
-      if self.session.timeline.waiting == 0:
+    self._last, self._quiet = frame, 0 if self.session.busy else self._quiet + 1
+
+  def _followed(self):
+    """Tells what the last frame ended, after it was handed out."""
+    frame = self._last
+    if self._quiet > PAUSE:
+      self._listen_again()
+    if frame is None or not self.speaking:
+      return
+    broken = self._broken and not frame.speaking
+    if broken or frame.end_of_speech or self._quiet > PAUSE:
+      self.speaking = self._broken = False
+      self._tell('interrupted' if broken else 'ended')
+      if not self.session.busy:
         self._listen_again()
 
   def _listen_again(self):
@@ -164,7 +187,7 @@ class Call:
     for queue in self._listeners:
       if queue.full():
         queue.get_nowait()  # who does not listen misses the oldest
-      queue.put_nowait(event)
+      queue.put_nowait((event, self.name))
 
   async def _watched(self):
     """Ends it where its time is over or its client is gone."""
@@ -209,6 +232,13 @@ class Calls:
       raise Refused(404, 'expected a session that goes on, there is none of that id: begin one')
     return self.of[key]
 
+  def check_room(self):
+    """Raises Refused where no call can begin."""
+    if self.draining:
+      raise Refused(503, 'the server is being stopped: use another one')
+    if self.taken >= self.most:
+      raise Refused(503, f'all {self.taken} sessions are taken: try again later')
+
   async def begin(self, image, kind, *, rate=24_000, seed=0, microphone=False, options=None):
     """Begins a call with a portrait.
 
@@ -216,10 +246,7 @@ class Calls:
       Refused: all places are taken, or the server is being stopped.
       InputError: a knob cannot be.
     """
-    if self.draining:
-      raise Refused(503, 'the server is being stopped: use another one')
-    if self.taken >= self.most:
-      raise Refused(503, f'all {self.taken} sessions are taken: try again later')
+    self.check_room()
     options = knobs(options or {})
     self.taken += 1
     beginning = asyncio.ensure_future(

@@ -63,11 +63,14 @@ class Buckets:
   MOST = 4096
 
   def __init__(self, rate, clock=time.monotonic):
-    self.rate, self.clock, self._of = rate, clock, {}
+    self.rate, self.clock, self._of, self._looked = rate, clock, {}, -1.0
 
   def take(self, address):
     """Says whether another request of an address is let through."""
     if address not in self._of and len(self._of) >= self.MOST:
+      if self.clock() < self._looked + 1:
+        return False
+      self._looked = self.clock()
       self._of = {key: each for key, each in self._of.items() if not each.full}
       if len(self._of) >= self.MOST:
         return False

@@ -10,9 +10,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.rates import FPS
+from ifmdm_jax.server import avatar, realtime
 from ifmdm_jax.server.gate import LOOPBACK, Gate
 from ifmdm_jax.server.limits import Refused
 from ifmdm_jax.server.rtc import Peer
@@ -38,8 +40,13 @@ def routes(state):
     ('/sessions/{id}/say', 'POST', say),
     ('/sessions/{id}/interrupt', 'POST', interrupt),
     ('/sessions/{id}/change', 'POST', change),
+    (realtime.MODELS, 'GET', models),
   ]
-  return [Route(path, answered(state, act), methods=[method]) for path, method, act in paths]
+  sockets = [(avatar.PATH, avatar.avatar), (realtime.PATH, realtime.realtime)]
+  return [
+    *(Route(path, answered(state, act), methods=[method]) for path, method, act in paths),
+    *(WebSocketRoute(path, functools.partial(act, state)) for path, act in sockets),
+  ]
 
 
 def application(state, *, token=None, hosts=LOOPBACK):
@@ -160,6 +167,15 @@ async def interrupt(state, request):
   """Breaks off what a session says."""
   await state.calls.get(request.path_params['id']).interrupt()
   return JSONResponse({})
+
+
+async def models(state, _):
+  """Lists what `realtime` can draw."""
+  size, name = state.live.sampler.size, 'ifmdm_jax'
+  return JSONResponse({'object': 'list', 'data': [{
+    'id': name, 'object': 'model', 'status': 'ready', 'fps': FPS, 'width': size, 'height': size,
+    'sample_rate': realtime.RATE,
+  }], 'models': [name]})  # fmt: skip
 
 
 async def change(state, request):

@@ -73,7 +73,7 @@ def configure(state, app, host, port):
     app, host, port, http=protocol, log_level='critical', access_log=False, server_header=False,
     date_header=False, proxy_headers=False, limit_concurrency=limits.connections, backlog=64,
     h11_max_incomplete_event_size=2**15, timeout_keep_alive=5, timeout_graceful_shutdown=3,
-    ws_max_size=limits.message, ws_ping_interval=PING, ws_ping_timeout=PING,
+    ws_max_size=limits.upload * 4 // 3 + limits.text, ws_ping_interval=PING, ws_ping_timeout=PING,
     ws_per_message_deflate=False,
   )  # fmt: skip
 

@@ -215,3 +215,26 @@ def test_picture_and_sound_of_a_frame_have_one_time():
     first, second = rtc.sounds(frame, 24_000)
     assert seconds(rtc.picture(frame)) == seconds(first) == fractions.Fraction(number, 25)
     assert seconds(second) - seconds(first) == fractions.Fraction(1, 50)
+
+
+def test_what_is_said_takes_precedence_over_a_microphone(serve, voice):
+  served = serve()
+
+  async def act():
+    async with Caller(served, Microphone()) as caller:
+      await caller.call()
+      await caller.until(lambda frames: len(loud(frames)) > 20)
+      tone = (np.sin(np.arange(48_000) / 24_000 * 440 * 2 * np.pi) * 9000).astype('<i2').tobytes()
+      assert (await served.asked('POST', f'/sessions/{caller.id}/say', tone))[0] == 202
+      pure = lambda frame: _purity(frame.to_ndarray()) > 0.5
+      await caller.until(lambda frames: sum(map(pure, frames['audio'][-50:])) > 20)
+      await caller.until(lambda frames: not any(map(pure, loud(frames)[-50:])))  # it is back
+
+  run(act)
+
+
+def _purity(sound):
+  """Returns the share of a sound's energy that is near 440 Hz."""
+  power = np.abs(np.fft.rfft(sound.reshape(-1, 2).mean(1) * np.hanning(sound.size // 2))) ** 2
+  frequency = np.fft.rfftfreq(sound.size // 2, 1 / 48_000)
+  return power[np.abs(frequency - 440) < 120].sum() / (power.sum() + 1)
