@@ -13,13 +13,14 @@ that encrypts. docs/studio.md shows the page.
 """
 
 import functools
+import importlib.util
 import webbrowser
 
 from absl import flags
 
 import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, errors, talk
-from ifmdm_jax.apps.studio import app, gate, making, work
+from ifmdm_jax.apps.studio import app, gate, making, parts, work
 from ifmdm_jax.errors import SHARED, InputError
 
 # fmt: off
@@ -60,10 +61,27 @@ def main(_):
   with app.folder() as folder:
     limits = making.Limits(LONGEST.value)
     made = app.application(
-      model, folder, limits=limits, checkpoint=CHECKPOINT.value, token=TOKEN.value, hosts=hosts
+      model,
+      folder,
+      limits=limits,
+      checkpoint=CHECKPOINT.value,
+      token=TOKEN.value,
+      hosts=hosts,
+      **live(model, hosts),
     )
     if not app.serve(made, HOST.value, PORT.value, ready):
       raise InputError(f'expected a free port, {PORT.value} is none: pass another --port')
+
+
+def live(model, hosts):
+  """Returns the live tab and its routes, where what they need is installed."""
+  if importlib.util.find_spec('aiortc') is None:
+    return {}
+  from ifmdm_jax.apps.studio import live_tab  # an extra of its own
+
+  folder = parts.FIXTURES if (parts.FIXTURES / 'portrait.jpg').exists() else None
+  door = live_tab.Door(model, folder, hosts)
+  return dict(tabs=[('Live', live_tab.build)], routes=lambda app: app.mount(live_tab.PATH, door))
 
 
 if __name__ == '__main__':

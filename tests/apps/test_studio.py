@@ -134,9 +134,26 @@ def test_the_command_makes_the_example_and_a_dub_by_clicks(browser, tmp_path, re
         picture(page, 'dub')
         assert downloaded(page, tmp_path / 'dubbed.mp4', '#dub-download') == 170
         assert report.examine(tmp_path / 'dubbed.mp4')['verdict'] == report.SYNTHETIC
+
+        pages.go_to(page, 'Live')
+        page.click('#live-make')
+        assert 'Pick a portrait' in page.inner_text('#live-said')
+        page.click('#live-example')
+        page.click('#live-make')
+        assert 'Tick that you may' in page.inner_text('#live-said')
+        page.check('#live-consent')
+        page.click('#live-make')
+        page.wait_for_function("document.querySelector('#live-video').videoWidth == 512")
+        assert page.inner_text('#live-said') == 'Speak: the portrait says it.'
+        moves = "document.querySelector('#live-video').currentTime"
+        first = page.evaluate(moves)
+        page.wait_for_function(f'{moves} > {first} + 2')
+        picture(page, 'live')
+        page.click('#live-make')
+        page.wait_for_function("document.querySelector('#live-video').srcObject === null")
         whole = time.monotonic() - began
         record_property('took', f'studio: the example by clicks in Chromium {example:.1f} s, '
-                        f'and a dub of it {whole:.1f} s')  # fmt: skip
+                        f'with a dub and a live session {whole:.1f} s')  # fmt: skip
     finally:
       server.send_signal(signal.SIGINT)
       try:
