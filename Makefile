@@ -5,11 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+STUDIO := $(VENV)/.studio
 
-.PHONY: help demo test fuzz kill room wheel lint setup clean
+.PHONY: help demo studio test fuzz kill room wheel lint setup clean
 
 help:
 	@echo 'make demo    out/demo.mp4 from the bundled portrait, speech and weights'
+	@echo 'make studio  opens a page in the browser: portraits and voices become videos'
 	@echo 'make test    lint, then all tests'
 	@echo 'make fuzz    2,000 damaged inputs: each ends in one line, or in a sane result'
 	@echo 'make kill    kills commands at random moments; what goes on equals what was never killed'
@@ -22,6 +24,9 @@ help:
 demo: setup
 	$(RUN) -m ifmdm_jax.sample --image data/fixtures/portrait.jpg \
 	  --audio data/fixtures/speech.wav --output out/demo.mp4 --overwrite
+
+studio: $(STUDIO)
+	$(RUN) -m ifmdm_jax.studio --open
 
 test: lint
 	$(RUN) -m pytest -q -n 2 --dist worksteal --durations=20
@@ -51,6 +56,12 @@ $(INSTALLED): requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# The page needs an extra, which the other targets do without; what is pinned stays as it is.
+$(STUDIO): $(INSTALLED) pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements.txt \
+	  --editable '.[demo]'
 	@touch $@
 
 clean:

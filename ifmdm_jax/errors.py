@@ -1,6 +1,7 @@
 """Bad input ends in one line: what was expected, what came, what to do."""
 
 import contextlib
+import contextvars
 import errno
 import os
 import signal
@@ -16,6 +17,7 @@ AGAIN = 5.0  # seconds after which a stopped command that still runs is stopped 
 SOON = 0.05  # and after which one is whose stop is known to have been ignored
 STOPPED = 129, 130, 143  # exit statuses: by a terminal that was closed, by Ctrl-C, by SIGTERM
 LONGEST = 1000  # letters of a message
+_to = contextvars.ContextVar('to', default=None)  # who is told notes; None: stderr
 # What the operating system answers -> in words, and what to do.
 NO_ROOM = 'no room is left', 'make room, and use the same command'
 SYSTEM = {
@@ -93,7 +95,21 @@ def explained(expected, path=None):
 
 def note(text):
   """Says something that the user should know, without stopping."""
-  print(f'note: {text}', file=sys.stderr)
+  tell = _to.get()
+  if tell is None:
+    print(f'note: {text}', file=sys.stderr)
+  else:
+    tell(' '.join(str(text).split()))
+
+
+@contextlib.contextmanager
+def notes_to(tell):
+  """Passes the notes of a block, in this thread, to a function of a line instead of stderr."""
+  before = _to.set(tell)
+  try:
+    yield
+  finally:
+    _to.reset(before)
 
 
 @contextlib.contextmanager

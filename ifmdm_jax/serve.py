@@ -11,6 +11,7 @@ docs/serve.md has the requests, and clients in ten lines.
 """
 
 import functools
+import os
 
 from absl import flags
 
@@ -22,7 +23,7 @@ from ifmdm_jax.server.limits import Limits
 from ifmdm_jax.server.state import State
 from ifmdm_jax.streaming.live import Live
 
-SHORTEST = 16  # letters of a token
+SHORTEST, VARIABLE = 16, 'IFMDM_TOKEN'  # letters of a token; where it may stand
 # fmt: off
 string, integer, real, words = (functools.partial(define, **SHARED) for define in (
   flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float, flags.DEFINE_list))
@@ -32,7 +33,8 @@ PORT = integer('port', 8765, 'To listen at; 0: any free one.', lower_bound=0, up
 CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
 PORTRAITS = string('portraits', None, 'Folder of pictures that clients choose from by name.')
 MOST = integer('most', 4, 'Sessions at once.', lower_bound=1, upper_bound=256)
-TOKEN = string('token', None, f'Who has it may come in, {SHORTEST} letters or more.')
+TOKEN = string('token', None, f'Who has it may come in, {SHORTEST} letters or more; default: the '
+               f'environment\'s {VARIABLE}, which no list of processes shows.')
 HOSTS = words('hosts', None, 'Names that clients know this server by; default: this machine\'s own '
               'on loopback, any elsewhere.')
 ICE = words('ice', [], 'STUN or TURN servers for WebRTC, by their URLs; default: none is asked.')
@@ -46,12 +48,12 @@ COMPILE_CACHE = string('compile_cache', None, 'Folder for compiled programs, or 
 
 
 def main(_):
-  inside = gate.loopback(HOST.value)
-  if TOKEN.value is None and not inside:
+  inside, token = gate.loopback(HOST.value), TOKEN.value or os.environ.get(VARIABLE)
+  if not token and not inside:
     raise InputError(
       f'expected --token with --host {HOST.value}, got none: others could use this machine'
     )
-  if TOKEN.value is not None and len(TOKEN.value) < SHORTEST:
+  if token and len(token) < SHORTEST:
     raise InputError(f'expected --token of {SHORTEST} letters or more: a shorter can be guessed')
   talk.check_checkpoint(CHECKPOINT.value)
   compile_cache.keep(COMPILE_CACHE.value)
@@ -66,7 +68,7 @@ def main(_):
     name = f'[{HOST.value}]' if ':' in HOST.value else HOST.value
     print(f'Avatars are at http://{name}:{port}/; Ctrl-C stops it.', flush=True)
 
-  run.serve(state, HOST.value, PORT.value, token=TOKEN.value, hosts=hosts, ready=ready)
+  run.serve(state, HOST.value, PORT.value, token=token or None, hosts=hosts, ready=ready)
 
 
 if __name__ == '__main__':

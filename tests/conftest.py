@@ -67,3 +67,11 @@ def pytest_collection_finish():
 
 
 pytest_plugins = ['tests.small_sampler', 'tests.sets']  # fixtures for the whole tree
+
+
+def pytest_terminal_summary(terminalreporter):
+  """Prints what tests have measured for the reader of the log: `record_property('took', line)`."""
+  for report in terminalreporter.getreports('passed'):
+    for name, line in report.user_properties:
+      if name == 'took':
+        terminalreporter.write_line(line)

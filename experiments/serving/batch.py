@@ -84,28 +84,40 @@ def throughput(place, rounds):
   print(f'{count} videos of 2.0 s, {os.cpu_count()} cores; load before {os.getloadavg()[0]:.1f}')
   print('| round | way | wall, s | CPU, s | videos a minute |\n| --- | --- | --- | --- | --- |')
   for number in range(-1, rounds):  # the first compiles
-    for way, commands in ways.items():
+    order = list(ways.items())[:: -1 if number % 2 else 1]  # loads that change favour nobody
+    for way, commands in order:
       wall, cpu = timed(commands(place / f'{number} {way}'))
       if number >= 0:
         print(f'| {number + 1} | {way} | {wall:.1f} | {cpu:.1f} | {60 * count / wall:.1f} |')
 
 
 def kills(place, moments, seed):
-  """Kills a batch at random moments until it has been killed `moments` times, then lets it end."""
+  """Kills a batch `moments` times while it is at work, then lets it end.
+
+  Moments are chosen by progress, a few new videos and a part of the next: by the clock, a busy
+  machine would put them all before the first video or behind the last.
+  """
   count, rng = inputs(place, 6, 10, 1.0), random.Random(seed)
   began = time.monotonic()
   timed([command(place / 'jobs.csv', place / 'wanted')])
-  length = time.monotonic() - began
-  print(f'{count} jobs of 1.0 s, undisturbed: {length:.0f} s')
+  each = 2 * (time.monotonic() - began) / count
+  print(f'{count} jobs of 1.0 s, undisturbed: {each * count / 2:.0f} s')
+  finished = lambda: sorted((place / 'killed').glob('p*.mp4'))
   for number in range(moments):
+    before = len(finished())
+    until = min(before + rng.randint(0, 2 * count // (moments + 2)), count - moments + number)
     running = subprocess.Popen(command(place / 'jobs.csv', place / 'killed'),
                                stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
-    time.sleep(rng.uniform(0.3, 0.9) * length)  # most of it is work, not imports
+    while len(finished()) < until and running.poll() is None:
+      time.sleep(0.01)
+    time.sleep(rng.uniform(0, each))
     running.kill()
     ended = running.wait() == -signal.SIGKILL
-    done = sorted((place / 'killed').glob('p*.mp4'))
+    time.sleep(0.5)  # its processes end with it
+    done = finished()
     whole = sum(small.unsigned(p) == small.unsigned(place / 'wanted' / p.name) for p in done)
-    print(f'kill {number + 1}: {"" if ended else "came late, "}{whole} of {len(done)} are whole')
+    print(f'kill {number + 1}: {"" if ended else "came late, "}{len(done) - before} new, '
+          f'{whole} of {len(done)} are whole', flush=True)  # fmt: skip
   timed([command(place / 'jobs.csv', place / 'killed')])
   wanted = sorted((place / 'wanted').glob('*'))
   same = [small.unsigned(p) == small.unsigned(place / 'killed' / p.name) for p in wanted

@@ -3,10 +3,10 @@
 import pathlib
 
 from ifmdm_jax import errors, extras
-from ifmdm_jax.batch import jobs, maker, run
+from ifmdm_jax.batch import check, jobs, maker, run
 from ifmdm_jax.errors import InputError
 
-DONE, SOME_FAILED = 0, 1  # exit statuses; 2: nothing was begun
+DONE, SOME_FAILED = 0, 1  # exit statuses; 2: nothing was begun, or there is no room
 
 
 def make(batch, output, defaults, *, workers=None, beam=None, **settings):
@@ -24,7 +24,8 @@ def make(batch, output, defaults, *, workers=None, beam=None, **settings):
     Exit status: DONE, or SOME_FAILED.
 
   Raises:
-    InputError: the table or a flag is wrong; nothing was done.
+    InputError: the table or a flag is wrong, or a file that it names is not there, and nothing was
+      done; or no room is left for videos.
   """
   batch, output = (pathlib.Path(each).expanduser() for each in (batch, output))
   if workers is not None and beam is not None:
@@ -51,6 +52,7 @@ def make(batch, output, defaults, *, workers=None, beam=None, **settings):
   if settings.get('checkpoint') is not None:  # other machines begin elsewhere
     settings['checkpoint'] = str(pathlib.Path(settings['checkpoint']).absolute())
   base = (batch.parent if table else batch).absolute()
+  check.check(wanted, base, output)
   every = maker.Settings(str(base), str(output.absolute()), **settings).digested()
   if beam is None:
     counts = run.run(wanted, every, workers)

@@ -6,7 +6,6 @@ import io
 import json
 import pathlib
 import sys
-import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -30,6 +29,7 @@ class Outcome(NamedTuple):
     frames: of the video.
     reason: why it failed, one line.
     notes: what its user should know, lines.
+    full: whether it failed as there is no room, so that the next one could not be made either.
   """
 
   number: int
@@ -37,6 +37,7 @@ class Outcome(NamedTuple):
   frames: int = 0
   reason: str = ''
   notes: tuple[str, ...] = ()
+  full: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +104,11 @@ class Maker:
     try:
       return self._finish(job)
     except InputError as error:
-      return failed(error)
+      return failed(error)._replace(full=_full(error))
     except ModuleNotFoundError as error:
       return failed(extras.missing(error) or error)
     except (OSError, MemoryError) as error:
-      return failed(errors.system(error))
+      return failed(errors.system(error))._replace(full=_full(error))
     except Exception as error:  # one job's fault stops no other
       return failed(f'{type(error).__name__}: {str(error)[:300]}')
 
@@ -130,7 +131,7 @@ class Maker:
           f'expected a new file, {job.output} exists and was made of something else: remove it, '
           'name another output, or pass --overwrite'
         )
-    with self._sound(job, audio) as voice:
+    with self._sound(job, audio, output) as voice:
       result = talk.make(
         image or None, voice, output, settings.checkpoint, seed=job.seed,
         generator=self._loaded(), picture=self._read(job, image), paste_back=settings.paste_back,
@@ -149,15 +150,20 @@ class Maker:
     return json.loads(json.dumps([ours, own]))
 
   @contextlib.contextmanager
-  def _sound(self, job, audio):
+  def _sound(self, job, audio, output):
     """Yields the file of the voice, spoken if there is only a text."""
     if audio:
       yield audio
       return
-    with tempfile.TemporaryDirectory() as folder:
-      path = pathlib.Path(folder) / 'spoken.wav'
+    # Beside the video, where the next command finds what a killed one left.
+    path = files.temporary(output.with_suffix('.wav'))
+    with errors.explained('a folder to write into', path.parent):
+      path.parent.mkdir(parents=True, exist_ok=True)
+    try:
       spoken.write(path, job.text, spoken.speaker(job.speaker or None), job.voice, job.seed)
       yield path
+    finally:
+      path.unlink(missing_ok=True)
 
   def _read(self, job, image):
     """Reads a job's picture, or takes the last one, if it is the same."""
@@ -185,6 +191,15 @@ class Maker:
         self._refused = str(error)
         raise
     return self._generator
+
+
+def _full(error):
+  """Says whether there was no room on a disk."""
+  while error is not None:
+    if isinstance(error, OSError) and error.errno in errors.FULL:
+      return True
+    error = error.__cause__ or error.__context__
+  return False
 
 
 def _below(folder, output):

@@ -8,9 +8,11 @@
 import json
 import pathlib
 import tempfile
+import threading
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils import shared
 
 from ifmdm_jax import files
 from ifmdm_jax.batch import run
@@ -43,16 +45,30 @@ class _Make(beam.DoFn):
   """Makes the jobs of a shard, in a process that a broken file may kill without harm to Beam's."""
 
   def __init__(self, settings):
-    self.settings = settings
+    self.settings, self.shared = settings, shared.Shared()
 
   def setup(self):
-    self.worker = run.maker_worker(self.settings)
+    self.crew = self.shared.acquire(lambda: _Crew(self.settings))
 
   def process(self, shard):
     for job in sorted(shard[1]):
-      yield run.attempt(self.worker, job)
+      yield self.crew(job)
 
   def teardown(self):
+    self.crew = None
+
+
+class _Crew:
+  """The one process beside one of Beam's, whose threads, often a dozen, take turns with it."""
+
+  def __init__(self, settings):
+    self.worker, self.turn = run.maker_worker(settings), threading.Lock()
+
+  def __call__(self, job):
+    with self.turn:
+      return run.attempt(self.worker, job)
+
+  def __del__(self):  # no thread holds it any more
     self.worker.close()
 
 
@@ -83,5 +99,5 @@ def _read(place):
   for part in sorted(pathlib.Path(place).glob('part*')):
     with open(part, encoding='utf-8') as file:
       for line in file:
-        number, status, frames, reason, notes = json.loads(line)
-        yield Outcome(number, status, frames, reason, tuple(notes))
+        number, status, frames, reason, notes, full = json.loads(line)
+        yield Outcome(number, status, frames, reason, tuple(notes), full)

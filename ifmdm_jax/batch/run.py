@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ifmdm_jax import files, processes
 from ifmdm_jax.batch import report
 from ifmdm_jax.batch.maker import FAILED, KEPT, MADE, Maker, Outcome
+from ifmdm_jax.errors import InputError
 from ifmdm_jax.streaming import device
 
 EVERY = 60.0  # seconds after which the report is written anew, and a log is told how far it is
@@ -65,7 +66,7 @@ def run(jobs, settings, workers=None):
     {status: number of jobs}.
 
   Raises:
-    InputError: another command is at work in the folder; nothing was done.
+    InputError: another command is at work in the folder, and nothing was done; or no room is left.
   """
   with files.alone(settings.folder):
     return conclude(jobs, settings, outcomes(jobs, settings, workers))
@@ -79,6 +80,8 @@ def conclude(jobs, settings, found):
     for outcome in found:
       known[outcome.number] = outcome
       bar.add(outcome, output[outcome.number])
+      if outcome.full:
+        raise InputError(f'{outcome.reason}; what is finished stays, the same command goes on')
       if time.monotonic() - told > EVERY:
         report.write(settings.folder, jobs, known)
         bar.tell()

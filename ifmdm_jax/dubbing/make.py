@@ -98,7 +98,7 @@ def align(video, audio, *, track=None):
 def dub(
   video, audio, output, generator, *, face=None, who=None, longer='hold', stretch=False,
   track=None, keep_background_audio=False, overwrite=False, seed=0, checkpoint=None, say=None,
-  provenance=DEFAULT, **options,
+  watch=None, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a film in which one person speaks with another voice; all input is checked first.
 
@@ -121,6 +121,8 @@ def dub(
     seed: of the motion.
     checkpoint: name of the weights, for the metadata.
     say: called with each `report.Segment` when all is done; None: nobody is told.
+    watch: called as (what, done, total) after each frame that is read or written, total 0 where
+      nobody knows it; what it raises ends the work. None: nobody is told.
     provenance: what the film says about its origin, `trust.origin.Options`.
     options: of the generator.
 
@@ -145,7 +147,8 @@ def dub(
   film, voice = Film(video), Voice(audio, track)
   film.say()
   with errors.explained('to be able to write', folder):
-    reading = faces.read(film, progress(film.all_times(), film.count, 'read'), folder)
+    frames = progress(film.all_times(), film.count, 'read', watch)
+    reading = faces.read(film, frames, folder)
     if stretch:
       voice.stretch(film.end)
     voice.load(folder)
@@ -173,7 +176,7 @@ def dub(
 
   make = Maker(film, reading, rows, plan, voice.waveform, painted, generator.size, folder)
   with written(output), FilmWriter(output, film, rate, sound, tags, said) as writer:
-    make.write(writer, parts, 'dub')
+    make.write(writer, parts, 'dub', watch)
   facts = dict(
     video=video.name, audio=audio.name, output=output.name,
     system=getattr(generator, 'name', type(generator).__name__), seed=seed, longer=longer,
@@ -276,9 +279,17 @@ def _say_slow(film, parts):
     )
 
 
-def progress(iterable, total, what):
-  """Shows a bar of frames while they are iterated over, on a terminal."""
-  return tqdm(iterable, total=total or None, unit='frame', desc=what, disable=None)
+def progress(iterable, total, what, watch=None):
+  """Shows a bar of frames while they are iterated over, on a terminal; `watch` as of `dub`."""
+  bar = tqdm(iterable, total=total or None, unit='frame', desc=what, disable=None)
+  return bar if watch is None else _watched(bar, total, what, watch)
+
+
+def _watched(frames, total, what, watch):
+  """Calls `watch` after each frame."""
+  for done, frame in enumerate(frames, 1):
+    watch(what, done, total)
+    yield frame
 
 
 class Maker:
@@ -300,10 +311,10 @@ class Maker:
     self.film, self.reading, self.rows, self.plan = film, reading, rows, plan
     self.waveform, self.paint, self.size, self.folder = waveform, paint, size, folder
 
-  def write(self, writer, parts, what):
-    """Writes the frames of all `report.Segment`s."""
+  def write(self, writer, parts, what, watch=None):
+    """Writes the frames of all `report.Segment`s; `watch` as of `dub`."""
     frames = itertools.chain.from_iterable(self(part) for part in parts)
-    frames = progress(frames, len(self.plan.numbers), what)
+    frames = progress(frames, len(self.plan.numbers), what, watch)
     for frame, moment in zip(frames, self.plan.times):
       writer.add(frame, moment)
 

@@ -1,5 +1,6 @@
 """What a server counts, as Prometheus reads it."""
 
+import asyncio
 import collections
 import contextlib
 import time
@@ -18,6 +19,7 @@ NAMES = {  # name: (kind, meaning)
   'queue_seconds': ('gauge', 'Seconds of speech that wait, of all sessions.'),
   'portraits': ('gauge', 'Uploaded portraits that no session has taken.'),
   'refused_total': ('counter', 'Requests that were refused, by their status.'),
+  'tasks': ('gauge', 'Tasks of asyncio.'),
   'failures_total': ('counter', 'What failed here, and not by a client.'),
 }
 
@@ -68,6 +70,7 @@ class Metrics:
       'queue_seconds': sum(call.session.timeline.waiting for call in of),
       'portraits': portraits.waiting,
       'refused_total': {f'{{status="{key}"}}': count for key, count in self.refused.items()},
+      'tasks': len(asyncio.all_tasks()),
       'failures_total': calls.counts['failures'],
     }
     lines = []

@@ -32,6 +32,11 @@ class Patient(H11Protocol):
     if self.cycle is not None:
       self._late.cancel()
 
+  def handle_websocket_upgrade(self, event):
+    """Hands the connection over; from then on pings say whether the client is there."""
+    self._late.cancel()
+    super().handle_websocket_upgrade(event)
+
   def _give_up(self):
     if self.cycle is None and not self.transport.is_closing():
       self.transport.abort()

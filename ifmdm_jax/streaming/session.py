@@ -190,7 +190,7 @@ class Session:
     if not (broken or self.timeline.can_begin()):
       return broken, None
     with self._lock:
-      while len(self._ready) > (self.live.soonest if broken else self.live.cover):
+      while len(self._ready) > self.live.soonest:
         self._ready.pop()
       frame = self.frames + len(self._ready)
       self.timeline.rewind(frame)

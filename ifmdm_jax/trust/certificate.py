@@ -26,11 +26,17 @@ class Certificate(NamedTuple):
     chain: PEM of the certificate and of those above it.
     key: PEM of the private key, PKCS #8.
     own: whether the user brought it.
+    files: of chain and key, where they were read: other processes and machines read them again, and
+      the key travels nowhere.
   """
 
   chain: bytes
   key: bytes
   own: bool = False
+  files: tuple[str, str] | None = None
+
+  def __reduce__(self):  # of pickle
+    return (read, self.files) if self.files else (type(self), tuple(self))
 
 
 def folder():
@@ -60,7 +66,8 @@ def read(certificate, key):
     ) from error
   if _public(leaf.public_key()) != _public(loaded.public_key()):
     raise InputError(f'expected the private key of {certificate}, {key} belongs to another')
-  return Certificate(chain, _plain(loaded), True)
+  places = tuple(str(pathlib.Path(each).expanduser().absolute()) for each in (certificate, key))
+  return Certificate(chain, _plain(loaded), True, places)
 
 
 def read_file(path, what):

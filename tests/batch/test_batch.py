@@ -1,8 +1,10 @@
 """Batches: what is made, what is kept, what a bad job costs, and what is left after a kill."""
 
 import csv
+import errno
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,12 +14,13 @@ from absl import flags
 from absl.testing import flagsaver
 
 import ifmdm_jax
-from ifmdm_jax import read, testing
+from ifmdm_jax import read, talk, testing
 from ifmdm_jax import sample as cli
 from ifmdm_jax.audio import spoken
 from ifmdm_jax.batch import command, jobs, maker, run
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.trust import certificate
 from ifmdm_jax.trust.origin import Options
 from tests.batch import small
 
@@ -147,13 +150,13 @@ def test_a_bad_job_stops_no_other(place, loads, capsys):
   (place / 'p9.png').write_bytes(b'no picture')
   (place / 'out').mkdir()
   os.symlink(place, place / 'out/away')
-  rows = ['none.png,v0.wav,1.mp4,', 'p9.png,v0.wav,2.mp4,', 'p0.png,p1.png,3.mp4,',
+  rows = ['p9.png,v1.wav,1.mp4,', 'p9.png,v0.wav,2.mp4,', 'p0.png,p1.png,3.mp4,',
           'p0.png,v0.wav,away/4.mp4,', *ROWS]  # fmt: skip
   assert make(place, rows) == 1
   found = report(place / 'out')
   assert [row['status'] for row in found.values()] == ['failed'] * 4 + ['done'] * 3
   reasons = [row['reason'] for row in found.values()]
-  for reason, said in zip(reasons, ('none.png is not a file', 'p9.png', 'p1.png', 'leads out')):
+  for reason, said in zip(reasons, ('p9.png', 'p9.png', 'p1.png', 'leads out')):
     assert said in reason and '\n' not in reason
   assert not (place / '4.mp4').exists() and not (place / 'out/1.mp4').exists()
   assert 'failed: 1.mp4' in capsys.readouterr().err
@@ -177,6 +180,8 @@ def test_weights_that_cannot_be_loaded_are_tried_once(place, monkeypatch):
     (['p0.png,v0.wav,a.mp4,'] * 2, {}, 'numbers 2 and 3'),
     (ROWS, dict(checkpoint='nowhere'), 'nowhere does not exist'),
     (ROWS, dict(output='v0.wav'), 'is a file'),
+    ([*ROWS, 'none.png,v0.wav,d.mp4,'], {}, 'job 5: expected a picture, .*none.png is not a file'),
+    (['p0.png,no.wav,d.mp4,', 'no.png,v0.wav,e.mp4,'], {}, r'no.wav is not .* \(2 of 2 jobs'),
     (ROWS, dict(beam=['--runner=DirectRunner']), 'without --runner'),
   ],
 )
@@ -188,18 +193,57 @@ def test_a_wrong_batch_is_refused_before_any_work(place, loads, rows, options, m
   assert not (place / 'out').exists()
 
 
+def test_no_video_replaces_what_another_job_is_made_of(place, loads):
+  make(place, ROWS[:1], output='.')
+  film = (place / 'a.mp4').read_bytes()
+  with pytest.raises(InputError, match='job 2: .*a.mp4 is the portrait or the voice'):
+    make(place, ['p1.png,v1.wav,a.mp4,', 'p0.png,a.mp4,b.mp4,'], output='.', overwrite=True)
+  assert (place / 'a.mp4').read_bytes() == film
+
+
+def test_a_full_disk_ends_the_batch_and_the_report_says_how_far_it_came(place, loads, monkeypatch):
+  tried, real = [], talk.make
+
+  def full(*args, **options):
+    tried.append(args)
+    if len(tried) == 2:
+      raise OSError(errno.ENOSPC, 'full')
+    return real(*args, **options)
+
+  monkeypatch.setattr(talk, 'make', full)
+  with pytest.raises(InputError, match='no room is left.*the same command goes on'):
+    make(place)
+  assert len(tried) == 2
+  rows = report(place / 'out').values()
+  assert sorted(row['status'] for row in rows) == ['done', 'failed', 'waiting']
+  assert make(place) == 0
+
+
+def test_a_private_key_is_handed_to_no_other_machine(tmp_path):
+  made = certificate.made()
+  for name, text in zip(('cert.pem', 'key.pem'), made):
+    (tmp_path / name).write_bytes(text)
+  own = Options(certificate=certificate.read(tmp_path / 'cert.pem', tmp_path / 'key.pem'))
+  packed = pickle.dumps(maker.Settings(str(tmp_path), str(tmp_path), provenance=own))
+  assert b'PRIVATE KEY' not in packed
+  assert pickle.loads(packed).provenance == own and own.certificate.own
+
+
 def test_a_text_is_spoken(place, loads, monkeypatch):
   words = []
 
   def speak(path, text, speaker, voice, seed):
     words.append((text, voice, seed))
     path.write_bytes((place / 'v0.wav').read_bytes())
+    assert path.is_relative_to(place / 'out')  # or a killed command would leave it for ever
 
   monkeypatch.setattr(spoken, 'write', speak)
   monkeypatch.setattr(spoken, 'speaker', lambda name: None)
   path = place / 'jobs.csv'
   path.write_text('image,text,voice,output\np0.png,Hello.,emma,o.mp4\n')
   assert make(place, path, defaults={'seed': 4}) == 0 and make(place, path) == 1
+  left = sorted(path.name for path in (place / 'out').iterdir())
+  assert left == ['.lock', 'o.mp4', 'report.csv']
   assert words == [('Hello.', 'emma', 4)]  # the second run is refused before it speaks
 
 
@@ -255,7 +299,8 @@ def test_batches_killed_at_random_moments_end_with_the_same_bytes():
 
 
 def test_the_command_says_by_its_status_how_it_went(place, loads, monkeypatch):
-  rows = ['p0.png,v0.wav,a.mp4,1', 'none.png,v0.wav,b.mp4,1']
+  (place / 'p9.png').write_bytes(b'no picture')
+  rows = ['p0.png,v0.wav,a.mp4,1', 'p9.png,v0.wav,b.mp4,1']
   given = dict(output=str(place / 'out'), workers='0', crop='none', compile_cache='none')
   if not flags.FLAGS.is_parsed():
     flags.FLAGS(['sample'])
@@ -265,6 +310,7 @@ def test_the_command_says_by_its_status_how_it_went(place, loads, monkeypatch):
       with pytest.raises(SystemExit) as ended:
         cli.main([])
     assert ended.value.code == status
+  (place / 'p9.png').unlink()
   folders = dict(given, batch=str(place), audio=str(place / 'v1.wav'), seed='5')
   with flagsaver.as_parsed(**folders), pytest.raises(SystemExit) as ended:
     cli.main([])

@@ -26,7 +26,8 @@ def test_outcomes_come_of_jobs_and_one_that_kills_its_process_costs_itself(monke
 
 def test_beam_makes_the_same_folder(monkeypatch, tmp_path):
   small.inputs(tmp_path)
-  rows = ['p0.png,v0.wav,a.mp4,1', 'none.png,v0.wav,b.mp4,2', 'p1.png,v0.wav,x/c.mp4,3']
+  (tmp_path / 'p9.png').write_bytes(b'no picture')
+  rows = ['p0.png,v0.wav,a.mp4,1', 'p9.png,v0.wav,b.mp4,2', 'p1.png,v0.wav,x/c.mp4,3']
   path = small.table(tmp_path, rows)
   monkeypatch.setattr(ifmdm_jax, 'load', lambda *_, **__: small.Quick(), raising=False)
   monkeypatch.setattr(run, 'maker_worker', lambda settings: Here(settings))

@@ -258,3 +258,15 @@ def test_who_reads_nothing_frees_its_place(serve, monkeypatch):
     await socket.close()
 
   run(act)
+
+
+def test_a_conversation_lasts_longer_than_a_request_may(serve):
+  served = serve(patience=0.5)
+
+  async def act():
+    async with Agent(served) as agent:
+      while len(agent.frames) < 50:
+        await asyncio.sleep(0.1)
+      assert not [event for event in agent.events if event['type'] == 'gone']
+
+  run(act)

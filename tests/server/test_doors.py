@@ -166,3 +166,10 @@ def test_addresses_are_counted_one_by_one_in_bounded_room():
   assert len(buckets._of) <= buckets.MOST
   now[0] = 10.0
   assert buckets.take('c')
+
+
+def test_whoever_watches_the_machine_itself_may_ask_for_its_health(serve):
+  served = serve(hosts=('faces.example',))
+  assert served.ask('GET', '/healthz')[0] == 200
+  assert served.ask('GET', '/metrics')[0] == 421
+  assert served.ask('GET', '/healthz', host='evil.example')[0] == 421
