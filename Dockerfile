@@ -31,5 +31,5 @@ EXPOSE 8765
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=4s --start-period=180s --retries=3 \
   CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8765/healthz', timeout=3)"]
-# From outside it is reached with --token alone, which whoever runs it passes; without, it says so.
+# Whoever runs it gives it a token, by IFMDM_TOKEN or --token; without one it says so and ends.
 ENTRYPOINT ["python", "-m", "ifmdm_jax.serve", "--host", "0.0.0.0", "--port", "8765"]
