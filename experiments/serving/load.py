@@ -100,7 +100,7 @@ def stages(spent):
   stage = lambda name: spent.get(f'ifmdm_stage_seconds_total{{stage="{name}"}}', 0.0)
   return {
     column: round(1e3 * stage(name) / frames, 1)
-    for column, name in (('infer_ms', 'making'), ('encode_ms', 'encode'))
+    for column, name in (('infer_ms', 'make'), ('encode_ms', 'encode'))
   }
 
 
