@@ -151,6 +151,8 @@ class Call:
     self._tell('closed')
     try:
       await self.session.close()
+      self.session.skip()  # pictures go now, and not when the collector finds them
+      self.session.timeline.wanted = _never
     finally:
       self.calls.taken -= 1
       self.calls.counts['ended'] += 1
@@ -285,6 +287,10 @@ class Calls:
         self.taken -= 1
 
     self._leaving = asyncio.ensure_future(leave())
+
+
+def _never():
+  return False
 
 
 def knobs(options):
