@@ -190,7 +190,7 @@ class Session:
     if not (broken or self.timeline.can_begin()):
       return broken, None
     with self._lock:
-      while len(self._ready) > self.live.soonest:
+      while len(self._ready) > self.live.soonest and (broken or _unsaid(self._ready[-1])):
         self._ready.pop()
       frame = self.frames + len(self._ready)
       self.timeline.rewind(frame)
@@ -265,3 +265,8 @@ class Session:
       self._resampler = soxr.ResampleStream(rate, self.timeline.rate, 1, dtype='float32')
       self._resampled = rate
     return self._resampler.resample_chunk(np.ascontiguousarray(sound))
+
+
+def _unsaid(frame):
+  """Says whether a frame is of the rest between replies, and no end of one."""
+  return not (frame.speaking or frame.end_of_speech)

@@ -179,7 +179,7 @@ class Timeline:
     pieces = new.reshape(plan.new, hop)
     for k, piece in enumerate(pieces):
       pcm = np.rint(np.clip(piece, -1, 1) * 32767).astype(np.int16)
-      self.sounds.append((pcm, ends[k], k < count))
+      self.sounds.append((pcm, bool(ends[k]), k < count))
     features = self._features(sound)
     which, valid = places(plan, first, len(features))
     level = np.array([loudness(piece) for piece in pieces])

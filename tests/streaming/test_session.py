@@ -81,6 +81,25 @@ def test_a_reply_comes_out_whole_with_a_face_and_its_end_is_marked(warm, image, 
   run(warm, image, act)
 
 
+def test_a_reply_that_follows_at_once_takes_nothing_from_the_one_before(
+  warm, image, voice, monkeypatch
+):
+  monkeypatch.setattr(Live, 'soonest', 1)  # however slow the machine is
+
+  async def act(live, session):
+    replies = [voice(0.04, 1), voice(0.4, 2)]  # the first ends within a window
+    for reply in replies:
+      await session.push_audio(reply)
+      await session.flush()
+      await asyncio.sleep(0.7)  # it is made, and waits to be seen
+    frames = await some(session, 40)
+    assert [frame.end_of_speech for frame in frames].count(True) == 2
+    spoken = sound_of(frame for frame in frames if frame.speaking)
+    np.testing.assert_array_equal(spoken, pcm(np.concatenate(replies)))
+
+  run(warm, image, act)
+
+
 def test_frames_come_25_times_a_second_with_and_without_speech(warm, image, voice):
   async def act(live, session):
     await anext(session)
