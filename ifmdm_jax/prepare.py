@@ -61,7 +61,7 @@ flags.DEFINE_string('layout', 'folder', f'One of {", ".join(layouts.LAYOUTS)}.',
 flags.DEFINE_integer('size', None, 'Side of the stored pictures; 512, of other formats 256.', 32,
                      **SHARED)
 flags.DEFINE_integer('quality', QUALITY, 'Of stored pictures; 101: without loss.', 1, 101, **SHARED)
-flags.DEFINE_integer('workers', None, 'Processes; by default one per core.', 1, **SHARED)
+flags.DEFINE_integer('workers', None, 'Processes; 0: one; default: one per core.', 0, **SHARED)
 flags.DEFINE_float('face_fraction', 0.5, 'Face height as a share of the square: less is a wider '
                    'margin.', 0.1, 0.7, **SHARED)
 flags.DEFINE_float('smoothing', 0.0, 'Seconds over which the square follows the head; 0: it stands '
@@ -127,7 +127,8 @@ def _cut():
   settings = _settings(size=size, limits=limits, longest=F.longest or 20.0)
   return write.build(
     F.source, F.output, settings, lag.LagEstimator, layout=F.layout, ready=ready,
-    processes=F.workers or os.cpu_count(), beam=F.beam_pipeline_options,
+    processes=os.cpu_count() if F.workers is None else max(1, F.workers),
+    beam=F.beam_pipeline_options,
   )  # fmt: skip
 
 

@@ -265,7 +265,7 @@ def test_a_maker_keeps_one_picture_however_many_jobs(place, loads):
     job = jobs.Job(number, f'p{number}.png', 'v0.wav', f'{number}.mp4', options={'crop': 'none'})
     assert make_one(job).status == maker.MADE
   gc.collect()
-  assert sum(isinstance(each, read.Picture) for each in gc.get_objects()) == 1
+  assert sum(type(each) is read.Picture for each in gc.get_objects()) == 1
 
 
 def test_a_worker_stays_with_its_portrait_and_helps_with_the_last_one():
