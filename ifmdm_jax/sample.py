@@ -118,7 +118,7 @@ WORKERS = integer('workers', None, 'Processes of --batch; 0: this one; default: 
                   'or one where there is an accelerator.', lower_bound=0)
 RUNNER = string('runner', 'none', 'none: this machine; or DirectRunner, FlinkRunner, SparkRunner, '
                 'DataflowRunner or another of Apache Beam, for --batch (extra beam).')
-BEAM_OPTIONS = words('beam_pipeline_options', [], 'Further ones of that runner.')
+BEAM_OPTIONS = words('beam_pipeline_options', None, 'Further ones of that runner.')
 # fmt: on
 flags.adopt_module_key_flags(provenance)
 
@@ -206,9 +206,10 @@ def batched():
   own = dict(image=IMAGE, audio=AUDIO, text=TEXT, speaker=SPEAKER, voice=VOICE, seed=SEED,
              face=FACE, track=TRACK, crop=CROP)  # fmt: skip
   defaults = {name: flag.value for name, flag in own.items() if flag.present}
+  beam = [f'--runner={RUNNER.value}', *(BEAM_OPTIONS.value or [])]
   return command.make(
     BATCH.value, OUTPUT.value, defaults | chosen(), workers=WORKERS.value,
-    beam=None if RUNNER.value == 'none' else [f'--runner={RUNNER.value}', *BEAM_OPTIONS.value],
+    beam=None if RUNNER.value == 'none' else beam,
     checkpoint=weights(), load=load_options(), stream=STREAM.value, paste_back=PASTE_BACK.value,
     max_pixels=MAX_PIXELS.value, overwrite=OVERWRITE.value, provenance=provenance.chosen(),
     compile_cache=COMPILE_CACHE.value,

@@ -32,7 +32,7 @@ CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Folder of weights; default
                                  **SHARED)
 TOKEN = flags.DEFINE_string('token', None, 'Who has it may come in, 16 letters or more.', **SHARED)
 OPEN = flags.DEFINE_bool('open', False, 'Open the page in a browser.', **SHARED)
-LONGEST = flags.DEFINE_float('longest', 120.0, 'Seconds of a voice, and of a film.',
+LONGEST = flags.DEFINE_float('longest_seconds', 120.0, 'Seconds of a voice, and of a film.',
                              lower_bound=1.0, **SHARED)
 COMPILE_CACHE = flags.DEFINE_string('compile_cache', None, 'Folder for compiled programs, or none; '
                                     "default: in the user's cache folder.", **SHARED)

@@ -10,6 +10,7 @@ from ifmdm_jax.pipeline import codes, features, records
 from tests.pipeline import films
 
 pytest.importorskip('tensorflow_datasets')
+pytest.importorskip('grain.python')  # defines flags, which must be there before any are saved
 
 
 def command(*words):
