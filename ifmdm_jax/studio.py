@@ -20,8 +20,9 @@ from absl import flags
 
 import ifmdm_jax as ifm
 from ifmdm_jax import bundle, compile_cache, errors, talk
-from ifmdm_jax.apps.studio import app, gate, making, parts, work
+from ifmdm_jax.apps.studio import app, making, parts, work
 from ifmdm_jax.errors import SHARED, InputError
+from ifmdm_jax.server import gate
 
 # fmt: off
 HOST = flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at; another one than that of '

@@ -151,8 +151,6 @@ class Call:
     self._tell('closed')
     try:
       await self.session.close()
-      self.session.skip()  # pictures go now, and not when the collector finds them
-      self.session.timeline.wanted = _never
     finally:
       self.calls.taken -= 1
       self.calls.counts['ended'] += 1
@@ -241,8 +239,8 @@ class Calls:
     if self.taken >= self.most:
       raise Refused(503, f'all {self.taken} sessions are taken: try again later')
 
-  async def begin(self, image, kind, *, rate=24_000, seed=0, microphone=False, options=None):
-    """Begins a call with a portrait.
+  async def begin(self, image, kind, *, seed=0, microphone=False, options=None, **rest):
+    """Begins a call with a portrait; `rest`: of `Live.session`.
 
     Raises:
       Refused: all places are taken, or the server is being stopped.
@@ -252,7 +250,7 @@ class Calls:
     options = knobs(options or {})
     self.taken += 1
     beginning = asyncio.ensure_future(
-      self.live.session(image, rate=rate, seed=seed, microphone=microphone, **options)
+      self.live.session(image, seed=seed, microphone=microphone, **rest, **options)
     )
     try:
       session = await asyncio.shield(beginning)
@@ -287,10 +285,6 @@ class Calls:
         self.taken -= 1
 
     self._leaving = asyncio.ensure_future(leave())
-
-
-def _never():
-  return False
 
 
 def knobs(options):

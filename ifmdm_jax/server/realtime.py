@@ -46,7 +46,7 @@ class Client:
   def __init__(self, state, websocket):
     self.state, self.wire, self.call = state, Wire(state, websocket), None
     self._chunks = collections.deque()  # [frames, whether it is answered, when it came]
-    self._there, self._tail = asyncio.Event(), False
+    self._there = asyncio.Event()
     self._samples, self._index, self._late = 0, 0, None
 
   async def run(self):
@@ -86,12 +86,9 @@ class Client:
         image = await self.state.portraits.decoded(picture)
     live = self.state.live
     self.call = await self.state.begin(
-      inputs.get('portrait'), 'realtime', image=image, rate=RATE, seed=config.get('seed', 0),
-      options=config.get('options'),
+      inputs.get('portrait'), 'realtime', image=image, rate=RATE, paced=False,
+      seed=config.get('seed', 0), options=config.get('options'),
     )  # fmt: skip
-    timeline, window = self.call.session.timeline, live.plan.new / FPS
-    wanted, least = timeline.wanted, lambda: 0.0 if self._tail else window - 1e-6
-    timeline.wanted = lambda: wanted() and timeline.waiting > least()  # no motion between replies
     size = live.sampler.size
     await self.wire.send({
       'type': 'session.created', 'session_id': self.call.id, 'trace_id': self.call.id,
@@ -131,7 +128,7 @@ class Client:
     await self.call.say(sound, RATE, more=True)
     if self._late:
       self._late.cancel()
-    self._tail, before = False, self._samples
+    before = self._samples
     self._samples += len(sound) // 2
     self._chunks.append([self._samples // HOP - before // HOP, True, time.perf_counter()])
     self._there.set()
@@ -145,7 +142,7 @@ class Client:
       self._there.set()
     elif not timeline.waiting:
       return
-    self._samples, self._tail = 0, True
+    self._samples = 0
     timeline.flush()
     self.state.live.wake()
 
@@ -176,10 +173,8 @@ class Client:
 
   async def _picture(self):
     """Waits for the next frame of speech: (JPEG or None, seconds of encoding)."""
-    session = self.call.session
     while True:
       begun = time.perf_counter()
-      session._due = None  # its own pace is that of play
       try:
         async with asyncio.timeout(LOST):
           frame = await self.call.frame()

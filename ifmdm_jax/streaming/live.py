@@ -66,7 +66,7 @@ class Live:
     """Frames that pass until the first one of a window is there, if nothing comes between."""
     return math.ceil(self._first * FPS)
 
-  async def session(self, image, *, rate=24_000, seed=0, microphone=False, **options):
+  async def session(self, image, *, rate=24_000, seed=0, microphone=False, paced=True, **options):
     """Begins a `Session`.
 
     Args:
@@ -74,14 +74,15 @@ class Live:
       rate: Hz, of the sound that goes with the frames, a multiple of 25.
       seed: of the motion.
       microphone: sound arrives as it is spoken and never ends, see `streaming.timeline.Timeline`.
+      paced: see `Session`.
       options: of the sampler.
 
     Raises:
       InputError: no session is free, or something of that cannot be.
     """
-    return await asyncio.to_thread(self.begin, image, rate, seed, microphone, options)
+    return await asyncio.to_thread(self.begin, image, rate, seed, microphone, options, paced)
 
-  def begin(self, image, rate, seed, microphone, options):
+  def begin(self, image, rate, seed, microphone, options, paced=True):
     """Does the same, and waits until the portrait is encoded."""
     check_image(image)
     check_seed(seed)
@@ -91,7 +92,7 @@ class Live:
                         microphone=microphone)  # fmt: skip
     with self._lock:
       who = self._slots.join(image, seed, timeline, **options)
-      session = self._sessions[who] = Session(self, who, timeline)
+      session = self._sessions[who] = Session(self, who, timeline, paced)
       if self._thread is None:
         self._thread = threading.Thread(target=self._run, name='live', daemon=True)
         self._thread.start()

@@ -52,13 +52,15 @@ class Session:
   Attributes:
     who: its slot.
     timeline: its `streaming.timeline.Timeline`.
+    paced: whether frames come when they are due. Else they come as soon as they are made, and only
+      where there is speech.
     frames: number handed out.
     late: number of those that were late by more than LATE frames.
     failure: what went wrong, an exception.
   """
 
-  def __init__(self, live, who, timeline):
-    self.live, self.who, self.timeline = live, who, timeline
+  def __init__(self, live, who, timeline, paced=True):
+    self.live, self.who, self.timeline, self.paced = live, who, timeline, paced
     self.frames = self.late = 0
     self.failure, self.closed = None, False
     self._ready = collections.deque()  # frames
@@ -67,7 +69,7 @@ class Session:
     self._loop = self._arrived = None
     self._due, self._marker = None, Marker() if live.provenance else None
     self._resampler = self._resampled = None
-    timeline.wanted = lambda: not self.closed and len(self._ready) <= live.cover
+    timeline.wanted = self._wants
 
   @property
   def busy(self):
@@ -137,6 +139,8 @@ class Session:
     if not self.closed:
       self.end()
       await asyncio.to_thread(self.live.leave, self.who)
+      self._ready.clear()  # pictures go now, and not when the collector finds them
+      self.timeline.wanted = _never
 
   def __aiter__(self):
     return self
@@ -156,7 +160,7 @@ class Session:
         self.live.wake()
         await self._arrived.wait()
         continue
-      if self._due is None:
+      if self._due is None or not self.paced:
         self._due = now
       if self._due > now:
         await asyncio.sleep(self._due - now)
@@ -221,6 +225,11 @@ class Session:
     self.closed = True
     self._signal()
 
+  def _wants(self):
+    """Says whether the next window should be made."""
+    room = not self.closed and len(self._ready) <= self.live.cover
+    return room and (self.paced or self.timeline.can_speak())
+
   def _signal(self):
     if self._loop is not None and not self._loop.is_closed():
       self._loop.call_soon_threadsafe(self._arrived.set)
@@ -265,6 +274,10 @@ class Session:
       self._resampler = soxr.ResampleStream(rate, self.timeline.rate, 1, dtype='float32')
       self._resampled = rate
     return self._resampler.resample_chunk(np.ascontiguousarray(sound))
+
+
+def _never():
+  return False
 
 
 def _unsaid(frame):

@@ -137,10 +137,14 @@ class Timeline:
     with self._lock:
       self._segments.clear()
 
+  def can_speak(self):
+    """Whether the next window can have speech."""
+    with self._lock:
+      return self._speech() > 0
+
   def can_begin(self):
     """Whether a reply waits that can be played from now on, and has not begun."""
-    with self._lock:
-      return not self.speaking and self._speech() > 0
+    return not self.speaking and self.can_speak()
 
   def ready(self):
     """Whether a window is wanted: there is always one."""

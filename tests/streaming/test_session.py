@@ -289,3 +289,21 @@ def test_what_goes_wrong_reaches_whoever_waits(warm, image, monkeypatch):
 
 def raises(error):
   raise error
+
+
+def test_a_session_that_is_not_paced_gives_speech_as_fast_as_it_is_made_and_nothing_between(
+  warm, image, voice
+):
+  async def act(live, session):
+    unpaced = await live.session(image, rate=RATE, paced=False)
+    with pytest.raises(TimeoutError):  # nothing rests
+      await asyncio.wait_for(anext(unpaced), 0.3)
+    reply, live.clock = voice(4.0), lambda: 0.0  # nothing that waits for its time would come
+    await unpaced.push_audio(reply)
+    await unpaced.flush()
+    frames = await until(unpaced, lambda frame: frame.end_of_speech, 200)
+    np.testing.assert_array_equal(sound_of(frames), pcm(reply))
+    assert unpaced.late == 0
+    await unpaced.close()
+
+  run(warm, image, act, most=2)

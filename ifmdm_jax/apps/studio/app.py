@@ -10,10 +10,11 @@ import gradio as gr
 import uvicorn
 
 from ifmdm_jax.apps.studio import dub_tab, look, talk_tab
-from ifmdm_jax.apps.studio.gate import LOOPBACK, Gate
+from ifmdm_jax.apps.studio.gate import Gate
 from ifmdm_jax.apps.studio.making import Limits
 from ifmdm_jax.apps.studio.parts import FIXTURES, Studio
 from ifmdm_jax.apps.studio.visits import OLDEST, Visits
+from ifmdm_jax.server.gate import LOOPBACK
 
 FREQUENCY = 60  # seconds between two looks for old files
 

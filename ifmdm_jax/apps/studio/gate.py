@@ -5,7 +5,8 @@ import http.cookies
 import json
 import urllib.parse
 
-LOOPBACK = 'localhost', '127.0.0.1', '::1'
+from ifmdm_jax.server.gate import LOOPBACK
+
 COOKIE = 'ifmdm_studio'
 MOST_JSON = 2**21  # bytes of a request that is no upload
 HEADERS = {
@@ -22,11 +23,6 @@ ASK = """<!doctype html><html lang="en"><meta name="viewport" content="width=dev
 min-height:90vh;color-scheme:light dark}input,button{font:inherit;padding:.5em .8em}</style>
 <form><label>Token of the studio <input name="token" type="password" autofocus></label>
 <button>Open</button></form></html>"""
-
-
-def loopback(host):
-  """Says whether only this machine reaches a host."""
-  return host in LOOPBACK
 
 
 class Gate:
