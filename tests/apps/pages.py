@@ -47,7 +47,7 @@ class Page:
 
   def _console(self, message):
     if message.type == 'error':
-      self.wrong.append(message.text)
+      self.wrong.append(f'{message.text} {message.location}')
 
   def __enter__(self):
     return self.page
@@ -56,7 +56,7 @@ class Page:
     self.context.close()
     if kind is None:
       outside = [url for url in self.asked if '127.0.0.1' not in url and url[:5] != 'data:']
-      assert not outside and not self.wrong
+      assert not outside and not self.wrong, f'asked {outside}; wrong {self.wrong}'
 
 
 def go_to(page, tab):

@@ -26,14 +26,15 @@ const smaller = async (file) => {
 const options = () => ({ motion_std: Number(find('lively').value) })
 
 const stop = async (text = '') => {
-  const ended = session
+  const ended = session, left = peer
   microphone?.getTracks().forEach((track) => track.stop())
-  peer?.close()
   peer = microphone = video.srcObject = null
   session = ''
   start.textContent = 'Start'
   say(text)
+  // First said, then hung up: a server that sees the connection go has ended the session itself.
   if (ended) await ask(`/sessions/${ended}`, 'DELETE').catch(() => {})
+  left?.close()
 }
 
 const begin = async () => {
