@@ -18,7 +18,8 @@ A row of breaks.csv is an interruption, in the middle of speech:
   silent_ms   until the first frame without sound
   closed_ms   until the mouth is as closed as at rest (its mean there + 2 deviations) or stays so
   onset       largest change of all landmarks between two frames where a reply begins, over the
-              median change in speech
+              median change in speech; eyes are held still in this run, as a blink, which may fall
+              anywhere, is no jump
 """
 
 import argparse
@@ -135,7 +136,8 @@ async def broken(live, image, voice, count, folder):
   """Breaks off `count` replies: rows of breaks.csv."""
   rng, rows, begun = np.random.default_rng(0), [], []
   film, marks = Film(folder / 'breaks'), []  # (asked after frame, seconds until silent)
-  async with await live.session(image, rate=SAMPLE_RATE) as session:
+  still = dict(blinks_per_minute=0, gaze='camera')
+  async with await live.session(image, rate=SAMPLE_RATE, **still) as session:
 
     async def watch(frames, until=None):
       while frames > 0:

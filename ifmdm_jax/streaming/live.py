@@ -46,7 +46,7 @@ class Live:
     self.sampler, self.most, self.clock = sampler, most, clock
     self.plan, self.provenance = plan or sampler.live, provenance
     self.seconds = {'windows': 0, 'frames': 0, 'making': 0.0, 'first': 0.0}
-    self._slots = Slots(sampler, most, self.plan)
+    self._slots = Slots(sampler, most, self.plan, steady=True)
     self._sessions, self._first = {}, FEWEST / FPS  # seconds until a window's first frame
     self._lock, self._wake = threading.Lock(), threading.Event()
     self._thread, self._closed = None, False

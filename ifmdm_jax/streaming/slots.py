@@ -23,6 +23,9 @@ RESTING = 25  # silent frames after which a face is at rest
 FOLLOWS = 0.05  # how much of a frame its average at rest takes on
 CLOSING = 0.45, 0.15  # how open a mouth still is whose voice was broken off, frame by frame
 CLOSED, RETURN = 20, 25  # frames that it stays closed, and in which it is as it would be again
+# How much of its way a head goes in a frame where short windows would shake it: first, and last,
+# over so many frames after a voice began or was broken off.
+FIRST, LAST, FRAMES = 0.15, 0.75, 10
 
 
 @runtime_checkable
@@ -66,6 +69,9 @@ class Streamable(Protocol):
   def eased(self, codes, rest, open):
     """Moves the mouth of codes [n, ...] towards that at rest [...]; open [n], 1 changes nothing."""
 
+  def steadied(self, codes, before, share):
+    """Moves the head of codes [n, ...] on from one before [...] by shares [n] of its way."""
+
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, ...] of portraits [N, ...] by number, who [n]: uint8 [n, R, R, 3]."""
 
@@ -84,7 +90,9 @@ class _Stream:
   rest: Any = None  # code of the face at rest, an average
   quiet: int = 0  # silent frames lately
   hushed: int = NEVER  # frames since its voice was broken off
-  # (first frame, state before, state after, level) of the last windows
+  turned: int = NEVER  # frames since its voice began or was broken off
+  shown: Any = None  # code of the last frame, as it is drawn
+  # (first frame, state before, state after, level, codes as they are drawn) of the last windows
   history: collections.deque = dataclasses.field(
     default_factory=lambda: collections.deque(maxlen=REMEMBERED)
   )
@@ -104,10 +112,19 @@ class Slots:
   k of every stream is drawn before frame k + `block` of any.
   """
 
-  def __init__(self, sampler, count, plan=None, sample_rate=16_000, **options):
-    """Makes room; `options` are of all streams, see the sampler."""
+  def __init__(self, sampler, count, plan=None, sample_rate=16_000, steady=False, **options):
+    """Makes room.
+
+    Args:
+      sampler: a `Streamable`.
+      count: streams at once.
+      plan: windows; None: the sampler's `streaming`.
+      sample_rate: Hz.
+      steady: heads follow softly, as short windows shake them.
+      options: of all streams, see the sampler.
+    """
     self.sampler, self.count, self.plan = sampler, count, plan or sampler.streaming
-    self.sample_rate, self.options = sample_rate, options
+    self.sample_rate, self.steady, self.options = sample_rate, steady, options
     self._constants = sampler.constants(sampler.options(**options))
     self.block = min(sampler.block, self.plan.new)
     # A CPU gains nothing by batches, and would pay for empty slots.
@@ -164,15 +181,18 @@ class Slots:
   def rewind(self, who, frame):
     """Takes frames of a stream from number `frame` on back, as far as REMEMBERED windows go."""
     stream = self._stream(who)
+    stream.turned = 0
     while frame < stream.done and stream.history:
-      first, state, after, level = stream.history.pop()
+      first, state, after, level, codes = stream.history.pop()
       stream.done = max(first, frame)
       if frame > first:  # a part of it was shown
         count, controls = frame - first, _rows(self._controls, [who])
         part = self.sampler.rewound(state, after, controls, level, count)
-        stream.history.append((first, state, part, level[:, :count]))
+        stream.history.append((first, state, part, level[:, :count], codes[:count]))
         state = part
       self._state = _with_rows(self._state, state, [who], [0])
+    if stream.history:
+      stream.shown = stream.history[-1][-1][-1]
 
   def hush(self, who):
     """Closes the mouth of a stream whose voice was broken off, sooner than it would by itself."""
@@ -253,15 +273,16 @@ class Slots:
       y, valid, before, controls, level, new=self.plan.new, **self._constants
     )
     self._state = _with_rows(self._state, after, rows, range(len(rows)))
+    codes, drawn = np.asarray(codes), {}
     for k, who in enumerate(rows):
       stream, own = self._streams[who], [k]
-      stream.history.append((stream.done, _rows(before, own), _rows(after, own), level[own]))
+      made = self._eased(stream, codes[k, : windows[who].count], level[k])
+      drawn[who] = self._steadied(stream, made) if self.steady else made
+      stream.history.append(
+        (stream.done, _rows(before, own), _rows(after, own), level[own], drawn[who])
+      )
       stream.done += self.plan.new
-    codes = np.asarray(codes)
-    return {
-      who: self._eased(self._streams[who], codes[k, : windows[who].count], level[k])
-      for k, who in enumerate(rows)
-    }
+    return drawn
 
   def _eased(self, stream, codes, level):
     """Closes the mouth of a stream whose voice was broken off."""
@@ -276,6 +297,15 @@ class Slots:
       open[k] = _open(stream.hushed)
       stream.hushed = min(stream.hushed + 1, NEVER)
     return codes if (open == 1).all() else self.sampler.eased(codes, stream.rest, open)
+
+  def _steadied(self, stream, codes):
+    """Lets a head follow softly, and more so where a voice began or was broken off."""
+    since = np.minimum(stream.turned + np.arange(len(codes)), FRAMES)
+    share = FIRST + (LAST - FIRST) * since.astype(np.float32) / FRAMES
+    before = codes[0] if stream.shown is None else stream.shown
+    codes = self.sampler.steadied(codes, before, share)
+    stream.shown, stream.turned = codes[-1], min(stream.turned + len(codes), NEVER)
+    return codes
 
   def _draw_all(self, codes):
     # (block, who, frame): the first block of everybody, then the second, and so on

@@ -138,11 +138,12 @@ def test_what_is_broken_off_is_silent_from_the_next_frame_on(warm, image, voice)
   run(warm, image, act)
 
 
-def test_motion_goes_on_from_the_last_frame_that_was_seen(warm, image, voice):
+@pytest.mark.parametrize('steady', [False, True])
+def test_motion_goes_on_from_the_last_frame_that_was_seen(warm, image, voice, steady):
   """What was made and thrown away leaves no trace."""
   made = {}
   for name in ('straight', 'rewound', 'within'):
-    slots = Slots(warm, 1, warm.live)
+    slots = Slots(warm, 1, warm.live, steady=steady)
     timeline = Timeline(warm.audio, warm.live, RATE)
     who, frames = slots.join(image, 3, timeline), []
     steps = {'straight': 2, 'rewound': 4, 'within': 4}[name]

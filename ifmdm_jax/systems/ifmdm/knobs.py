@@ -85,12 +85,37 @@ def eased(codes, rest, open):
   Returns:
     float32 [n, D]; the same codes where directions have no names.
   """
-  if codes.shape[1] not in (len(names()), len(names()) + len(eyes.NAMES)):
+  if not named(codes):
     return codes
   lips = BLOCK['lips']
   moved = codes.copy()
   moved[:, lips] = rest[lips] + open[:, None] * (codes[:, lips] - rest[lips])
   return moved
+
+
+def steadied(codes, before, share):
+  """Lets the head follow codes, frame by frame by a share of the way that is left.
+
+  Args:
+    codes: [n, D], a motion code and what follows it.
+    before: [D], where the head was in the frame before them.
+    share: [n], 1: all of the way.
+
+  Returns:
+    float32 [n, D]; the same codes where directions have no names.
+  """
+  if not named(codes):
+    return codes
+  pose, moved = BLOCK['pose'], codes.copy()
+  head = before[pose]
+  for k, part in enumerate(share):
+    head = moved[k, pose] = head + part * (codes[k, pose] - head)
+  return moved
+
+
+def named(codes):
+  """Says whether directions of codes [..., D] have names, with eyes after them or without."""
+  return codes.shape[-1] in (len(names()), len(names()) + len(eyes.NAMES))
 
 
 def offsets(by_name):

@@ -281,6 +281,10 @@ class Sampler:
     """Moves mouths towards one at rest; see `knobs.eased`."""
     return knobs.eased(codes, rest, open)
 
+  def steadied(self, codes, before, share):
+    """Lets heads follow softly; see `knobs.steadied`."""
+    return knobs.steadied(codes, before, share)
+
   def draw_mixed(self, portraits, who, codes, size):
     """Draws codes [n, M] of several portraits; see `render.Renderer`."""
     return self.renderer.draw_mixed(portraits, who, codes, size)

@@ -66,6 +66,17 @@ def test_a_unit_that_landmarks_cannot_show_is_refused_and_says_what_to_use(name,
   assert '\n' not in str(error.value)
 
 
+def test_a_head_follows_softly_and_nothing_else_waits():
+  codes = np.random.default_rng(0).normal(size=(4, 24)).astype(np.float32)
+  before = np.zeros(24, np.float32)
+  moved = knobs.steadied(codes, before, np.array([1, 0.5, 0, 1], np.float32))
+  np.testing.assert_array_equal(moved[:, 6:], codes[:, 6:])  # lips, lids, brows, eyes
+  half = codes[0, :6] + 0.5 * (codes[1, :6] - codes[0, :6])
+  np.testing.assert_allclose(moved[:, :6], [codes[0, :6], half, half, codes[3, :6]], rtol=1e-6)
+  nameless = codes[:, :7]
+  assert knobs.steadied(nameless, nameless[0], np.zeros(4)) is nameless
+
+
 def test_a_misspelt_unit_is_told_the_nearest_names():
   with pytest.raises(InputError, match='mouthSmilLeft: the nearest are mouthSmileLeft'):
     motion_stream.Options(unit={'mouthSmilLeft': 0.3})
