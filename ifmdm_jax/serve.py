@@ -33,6 +33,8 @@ PORT = integer('port', 8765, 'To listen at; 0: any free one.', lower_bound=0, up
 CHECKPOINT = string('checkpoint', None, 'Folder of weights; default: the bundled.')
 PORTRAITS = string('portraits', None, 'Folder of pictures that clients choose from by name.')
 MOST = integer('most', 4, 'Sessions at once.', lower_bound=1, upper_bound=256)
+LOAD = real('load', 0.95, 'Share of its time that the maker of frames may be busy; whoever comes '
+            'then is refused, as all would get too few.', lower_bound=0.1)
 TOKEN = string('token', None, f'Who has it may come in, {SHORTEST} letters or more; default: the '
                f'environment\'s {VARIABLE}, which no list of processes shows.')
 HOSTS = words('hosts', None, 'Names that clients know this server by; default: this machine\'s own '
@@ -58,8 +60,8 @@ def main(_):
   talk.check_checkpoint(CHECKPOINT.value)
   compile_cache.keep(COMPILE_CACHE.value)
   live = Live(ifm.load(bundle.chosen(CHECKPOINT.value, None)), MOST.value)
-  limits = Limits(sessions=MOST.value, minutes=MINUTES.value, upload=round(UPLOAD.value * 2**20),
-                  rate=RATE.value, stop=STOP.value)  # fmt: skip
+  limits = Limits(sessions=MOST.value, load=LOAD.value, minutes=MINUTES.value,
+                  upload=round(UPLOAD.value * 2**20), rate=RATE.value, stop=STOP.value)  # fmt: skip
   state = State(live, portraits=PORTRAITS.value, limits=limits, ice=ICE.value)
   live.warm()
   hosts = HOSTS.value or (gate.LOOPBACK if inside else None)

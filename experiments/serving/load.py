@@ -219,14 +219,16 @@ def main():
   pcm = np.rint(waveform.as_float(voice) * 32767).astype(np.int16)
   counts = [int(count) for count in flags.sessions.split(',')]
   command = [sys.executable, '-m', 'ifmdm_jax.serve', '--portraits', str(ROOM), '--port', '0',
-             '--most', str(max(counts))]  # fmt: skip
+             '--most', str(max(counts)), '--load', '9']  # fmt: skip
   with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
     try:
       address, rows = re.search(r'http://\S+?:\d+', server.stdout.readline())[0], []
       for way in flags.ways.split(','):
-        asyncio.run(run(address, way, 1, 8, pcm))  # warm
-        for count in counts:
-          time.sleep(2)  # places become free
+        for count in [0, *counts]:
+          time.sleep(3)  # places become free
+          if not count:
+            asyncio.run(run(address, way, 1, 8, pcm))  # warm
+            continue
           rows.append(asyncio.run(run(address, way, count, flags.seconds, pcm)))
           print(rows[-1], flush=True)
     finally:

@@ -219,8 +219,9 @@ class Calls:
 
   @property
   def most(self):
-    """Calls at once."""
-    return min(self.limits.sessions, self.live.most)
+    """Calls at once: as many as are allowed, and no more than get all their frames."""
+    allowed = min(self.limits.sessions, self.live.most)
+    return max(1, int(min(allowed, self.limits.load / max(self.live.share, 1e-9))))
 
   def get(self, key):
     """Returns a call by its id.

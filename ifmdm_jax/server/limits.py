@@ -9,6 +9,7 @@ class Limits:
   """Limits of a server; what is beyond them is refused in a line."""
 
   sessions: int = 4  # at once
+  load: float = 0.95  # share of the maker's time that all sessions may take
   minutes: float = 30.0  # of a session
   idle: float = 300.0  # seconds without a word, of a websocket; and of a session that nobody joined
   gone: float = 8.0  # seconds without a packet after which a client is taken for gone

@@ -48,6 +48,7 @@ class Live:
     self.seconds = {'windows': 0, 'frames': 0, 'making': 0.0, 'first': 0.0}
     self._slots = Slots(sampler, most, self.plan, steady=True)
     self._sessions, self._first = {}, FEWEST / FPS  # seconds until a window's first frame
+    self._each = 0.0  # seconds of making a frame
     self._lock, self._wake = threading.Lock(), threading.Event()
     self._thread, self._closed = None, False
 
@@ -65,6 +66,11 @@ class Live:
   def soonest(self):
     """Frames that pass until the first one of a window is there, if nothing comes between."""
     return math.ceil(self._first * FPS)
+
+  @property
+  def share(self):
+    """Share of the maker's time that one session takes, of late: 1 is all of it."""
+    return self._each * FPS
 
   async def session(self, image, *, rate=24_000, seed=0, microphone=False, paced=True, **options):
     """Begins a `Session`.
@@ -128,7 +134,7 @@ class Live:
     size = self.sampler.size
     session = self.begin(np.zeros((size, size, 3), np.uint8), 16_000, 0, False, {})
     for _ in range(3):
-      before = self.seconds['windows']
+      before, self._each = self.seconds['windows'], 0.0
       while self.seconds['windows'] == before and session.failure is None:
         time.sleep(0.01)
       session.skip()
@@ -164,15 +170,23 @@ class Live:
         self._slots.rewind(who, frame)
       if broken:
         self._slots.hush(who)
-    begun, count = time.perf_counter(), 0
-    for who, frames in self._slots.step():
+    begun, count, dropped = time.perf_counter(), 0, set()
+
+    def wanted(who):
+      if self._sessions[who].drops:
+        dropped.add(who)
+      return who not in dropped
+
+    for who, frames in self._slots.step(wanted):
       if not count:
         first = self.seconds['first'] = time.perf_counter() - begun
         self._first = max(first, FORGETS * self._first + (1 - FORGETS) * first)
       count += len(frames)
       self._sessions[who].deliver(frames)
     if count:
+      took = time.perf_counter() - begun
+      self._each = FORGETS * (self._each or took / count) + (1 - FORGETS) * took / count
       self.seconds['windows'] += 1
       self.seconds['frames'] += count
-      self.seconds['making'] += time.perf_counter() - begun
-    return count > 0
+      self.seconds['making'] += took
+    return bool(count or dropped)

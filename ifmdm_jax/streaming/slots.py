@@ -5,6 +5,7 @@ blocks of fixed size. An empty slot costs its share of the motion network and no
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 from typing import Any, Protocol, runtime_checkable
@@ -211,15 +212,19 @@ class Slots:
     self._stream(who)
     del self._streams[who]
 
-  def step(self):
+  def step(self, wanted=lambda who: True):
     """Yields (who, uint8 frames [n, R, R, 3]): one window of every stream that has the sound.
 
     Several pieces for one stream come in order; pieces of all streams are interleaved.
+
+    Args:
+      wanted: (who) -> whether the rest of its window is still drawn; else it is to be taken back,
+        see `rewind`.
     """
     ready = {who: s for who, s in self._streams.items() if s.listener.ready()}
     if ready:
       codes = self._sample(ready)
-      yield from self._draw_all(codes)
+      yield from self._draw_all(codes, wanted)
     for who, stream in list(self._streams.items()):
       if stream.listener.ended():
         del self._streams[who]
@@ -307,7 +312,7 @@ class Slots:
     stream.shown, stream.turned = codes[-1], min(stream.turned + len(codes), NEVER)
     return codes
 
-  def _draw_all(self, codes):
+  def _draw_all(self, codes, wanted):
     # (block, who, frame): the first block of everybody, then the second, and so on
     size = self.block
     order = sorted((k // size, who, k) for who, own in codes.items() for k in range(len(own)))
@@ -321,9 +326,15 @@ class Slots:
       return self.sampler.draw_mixed(self._portraits, who, own, size)
 
     calls = (functools.partial(draw, *both) for both in zip(blocks, owners))
-    for who, frames in zip(owners, self.sampler.ahead(calls)):
-      for one in dict.fromkeys(who.tolist()):
-        yield one, frames[who == one]
+    left = set(codes)  # streams whose frames are waited for
+    with contextlib.closing(self.sampler.ahead(calls)) as drawn:
+      for who, frames in zip(owners, drawn):
+        left = {one for one in left if wanted(one)}
+        for one in dict.fromkeys(who.tolist()):
+          if one in left:
+            yield one, frames[who == one]
+        if not left:
+          return
 
 
 def _open(frames):

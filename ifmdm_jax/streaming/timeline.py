@@ -155,9 +155,12 @@ class Timeline:
     return False
 
   def rewind(self, frame):
-    """Takes frames from number `frame` on back: they have been neither shown nor heard."""
+    """Takes frames from number `frame` on back, which have been neither shown nor heard, and what is
+    left of their `sounds`."""
     with self._lock:
       back = self.done - frame
+      for _ in range(min(back, len(self.sounds))):
+        self.sounds.pop()
       self._kept = self._kept[: len(self._kept) - back * self.hop]
       self.done = frame
       if back:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import math
 import threading
 
 from ifmdm_jax.server import routes
@@ -16,7 +17,8 @@ class Server:
   """A server in a thread of its own, on a free port of this machine."""
 
   def __init__(self, sampler, folder, *, token=None, hosts=('127.0.0.1',), most=2, **limits):
-    limits = Limits(**{'sessions': most, 'rate': 1000.0, 'stop': 0.5, **limits})
+    usual = {'sessions': most, 'load': math.inf, 'rate': 1000.0, 'stop': 0.5}  # of a busy machine
+    limits = Limits(**{**usual, **limits})
     self.state = State(Live(sampler, most), portraits=folder, limits=limits)
     self.app = routes.application(self.state, token=token, hosts=hosts)
     self._there = threading.Event()

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.server.limits import Buckets
+from ifmdm_jax.server.limits import Buckets, Refused
 from ifmdm_jax.server.portraits import Portraits
 
 TOKEN = 'a-token-of-some-letters'
@@ -147,6 +147,21 @@ def _read(connection):
     return connection.recv(2**12)
   except ConnectionResetError:
     return b''
+
+
+def test_a_session_that_would_slow_all_is_refused_and_the_first_never_is(serve):
+  served = serve(most=3, load=0.95)
+  calls = served.state.calls
+  for share, most in (0.0, 3), (0.2, 3), (0.4, 2), (0.6, 1), (2.0, 1):
+    served.state.live._each = share / 25  # seconds a frame
+    assert calls.most == most
+    assert served.ask('GET', '/healthz')[1]['most'] == most
+  calls.taken = 1
+  with pytest.raises(Refused) as refused:
+    calls.check_room()
+  assert refused.value.status == 503
+  calls.taken = 0
+  calls.check_room()
 
 
 def test_who_asks_too_often_is_told_to_slow_down(serve):

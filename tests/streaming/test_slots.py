@@ -1,5 +1,6 @@
 """Streams share a device: nobody waits for another, nobody's frames depend on another's."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -147,3 +148,20 @@ def test_a_mouth_closes_in_three_frames_once_its_voice_is_broken_off(sampler, im
     away[hushed] = np.abs(np.stack(recording.codes[count : count + 3]) - rest)[:, LIPS].max(1)
   assert (away[False] > 0).all()
   assert away[True][2] == 0 and (away[True] < away[False]).all()
+
+
+def test_a_window_that_nobody_wants_is_taken_back_without_a_trace(sampler, image, voice):
+  made = {}
+  for unwanted in (False, True):
+    slots = Slots(sampler, 1)
+    who = slots.join(image, seed=4)
+    slots.add(who, voice(1.0))
+    first = np.concatenate([frames for _, frames in slots.step()])
+    if unwanted:
+      state = slots._state
+      assert list(slots.step(lambda _: False)) == []
+      slots.rewind(who, len(first))
+      for after, before in zip(jax.tree.leaves(slots._state), jax.tree.leaves(state)):
+        np.testing.assert_array_equal(after, before)
+    made[unwanted] = first
+  np.testing.assert_array_equal(made[True], made[False])
