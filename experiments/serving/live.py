@@ -16,7 +16,8 @@ Frames are taken as they are due. A row of live.csv is a minute:
 A row of breaks.csv is an interruption, in the middle of speech:
 
   silent_ms   until the first frame without sound
-  closed_ms   until the mouth is as closed as at rest (its mean there + 2 deviations) or stays so
+  closed_ms   until the mouth is as closed as at rest: above its mean there by SHUT of how far it
+              opens in speech (95th percentile), at most
   onset       largest change of all landmarks between two frames where a reply begins, over the
               median change in speech; eyes are held still in this run, as a blink, which may fall
               anywhere, is no jump
@@ -46,6 +47,7 @@ matplotlib.use('Agg')
 from matplotlib import pyplot as plt  # noqa: E402
 
 PACKET, PAUSE = 0.02, 2.0  # seconds
+SHUT = 0.15  # of the opening in speech
 ROOM = pathlib.Path(__file__).parents[2] / 'data' / 'fixtures'
 
 
@@ -165,7 +167,7 @@ async def broken(live, image, voice, count, folder):
   rest = np.concatenate(
     [opening[FPS : 3 * FPS], *[opening[at + FPS : at + 2 * FPS] for at, _ in marks]]
   )
-  closed = np.nanmean(rest) + 2 * np.nanstd(rest)
+  closed = (1 - SHUT) * np.nanmean(rest) + SHUT * np.nanpercentile(opening[spoken], 95)
   change = np.linalg.norm(np.diff(track, axis=0), axis=-1).mean(-1)  # pixels
   usual = np.nanmedian(change[spoken[1:]])
   onsets = np.flatnonzero(spoken[1:] & ~spoken[:-1])

@@ -170,14 +170,8 @@ class Live:
         self._slots.rewind(who, frame)
       if broken:
         self._slots.hush(who)
-    begun, count, dropped = time.perf_counter(), 0, set()
-
-    def wanted(who):
-      if self._sessions[who].drops:
-        dropped.add(who)
-      return who not in dropped
-
-    for who, frames in self._slots.step(wanted):
+    begun, count = time.perf_counter(), 0
+    for who, frames in self._slots.step():
       if not count:
         first = self.seconds['first'] = time.perf_counter() - begun
         self._first = max(first, FORGETS * self._first + (1 - FORGETS) * first)
@@ -189,4 +183,4 @@ class Live:
       self.seconds['windows'] += 1
       self.seconds['frames'] += count
       self.seconds['making'] += took
-    return bool(count or dropped)
+    return count > 0

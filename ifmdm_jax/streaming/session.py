@@ -183,12 +183,6 @@ class Session:
 
   # -- the maker's side, in its thread
 
-  @property
-  def drops(self):
-    """Whether what is being made is not wanted: a reply begins or is broken off, and as many frames
-    are ready as pass until those are there that follow."""
-    return self._turns and len(self._ready) >= self._kept
-
   def unseen(self):
     """Takes back frames that would be wrong by now.
 
@@ -197,10 +191,11 @@ class Session:
       where all goes on.
     """
     broken = self._interrupted
-    if not self._turns:
+    if not (broken or self.timeline.can_begin()):
       return broken, None
+    keep = 1 if broken else self.live.soonest  # better late by one than open for longer
     with self._lock:
-      while len(self._ready) > self._kept and (broken or _unsaid(self._ready[-1])):
+      while len(self._ready) > keep and (broken or _unsaid(self._ready[-1])):
         self._ready.pop()
       frame = self.frames + len(self._ready)
       self.timeline.rewind(frame)
@@ -230,15 +225,6 @@ class Session:
     """Ends the session for whoever reads it."""
     self.closed = True
     self._signal()
-
-  @property
-  def _turns(self):
-    return self._interrupted or self.timeline.can_begin()
-
-  @property
-  def _kept(self):
-    """Number of frames that are shown before those that follow a turn."""
-    return self.live.soonest - self._interrupted  # better late by one than open for longer
 
   def _wants(self):
     """Says whether the next window should be made."""

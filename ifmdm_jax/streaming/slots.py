@@ -5,7 +5,6 @@ blocks of fixed size. An empty slot costs its share of the motion network and no
 """
 
 import collections
-import contextlib
 import dataclasses
 import functools
 from typing import Any, Protocol, runtime_checkable
@@ -22,7 +21,7 @@ SILENT = -60.0  # dB, of a frame
 NEVER = 1_000_000
 RESTING = 25  # silent frames after which a face is at rest
 FOLLOWS = 0.05  # how much of a frame its average at rest takes on
-CLOSING = 0.45, 0.15  # how open a mouth still is whose voice was broken off, frame by frame
+CLOSING = (0.3,)  # how open a mouth still is whose voice was broken off, frame by frame
 CLOSED, RETURN = 20, 25  # frames that it stays closed, and in which it is as it would be again
 # How much of its way a head goes in a frame where short windows would shake it: first, and last,
 # over so many frames after a voice began or was broken off.
@@ -212,19 +211,15 @@ class Slots:
     self._stream(who)
     del self._streams[who]
 
-  def step(self, wanted=lambda who: True):
+  def step(self):
     """Yields (who, uint8 frames [n, R, R, 3]): one window of every stream that has the sound.
 
     Several pieces for one stream come in order; pieces of all streams are interleaved.
-
-    Args:
-      wanted: (who) -> whether the rest of its window is still drawn; else it is to be taken back,
-        see `rewind`.
     """
     ready = {who: s for who, s in self._streams.items() if s.listener.ready()}
     if ready:
       codes = self._sample(ready)
-      yield from self._draw_all(codes, wanted)
+      yield from self._draw_all(codes)
     for who, stream in list(self._streams.items()):
       if stream.listener.ended():
         del self._streams[who]
@@ -312,7 +307,7 @@ class Slots:
     stream.shown, stream.turned = codes[-1], min(stream.turned + len(codes), NEVER)
     return codes
 
-  def _draw_all(self, codes, wanted):
+  def _draw_all(self, codes):
     # (block, who, frame): the first block of everybody, then the second, and so on
     size = self.block
     order = sorted((k // size, who, k) for who, own in codes.items() for k in range(len(own)))
@@ -326,15 +321,9 @@ class Slots:
       return self.sampler.draw_mixed(self._portraits, who, own, size)
 
     calls = (functools.partial(draw, *both) for both in zip(blocks, owners))
-    left = set(codes)  # streams whose frames are waited for
-    with contextlib.closing(self.sampler.ahead(calls)) as drawn:
-      for who, frames in zip(owners, drawn):
-        left = {one for one in left if wanted(one)}
-        for one in dict.fromkeys(who.tolist()):
-          if one in left:
-            yield one, frames[who == one]
-        if not left:
-          return
+    for who, frames in zip(owners, self.sampler.ahead(calls)):
+      for one in dict.fromkeys(who.tolist()):
+        yield one, frames[who == one]
 
 
 def _open(frames):

@@ -155,8 +155,10 @@ class Timeline:
     return False
 
   def rewind(self, frame):
-    """Takes frames from number `frame` on back, which have been neither shown nor heard, and what is
-    left of their `sounds`."""
+    """Takes frames from number `frame` on back, and what is left of their `sounds`.
+
+    They have been neither shown nor heard.
+    """
     with self._lock:
       back = self.done - frame
       for _ in range(min(back, len(self.sounds))):

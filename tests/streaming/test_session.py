@@ -138,30 +138,6 @@ def test_what_is_broken_off_is_silent_from_the_next_frame_on(warm, image, voice)
   run(warm, image, act)
 
 
-def test_what_nobody_wants_any_more_is_not_drawn(warm, image, voice, monkeypatch):
-  """A reply that is broken off while its window is drawn: no frame of it follows, none is lost."""
-
-  async def act(live, session):
-    await session.push_audio(voice(8.0))
-    await until(session, lambda frame: frame.speaking)
-    draw, drawn = warm.draw_mixed, []
-
-    def slowly(*args):
-      drawn.append(len(drawn))
-      if len(drawn) == 2:
-        session.live.wake()
-        asyncio.run_coroutine_threadsafe(session.interrupt(), loop).result(30)
-      return draw(*args)
-
-    loop = asyncio.get_running_loop()
-    monkeypatch.setattr(warm, 'draw_mixed', slowly)
-    frames = await some(session, 30)
-    assert not any(frame.speaking for frame in frames[6:])
-    np.testing.assert_allclose(np.diff([frame.pts for frame in frames]), 1 / 25)
-
-  run(warm, image, act)
-
-
 @pytest.mark.parametrize('steady', [False, True])
 def test_motion_goes_on_from_the_last_frame_that_was_seen(warm, image, voice, steady):
   """What was made and thrown away leaves no trace."""
@@ -322,7 +298,7 @@ def test_what_goes_wrong_reaches_whoever_waits(warm, image, monkeypatch):
   run(warm, image, act)
 
 
-def raises(error, *_):
+def raises(error):
   raise error
 
 

@@ -1,6 +1,5 @@
 """Streams share a device: nobody waits for another, nobody's frames depend on another's."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -131,7 +130,7 @@ class Recording:
     return self.sampler.draw_mixed(portraits, who, codes, size)
 
 
-def test_a_mouth_closes_in_three_frames_once_its_voice_is_broken_off(sampler, image):
+def test_a_mouth_closes_in_two_frames_once_its_voice_is_broken_off(sampler, image):
   away = {}
   for hushed in (False, True):
     recording = Recording(sampler)
@@ -147,21 +146,4 @@ def test_a_mouth_closes_in_three_frames_once_its_voice_is_broken_off(sampler, im
       list(slots.step())
     away[hushed] = np.abs(np.stack(recording.codes[count : count + 3]) - rest)[:, LIPS].max(1)
   assert (away[False] > 0).all()
-  assert away[True][2] == 0 and (away[True] < away[False]).all()
-
-
-def test_a_window_that_nobody_wants_is_taken_back_without_a_trace(sampler, image, voice):
-  made = {}
-  for unwanted in (False, True):
-    slots = Slots(sampler, 1)
-    who = slots.join(image, seed=4)
-    slots.add(who, voice(1.0))
-    first = np.concatenate([frames for _, frames in slots.step()])
-    if unwanted:
-      state = slots._state
-      assert list(slots.step(lambda _: False)) == []
-      slots.rewind(who, len(first))
-      for after, before in zip(jax.tree.leaves(slots._state), jax.tree.leaves(state)):
-        np.testing.assert_array_equal(after, before)
-    made[unwanted] = first
-  np.testing.assert_array_equal(made[True], made[False])
+  assert (away[True][1:] == 0).all() and (away[True] < away[False]).all()
