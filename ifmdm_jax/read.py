@@ -76,6 +76,11 @@ def read_picture(path, *, face=None, crop='auto', largest=None, max_pixels=image
   return Picture(pixels, (0, 0, width))
 
 
+def count_faces(path, max_pixels=images.MAX_PIXELS):
+  """Counts the faces of a picture that can be chosen from."""
+  return len(FaceDetector(smallest=SMALLEST_FACE)(images.read_image(path, max_pixels)))
+
+
 def find_square(pixels, face=None, name='the picture'):
   """Finds the square (x0, y0, side) around a face of a picture uint8 RGB [H, W, 3].
 

@@ -49,28 +49,32 @@ class Portraits:
     self._forget()
     return len(self._uploads)
 
-  async def add(self, body):
-    """Takes an uploaded picture; returns its name.
+  async def add(self, body, face=None):
+    """Takes an uploaded picture; returns its name, and how many faces it shows.
+
+    Args:
+      body: bytes of a picture.
+      face: which one, 1 is the largest; None: the largest.
 
     Raises:
       InputError: it is none, or shows no face that can be used.
       Refused: too many are waiting.
     """
     self._check_room()
-    pixels = await self.decoded(body)
+    pixels, faces = await self.decoded(body, face)
     self._check_room()  # others may have been quicker
     name = UPLOADED + secrets.token_urlsafe(16)
     self._uploads[name] = pixels, self.clock()
-    return name
+    return name, faces
 
-  async def decoded(self, body):
-    """Decodes a picture of a client: uint8 [size, size, 3].
+  async def decoded(self, body, face=None):
+    """Decodes a picture of a client: uint8 [size, size, 3], and how many faces it shows.
 
     Raises:
       InputError: see `add`.
     """
     async with self._one:
-      return await asyncio.to_thread(self._decode, body)
+      return await asyncio.to_thread(self._decode, body, face)
 
   async def get(self, name):
     """Returns the pixels of a portrait by its name, uint8 [size, size, 3].
@@ -109,16 +113,19 @@ class Portraits:
       if now - since > self.limits.keep:
         del self._uploads[name]
 
-  def _decode(self, body):
+  def _decode(self, body, face):
     with tempfile.TemporaryDirectory(prefix='ifmdm_upload_') as folder:
       path = pathlib.Path(folder) / 'upload'
       path.write_bytes(body)
       try:
-        return read.read_portrait(path, size=self.size, max_pixels=self.limits.pixels)
+        most = self.limits.pixels
+        pixels = read.read_portrait(path, face=face, size=self.size, max_pixels=most)
+        return pixels, read.count_faces(path, most)
       except InputError as error:
         line = str(error).replace(str(path), 'the upload')
     for flag in FLAGS:  # clients of a server have none
       line = line.replace(flag, '')
+    line = line.replace('--face', 'face')
     raise InputError(line)
 
 

@@ -83,7 +83,7 @@ class Client:
       picture = unpacked(text, self.state.limits.upload)
       self.state.calls.check_room()
       with self.state.metrics.stage('portrait'):
-        image = await self.state.portraits.decoded(picture)
+        image, _ = await self.state.portraits.decoded(picture)
     live = self.state.live
     self.call = await self.state.begin(
       inputs.get('portrait'), 'realtime', image=image, rate=RATE, paced=False,

@@ -112,11 +112,14 @@ async def portraits(state, _):
 
 
 async def upload(state, request):
-  """Takes a picture; returns its name."""
+  """Takes a picture, and which of its faces is meant; returns its name."""
+  face = request.query_params.get('face')
+  if face is not None and not (face.isdecimal() and len(face) < 4):
+    raise Refused(400, 'expected face to be a whole number, 1 for the largest')
   picture = await body(request, state.limits.upload, state.limits.patience)
   with state.metrics.stage('portrait'):
-    name = await state.portraits.add(picture)
-  return JSONResponse({'portrait': name, 'seconds': state.limits.keep}, 201)
+    name, faces = await state.portraits.add(picture, face and int(face))
+  return JSONResponse({'portrait': name, 'faces': faces, 'seconds': state.limits.keep}, 201)
 
 
 async def forget(state, request):

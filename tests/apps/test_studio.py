@@ -95,7 +95,9 @@ def make(page):
   page.wait_for_selector('#talk-download')
 
 
-def test_the_command_makes_the_example_and_a_dub_by_clicks(browser, tmp_path, record_property):
+def test_the_command_makes_the_example_and_a_dub_by_clicks(
+  browser, inputs, tmp_path, record_property
+):
   began = time.monotonic()
   command = [sys.executable, '-m', 'ifmdm_jax.studio', '--port', '0']
   with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=pages.ROOT, text=True) as server:
@@ -152,6 +154,16 @@ def test_the_command_makes_the_example_and_a_dub_by_clicks(browser, tmp_path, re
         page.click('#live-make')
         page.wait_for_function("document.querySelector('#live-video').srcObject === null")
         whole = time.monotonic() - began
+
+        page.set_input_files('#live-portrait', inputs / 'two.jpg')
+        page.click('#live-make')
+        page.get_by_text('2 faces are in the picture: pick one').wait_for()
+        page.select_option('#live-face', '2')
+        page.click('#live-make')
+        page.wait_for_function(f"document.querySelector('#live-video').srcObject && {moves} > 0")
+        assert page.inner_text('#live-said') == 'Speak: the portrait says it.'
+        page.click('#live-make')
+        page.wait_for_function("document.querySelector('#live-video').srcObject === null")
         record_property('took', f'studio: the example by clicks in Chromium {example:.1f} s, '
                         f'with a dub and a live session {whole:.1f} s')  # fmt: skip
     finally:

@@ -36,6 +36,7 @@ def serve(warm, faces, image, monkeypatch):
   from tests.server.served import Server  # it needs the extra
 
   monkeypatch.setattr('ifmdm_jax.read.read_portrait', lambda path, **_: image)
+  monkeypatch.setattr('ifmdm_jax.read.count_faces', lambda *_: 1)
   with contextlib.ExitStack() as stack:
     yield lambda **limits: stack.enter_context(Server(warm, faces, **limits))
 

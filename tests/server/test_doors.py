@@ -4,6 +4,8 @@ import asyncio
 import re
 import socket
 
+import cv2
+import numpy as np
 import pytest
 
 from ifmdm_jax.errors import InputError
@@ -35,6 +37,25 @@ def test_portraits_are_listed_uploaded_and_forgotten(serve):
   assert served.ask('DELETE', f'/portraits/{said["portrait"]}')[0] == 200
   assert served.ask('DELETE', f'/portraits/{said["portrait"]}')[0] == 404
   assert served.ask('DELETE', '/portraits/anna')[0] == 404
+
+
+def test_of_several_faces_the_client_picks_one(serve, monkeypatch):
+  served = serve()
+  monkeypatch.undo()
+  one = cv2.imread('data/fixtures/portrait.jpg')
+  other = np.pad(cv2.resize(one[:, ::-1], (400, 400)), ((112, 0), (0, 0), (0, 0)), mode='edge')
+  both = cv2.imencode('.jpg', np.concatenate([one, other], 1))[1].tobytes()
+  taken = []
+  for asked in '', '?face=1', '?face=2':
+    status, said = served.ask('POST', '/portraits' + asked, both)
+    assert (status, said['faces']) == (201, 2)
+    taken.append(served.state.portraits._uploads[said['portrait']][0].astype(int))
+  largest, first, second = taken
+  np.testing.assert_array_equal(largest, first)
+  assert np.abs(second - first).mean() > 5
+  for asked, line in ('3', 'expected face 1 to 2, got 3'), ('x', 'expected face to be a whole'):
+    status, said = served.ask('POST', f'/portraits?face={asked}', both)
+    assert status == 400 and said['error'].startswith(line) and '--' not in said['error']
 
 
 def test_what_is_no_picture_is_refused_without_a_word_about_files(serve, monkeypatch):

@@ -1,7 +1,7 @@
 // The tab Live: the microphone goes out, the avatar's picture and sound come in.
 const find = (name) => element.querySelector(`#live-${name}`)
 const root = element.querySelector('.live'), path = root.dataset.path
-const video = find('video'), start = find('make'), said = find('said')
+const video = find('video'), start = find('make'), said = find('said'), faces = find('face')
 let portrait = '', peer = null, session = '', microphone = null
 
 const say = (text) => { said.textContent = text }
@@ -21,6 +21,12 @@ const smaller = async (file) => {
   canvas.height = Math.round(scale * picture.height)
   canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height)
   return new Promise((done) => canvas.toBlob(done, 'image/jpeg', 0.95))
+}
+
+// Lets a face be picked, where there are several.
+const offer = (count) => {
+  faces.replaceChildren(...Array.from({ length: count }, (_, k) => new Option(k + 1, k + 1)))
+  faces.parentElement.hidden = count < 2
 }
 
 const options = () => ({ motion_std: Number(find('lively').value) })
@@ -44,7 +50,16 @@ const begin = async () => {
   say('Preparing; the first time takes a minute …')
   microphone = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true } })
   const file = find('portrait').files[0]
-  if (file && !portrait) portrait = (await ask('/portraits', 'POST', await smaller(file))).portrait
+  if (file && !portrait) {
+    const chosen = faces.value
+    const found = await ask(`/portraits?face=${chosen || 1}`, 'POST', await smaller(file))
+    if (found.faces > 1 && !chosen) {
+      await ask(`/portraits/${found.portrait}`, 'DELETE')
+      offer(found.faces)
+      return stop(`${found.faces} faces are in the picture: pick one, then start.`)
+    }
+    portrait = found.portrait
+  }
   peer = new RTCPeerConnection()
   const shown = new MediaStream()
   peer.ontrack = (event) => { shown.addTrack(event.track); video.srcObject = shown }
@@ -71,9 +86,11 @@ start.onclick = () => (peer || microphone ? stop() : begin().catch((error) => st
 find('example').onclick = () => {
   portrait = root.dataset.example
   find('portrait').value = ''
+  offer(0)
   say('The example portrait is picked.')
 }
-find('portrait').onchange = () => { portrait = '' }
+find('portrait').onchange = () => { portrait = ''; offer(0) }
+faces.onchange = () => { portrait = '' }
 find('sound').onchange = (event) => { video.muted = !event.target.checked }
 find('lively').onchange = () => {
   if (session) ask(`/sessions/${session}/change`, 'POST', JSON.stringify(options())).catch((error) => say(error.message))

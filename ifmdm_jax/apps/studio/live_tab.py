@@ -20,6 +20,7 @@ PAGE = """
 <div class="live" data-path="{path}" data-example="{example}">
   <div class="controls">
     <label class="pick">Portrait <input type="file" id="live-portrait" accept="image/*"></label>
+    <label class="pick" hidden>Face, the largest first <select id="live-face"></select></label>
     <button type="button" id="live-example" class="quiet" {hidden}>Use the example portrait</button>
     <label class="tick"><input type="checkbox" id="live-consent">
       I may animate this face and use this voice</label>
