@@ -191,8 +191,7 @@ class Slots:
         stream.history.append((first, state, part, level[:, :count], codes[:count]))
         state = part
       self._state = _with_rows(self._state, state, [who], [0])
-    if stream.history:
-      stream.shown = stream.history[-1][-1][-1]
+    stream.shown = stream.history[-1][-1][-1] if stream.history else None
 
   def hush(self, who):
     """Closes the mouth of a stream whose voice was broken off, sooner than it would by itself."""
