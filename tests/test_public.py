@@ -31,6 +31,14 @@ def test_importing_the_package_imports_nothing_heavy():
   assert said.stdout == '[]\n'
 
 
+def test_loading_weights_imports_nothing_that_only_training_needs():
+  """What a session holds, and how long a command takes to begin, is what sampling needs."""
+  program = 'import sys, ifmdm_jax; ifmdm_jax.load(); print([m for m in ("orbax", "tensorstore", '
+  program += '"scipy.signal", "scipy.stats", "librosa", "grain") if m in sys.modules])'
+  said = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+  assert said.stdout == '[]\n'
+
+
 def test_a_video_in_four_lines(tmp_path, sampler, monkeypatch):
   monkeypatch.setattr(ifm, 'load', lambda: sampler, raising=False)
   image = ifm.read_portrait(FIXTURES / 'portrait.jpg')

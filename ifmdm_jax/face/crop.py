@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import scipy.signal
+import scipy.ndimage
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import align, points
@@ -16,6 +16,7 @@ from ifmdm_jax.face import align, points
 FACE_SIDE, FACE_SCALE = 256, 1.3  # of the crop that metrics see
 LIPS_SIDE = 48  # pixels of the crop that the sync network sees
 CHIP_SIDE = 112  # pixels of the crop that face recognition sees
+SMOOTHED = 13  # frames over whose median a box is moved
 # Where the eyes, the tip of the nose and the corners of the mouth (`points.five_points`) lie in it.
 CHIP = np.array(
   [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
@@ -336,7 +337,10 @@ def syncnet_faces(frames, landmarks, side=224):
   boxes = _nearest_known(boxes.astype(np.float64))
   half = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
   x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-  half, x, y = (scipy.signal.medfilt(v, 13) if len(v) >= 13 else v for v in (half, x, y))
+  if len(half) >= SMOOTHED:
+    half, x, y = (
+      scipy.ndimage.median_filter(each, SMOOTHED, mode='constant') for each in (half, x, y)
+    )
   crops = []
   for frame, s, cx, cy in zip(frames, half, x, y):
     margin = int(s * 1.8)

@@ -1,6 +1,8 @@
 """Programs that compile side by side, and outlive the process, as traced and as compiled."""
 
 import concurrent.futures
+import contextlib
+import ctypes
 import hashlib
 import sys
 import threading
@@ -116,7 +118,7 @@ class Jitted:
   def _fresh(self, structure, given, static):
     flat, out = self._flat(structure, static)
     traced = jax.jit(flat, **self._compile).trace(*given)
-    return _pool.submit(lambda: traced.lower().compile()), traced.out_info, out[0]
+    return _pool.submit(_compiled, traced.lower), traced.out_info, out[0]
 
   def _restored(self, structure, given, static):
     """The same from the folder, or put there."""
@@ -137,7 +139,7 @@ class Jitted:
         compile_cache.write(path, encoded, bytes(exported.serialize()))
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in exported.out_avals]
     program = jax.jit(exported.call, **self._compile)
-    return _pool.submit(lambda: program.lower(*given).compile()), shapes, out
+    return _pool.submit(_compiled, program.lower, *given), shapes, out
 
   def _flat(self, structure, static):
     """The function of leaves, and a list that gets its result's structure from a trace."""
@@ -149,6 +151,18 @@ class Jitted:
       return made
 
     return flat, found
+
+
+def _compiled(lower, *args):
+  program = lower(*args).compile()
+  give_back()
+  return program
+
+
+def give_back():
+  """Returns to the system what compiling took and the C library keeps, where that is glibc."""
+  with contextlib.suppress(AttributeError, OSError):
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def encode(structure):

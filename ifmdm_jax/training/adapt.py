@@ -25,7 +25,7 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.training import contract, gradient, optim, program
 from ifmdm_jax.training import state as states
 from ifmdm_jax.training import step as steps
-from ifmdm_jax.training.loop import NotFinite
+from ifmdm_jax.training.step import NotFinite
 
 DEFAULTS = dict(
   steps=((1, 125), (30, 230)),  # (K, updates), ...; in between, and beyond, see `budget`

@@ -15,10 +15,7 @@ from ifmdm_jax.training import data as loading
 from ifmdm_jax.training import logs as logging
 from ifmdm_jax.training.checkpoints import Checkpoints, load, load_extra
 from ifmdm_jax.training.due import Clock, Due, StopSignals
-
-
-class NotFinite(ArithmeticError):
-  """The loss or a gradient became NaN or infinite; the message is one line."""
+from ifmdm_jax.training.step import NotFinite
 
 
 def train(config, workdir, *, init_from=None, max_minutes=None, devices=None):

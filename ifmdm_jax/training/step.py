@@ -8,6 +8,10 @@ from ifmdm_jax.training import state as states
 from ifmdm_jax.training.gradient import value_and_grad
 
 
+class NotFinite(ArithmeticError):
+  """The loss or a gradient became NaN or infinite; the message is one line."""
+
+
 def from_loss(loss, tx, lr, *, config, ema, ramp=True, gradient=value_and_grad):
   """Makes (state, batch, rng, frozen) -> (state, metrics) from a Trainable's `loss`.
 

@@ -27,7 +27,6 @@ from ifmdm_jax.errors import InputError
 from ifmdm_jax.nn.pixels import as_float
 from ifmdm_jax.perception import lpips
 from ifmdm_jax.systems.difftalk import conditions, masks, networks, pictures, vq
-from ifmdm_jax.training import checkpoints
 
 NOISE, CHANGE = PREDICTIONS = 'noise', 'change'
 
@@ -72,6 +71,8 @@ def load_autoencoder(config):
     found, params = (part.settings, part.params) if part else ({}, {})
     whose = 'weights without a part autoencoder'
   else:
+    from ifmdm_jax.training import checkpoints  # Orbax: sampling does without
+
     trained, params = checkpoints.load(folder)
     found, params = trained.model.to_dict(), params.get('gen', {})
     whose = f'one of {trained.model.module}'
