@@ -161,7 +161,7 @@ def _compiled(lower, *args):
 
 def give_back():
   """Returns to the system what compiling took and the C library keeps, where that is glibc."""
-  with contextlib.suppress(AttributeError, OSError):
+  with contextlib.suppress(AttributeError, OSError, TypeError):  # other libraries, Windows
     ctypes.CDLL(None).malloc_trim(0)
 
 
