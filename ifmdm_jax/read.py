@@ -28,6 +28,7 @@ class Picture(NamedTuple):
 
   pixels: np.ndarray  # uint8 [H, W, 3]
   square: tuple[int, int, int]  # x0, y0, side
+  faces: int = 1  # that can be chosen from
 
   def portrait(self, size=512):
     """Cuts the square out: uint8 [size, size, 3]."""
@@ -67,18 +68,13 @@ def read_picture(path, *, face=None, crop='auto', largest=None, max_pixels=image
     pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
   height, width = pixels.shape[:2]
   if crop == 'auto':
-    return Picture(pixels, find_square(pixels, face, path))
+    return Picture(pixels, *_find(pixels, face, path))
   if height != width:
     raise InputError(
       f'expected a square picture with --crop none, {path} is {width} x {height}: '
       'cut it to a square, or use --crop auto'
     )
   return Picture(pixels, (0, 0, width))
-
-
-def count_faces(path, max_pixels=images.MAX_PIXELS):
-  """Counts the faces of a picture that can be chosen from."""
-  return len(FaceDetector(smallest=SMALLEST_FACE)(images.read_image(path, max_pixels)))
 
 
 def find_square(pixels, face=None, name='the picture'):
@@ -89,6 +85,11 @@ def find_square(pixels, face=None, name='the picture'):
     face: which one, 1 is the largest; None: the largest.
     name: of the picture, in messages.
   """
+  return _find(pixels, face, name)[0]
+
+
+def _find(pixels, face, name):
+  """Returns the same, and how many faces there are."""
   detector, mesh = FaceDetector(smallest=SMALLEST_FACE), FaceMesh()
   boxes = detector(pixels)
   if not boxes:
@@ -125,7 +126,7 @@ def find_square(pixels, face=None, name='the picture'):
     )
   if side < 256:
     note(f'the face is only {side // 2} pixels high: the result will be soft')
-  return x0, y0, side
+  return (x0, y0, side), len(boxes)
 
 
 def _check_upright(pixels, face, detector, name):

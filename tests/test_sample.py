@@ -131,11 +131,11 @@ def two_faces(tmp_path):
 
 
 def test_of_several_faces_the_largest_is_taken_and_said(two_faces, capsys):
-  _, (x0, _, _) = read_picture(two_faces)
+  x0, _, _ = read_picture(two_faces).square
   assert x0 < 400
   said = capsys.readouterr().err
   assert '2 faces found, taking the largest' in said
-  assert read_picture(two_faces, face=2)[1][0] > 512
+  assert read_picture(two_faces, face=2).square[0] > 512
   with pytest.raises(InputError, match='expected --face 1 to 2, got 3'):
     read_picture(two_faces, face=3)
 

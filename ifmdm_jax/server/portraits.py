@@ -118,9 +118,8 @@ class Portraits:
       path = pathlib.Path(folder) / 'upload'
       path.write_bytes(body)
       try:
-        most = self.limits.pixels
-        pixels = read.read_portrait(path, face=face, size=self.size, max_pixels=most)
-        return pixels, read.count_faces(path, most)
+        picture = read.read_picture(path, face=face, max_pixels=self.limits.pixels)
+        return picture.portrait(self.size), picture.faces
       except InputError as error:
         line = str(error).replace(str(path), 'the upload')
     for flag in FLAGS:  # clients of a server have none

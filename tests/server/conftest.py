@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ifmdm_jax import read
 from ifmdm_jax.streaming.live import Live
 
 NEEDED = 'starlette', 'uvicorn', 'websockets', 'aiortc'
@@ -35,8 +36,8 @@ def serve(warm, faces, image, monkeypatch):
     pytest.importorskip(needed, reason=f'needs {needed}: pip install ifmdm_jax[serve]')
   from tests.server.served import Server  # it needs the extra
 
-  monkeypatch.setattr('ifmdm_jax.read.read_portrait', lambda path, **_: image)
-  monkeypatch.setattr('ifmdm_jax.read.count_faces', lambda *_: 1)
+  picture = read.Picture(image, (0, 0, len(image)))
+  monkeypatch.setattr('ifmdm_jax.read.read_picture', lambda path, **_: picture)
   with contextlib.ExitStack() as stack:
     yield lambda **limits: stack.enter_context(Server(warm, faces, **limits))
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import itertools
 import time
+import types
 
 import numpy as np
 import pytest
@@ -164,12 +166,14 @@ def test_motion_goes_on_from_the_last_frame_that_was_seen(warm, image, voice, st
   assert step(made['within'])[keep - 1] <= 2 * step(made['straight']).max()  # no jump
 
 
-def test_what_a_session_takes_is_measured(warm, image):
+def test_what_a_session_takes_is_measured(warm, image, monkeypatch):
+  ticks = itertools.count(0, 0.03)  # read where a window begins, at its first frame and at its end
+  clock = types.SimpleNamespace(perf_counter=lambda: next(ticks), sleep=time.sleep)
+  monkeypatch.setattr('ifmdm_jax.streaming.live.time', clock)
+
   async def act(live, session):
-    await some(session, 30)
-    assert (
-      0 < live.share == pytest.approx(live.seconds['making'] / live.seconds['frames'] * 25, rel=3)
-    )
+    await some(session, 10)
+    assert live.share == pytest.approx(0.06 / live.plan.new * 25)
 
   run(warm, image, act)
 
