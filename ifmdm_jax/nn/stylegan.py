@@ -10,9 +10,15 @@ from ifmdm_jax.nn.fir import blur, upsample
 from ifmdm_jax.nn.modulated import ModulatedConv
 
 
-def channels(resolution, max_width=512):
-  """Returns the width of the maps at a resolution: 512 up to 32 pixels, then 256, 128, ... ."""
-  return min(max_width, 16384 // resolution)
+def channels(resolution, max_width=512, multiplier=1.0):
+  """Returns the width of the maps at a resolution: 512 up to 32 pixels, then 256, 128, ... .
+
+  Args:
+    resolution: side, pixels.
+    max_width: most channels.
+    multiplier: of the widths before that bound; 1 as published.
+  """
+  return min(max_width, max(1, int(multiplier * 16384) // resolution))
 
 
 class ConvLayer(nn.Module):

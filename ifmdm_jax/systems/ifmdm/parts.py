@@ -23,7 +23,8 @@ FORMER = {  # names of the same modules in older runs and releases
   'ifmdm_jax.motion.model': 'motion',
   'ifmdm_jax.motion.distill': 'student',
 }
-KIND_OF = FORMER | {module: kind for kind, module in KINDS.items()}
+DISTILLED = f'{HERE}.autoencoder.implicit'  # the published networks, trained by the renderer
+KIND_OF = FORMER | {DISTILLED: 'paper'} | {module: kind for kind, module in KINDS.items()}
 RENAMED = {'units': 'normalizer', 'untold': 'unconditioned_dims'}  # settings of older ones
 TRAINABLES = {name: KINDS[kind] for name, kind in KIND_OF.items()}
 
@@ -60,10 +61,12 @@ class Paper:
   motion_dim: int = 20
   style_dim: int = 512
   max_width: int = 512
+  multiplier: float = 1.0
   refine: bool = True
   refine_width: int = 512
   refine_tile: int = 0
   clean: bool = False
+  relative: bool = False
   lia: bool = False
   draw_dtype: str = 'float32'
 
@@ -113,7 +116,8 @@ OF_PART = {'autoencoder': ('lite', 'paper'), 'motion': ('motion',), 'student': (
 # Settings of a training run that its weights do not need any more.
 TRAINING = {
   'module', 'loss', 'perceptual', 'perceptual_weight', 'gan_weight', 'remat', 'dim_weights',
-  'velocity_weight', 'statistics', 'normalizer', 'teacher', 'substeps',
+  'velocity_weight', 'statistics', 'normalizer', 'teacher', 'substeps', 'stage', 'driver', 'fade',
+  'targets',
 }  # fmt: skip
 
 

@@ -18,10 +18,11 @@ class Synthesis(nn.Module):
   max_width: int = 512
   generate: bool = True  # see `FlowHead`
   clean: bool = False
+  multiplier: float = 1.0
 
   @nn.compact
   def __call__(self, latent, features):
-    width = channels(4, self.max_width)
+    width = channels(4, self.max_width, self.multiplier)
     x = self.param('input', NORMAL, (4, 4, width))
     x = jnp.broadcast_to(x[None], (latent.shape[0], *x.shape)).astype(features[0].dtype)
     x = StyledConv(width, name='conv1')(x, latent)

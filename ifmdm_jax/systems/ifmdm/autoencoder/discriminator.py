@@ -14,12 +14,14 @@ class Discriminator(nn.Module):
 
   size: int
   max_width: int = 512
+  multiplier: float = 1.0
 
   @nn.compact
   def __call__(self, image):
-    x = ConvLayer(channels(self.size, self.max_width), 1, name='conv_in')(image)
+    width_at = lambda side: channels(side, self.max_width, self.multiplier)
+    x = ConvLayer(width_at(self.size), 1, name='conv_in')(image)
     for i in range(1, num_halvings(self.size) + 1):
-      x = ResBlock(channels(self.size >> i, self.max_width), name=f'block_{i}')(x)
+      x = ResBlock(width_at(self.size >> i), name=f'block_{i}')(x)
     width = x.shape[-1]
     spread = minibatch_stddev(x)[:, None, None, None]
     spread = jnp.broadcast_to(spread, (*x.shape[:3], 1))

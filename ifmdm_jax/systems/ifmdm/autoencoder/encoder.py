@@ -13,13 +13,15 @@ class AppearanceEncoder(nn.Module):
   size: int
   style_dim: int = 512
   max_width: int = 512
+  multiplier: float = 1.0
 
   @nn.compact
   def __call__(self, image):
-    x = ConvLayer(channels(self.size, self.max_width), 1, name='conv_in')(image)
+    width = lambda side: channels(side, self.max_width, self.multiplier)
+    x = ConvLayer(width(self.size), 1, name='conv_in')(image)
     features = [x]
     for i in range(1, num_halvings(self.size) + 1):
-      x = ResBlock(channels(self.size >> i, self.max_width), name=f'block_{i}')(x)
+      x = ResBlock(width(self.size >> i), name=f'block_{i}')(x)
       features.append(x)
     w_a = EqualConv(self.style_dim, 4, name='conv_out')(x)[:, 0, 0]
     return w_a, features[-2::-1]  # the 4x4 map is not warped

@@ -28,11 +28,14 @@ class Autoencoder(nn.Module):
     motion_dim: M, numbers in a motion code.
     style_dim: D, numbers in an appearance code.
     max_width: most channels of a feature map; 512 in the paper.
+    multiplier: of the channels before that bound; 1 in the paper.
     refine: whether there is a refine block (61 times the rest of the decoder at 512).
     refine_width: its channels.
     refine_tile: run it in tiles of this many pixels, or None for the whole picture at once.
     clean: zero flow is the identity and the motion head's last bias counts; the published network
       has neither, and weights trained without expect neither.
+    relative: the latent moves by h_drive - h_source, so that an undriven picture is the source
+      whatever its code; else by h_drive, as published.
     lia: the network this one descends from (LIA, Wang et al. 2022): motion codes end in a bias and
       not in tanh, and a level hands on its own features instead of generated ones.
     remat: parts whose activations are made again in the backward pass instead of kept, of PARTS.
@@ -42,23 +45,25 @@ class Autoencoder(nn.Module):
   motion_dim: int = 20
   style_dim: int = 512
   max_width: int = 512
+  multiplier: float = 1.0
   refine: bool = True
   refine_width: int = 512
   refine_tile: int | None = None
   clean: bool = False
+  relative: bool = False
   lia: bool = False
   remat: tuple = ()
 
   def setup(self):
     part = lambda name, kind: nn.remat(kind) if name in self.remat else kind
     encoder = part('appearance_net', AppearanceEncoder)
-    self.appearance_net = encoder(self.size, self.style_dim, self.max_width)
+    self.appearance_net = encoder(self.size, self.style_dim, self.max_width, self.multiplier)
     self.motion_head = MotionHead(
       self.motion_dim, use_bias=self.clean or self.lia, squash=not self.lia
     )
     self.directions = Directions(self.style_dim, self.motion_dim)
     synthesis = part('synthesis', Synthesis)
-    self.synthesis = synthesis(self.max_width, generate=not self.lia, clean=self.clean)
+    self.synthesis = synthesis(self.max_width, not self.lia, self.clean, self.multiplier)
     if self.refine:
       self.refine_block = part('refine_block', RefineBlock)(self.refine_width)
 
@@ -105,7 +110,7 @@ class Autoencoder(nn.Module):
     h = self.encode(drive)
     if start is not None:
       h = h - start + self.motion(w_a)
-    return self.decode(w_a, features, h)
+    return self.decode(w_a, features, h - self.motion(w_a) if self.relative else h)
 
 
 FIELDS = tuple(name for name in Autoencoder.__dataclass_fields__ if name not in ('parent', 'name'))
@@ -117,11 +122,13 @@ def build(config):
   model = Autoencoder(**{name: config[name] for name in FIELDS if name in config})
   if model.size < 8 or model.size & (model.size - 1):
     raise InputError(f'model.size is {model.size}, expected a power of two from 8: try 256 or 512')
+  if not 0 < model.multiplier <= 1:
+    raise InputError(f'model.multiplier is {model.multiplier}, expected a number in (0, 1]')
   unknown = set(model.remat) - set(PARTS)
   if unknown:
     raise InputError(f'model.remat has {", ".join(unknown)}, expected some of {", ".join(PARTS)}')
   discriminator = nn.remat(Discriminator) if 'discriminator' in model.remat else Discriminator
-  return model, discriminator(model.size, model.max_width)
+  return model, discriminator(model.size, model.max_width, model.multiplier)
 
 
 def init(rng, config):
@@ -167,7 +174,8 @@ def motion(params, frames, config):
 
 def draw(params, portrait, codes, config):
   """Draws a `Portrait` with codes [B, M]: uint8 [B, S, S, 3]."""
-  latent = portrait.w_a + codes @ portrait.directions.T
+  moved = codes - portrait.code if config.get('relative') else codes
+  latent = portrait.w_a + moved @ portrait.directions.T
   features = [jnp.broadcast_to(x, (len(codes), *x.shape[1:])) for x in portrait.features]
   image = _apply(params, config, latent, features, method='decode', refine=False)
   if config.refine:
