@@ -3,8 +3,9 @@
   python experiments/fewshot/curve.py --checkpoint runs/fewshot --shots 1,8,32 --output out/fewshot
 
 Of each clip pictures are chosen among the first half, as `adapt` chooses those of a video; frames
-of the second half are drawn by their own landmarks, at the side of the networks, and compared with
-the X
+of the second half are drawn by their own landmarks and compared with the film at 256 px, to which
+what networks of another side draw is brought. `nearest` repeats the picture whose landmarks are
+nearest.
 """
 
 import argparse
