@@ -39,7 +39,8 @@ def get_config(size='small'):
     relative=True,
     targets=4,  # K, of a picture; data.targets follows
     teacher='',  # folder of a bundle; '': the bundled weights
-    driver=dict(gain=0.15, offset=0.1, scale=0.04, turn=0.03, shift=0.02),
+    driver=dict(gain=0.15, offset=0.1, scale=0.03, turn=0.03, shift=0.01),
+    grow=2_000,  # steps over which that begins in stage `flow`
     loss=LOSS,
     fade=5_000,  # steps over which the pairs of the renderer lose their weight in stage `pairs`
   )

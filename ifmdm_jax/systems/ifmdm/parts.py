@@ -117,7 +117,7 @@ OF_PART = {'autoencoder': ('lite', 'paper'), 'motion': ('motion',), 'student': (
 TRAINING = {
   'module', 'loss', 'perceptual', 'perceptual_weight', 'gan_weight', 'remat', 'dim_weights',
   'velocity_weight', 'statistics', 'normalizer', 'teacher', 'substeps', 'stage', 'driver', 'fade',
-  'targets',
+  'grow', 'targets',
 }  # fmt: skip
 
 

@@ -5,7 +5,8 @@
   pairs  two frames of a film: L1, and VGG-16 around mouth and eyes; the first stage's term fades
 
 What drives is the target with other colours, another crop and size; what is to be drawn is the
-target as it is. So the code cannot carry what the frame looks like, only what its face does.
+target as it is. So the code cannot carry what the frame looks like, only what its face does. These
+changes begin at none: codes of a fresh network say more of them than of a face.
 
 `params` are {'gen'}; `config` is config.model of configs/implicit.py.
 """
@@ -72,13 +73,14 @@ def loss(params, batch, rng, *, config, step, frozen):
     frozen: of `frozen`.
   """
   weights, keys = config.loss, jax.random.split(rng)
-  share = 1.0
+  share, grown = 1.0, jnp.minimum(jnp.float32(step) / config.grow, 1.0)
   if _stage(config) == 'pairs':
-    share = jnp.maximum(1.0 - jnp.float32(step) / config.fade, 0.0)
+    share, grown = jnp.maximum(1.0 - jnp.float32(step) / config.fade, 0.0), 1.0
   pairs = jax.lax.stop_gradient(
     rendered.draw(frozen['teacher'], rendered.load(config.teacher)[0], batch, config.size)
   )
-  moved = animate(params, pairs.source, changed(keys[0], pairs.target, config.driver), config)
+  drivers = changed(keys[0], pairs.target, config.driver, grown)
+  moved = animate(params, pairs.source, drivers, config)
   terms = flow_terms(moved, pairs, config.loss.face) | {
     'photo': jnp.abs(moved.picture - _flat(pairs.target)).mean(),
     'code': jnp.abs(moved.code).mean(),
@@ -252,7 +254,7 @@ def _at(places, visible, side):
   return sums[..., :2] / jnp.maximum(share, 1e-6), jnp.where(share > LEAST, share, 0.0)
 
 
-def changed(rng, pictures, driver):
+def changed(rng, pictures, driver, grown=1.0):
   """Changes colours, crop and size of each of [B, K, S, S, 3], at random.
 
   Args:
@@ -260,11 +262,14 @@ def changed(rng, pictures, driver):
     pictures: in [-1, 1].
     driver: deviations: gain (natural logarithm) and offset of colours, scale (logarithm), turn
       (radians), shift (fractions of the side).
+    grown: how much of it all, 1 is all.
   """
   flat = _flat(pictures)
   count, side = flat.shape[:2]
   keys = jax.random.split(rng, 4)
-  normal = lambda key, deviation, *shape: deviation * jax.random.normal(key, (count, *shape))
+  normal = lambda key, deviation, *shape: (
+    grown * deviation * jax.random.normal(key, (count, *shape))
+  )
   gain = jnp.exp(normal(keys[0], driver.gain, 1, 1, 3))
   offset = normal(keys[1], driver.offset, 1, 1, 3)
   size, angle = normal(keys[2], 1.0, 2).T

@@ -114,6 +114,8 @@ def test_only_the_driver_is_changed_and_by_what_is_asked():
     one = ml_collections.ConfigDict(dict(none, **{name: 0.2}))
     changed = implicit.changed(jax.random.key(1), pictures, one)
     assert np.abs(changed - pictures).mean((2, 3, 4)).min() > 0.01, name  # each by itself
+    begun = implicit.changed(jax.random.key(1), pictures, one, grown=0.0)
+    np.testing.assert_allclose(begun, pictures, atol=1e-5)
 
 
 def test_shapes_of_a_plan_are_those_of_a_batch(config, batch):
