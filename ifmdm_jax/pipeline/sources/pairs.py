@@ -183,16 +183,16 @@ class Pairs(loader.Listed):
     return np.stack(moved), move_points(points, matrix)
 
 
-def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
+def make_loader(config, *, batch, seed, split, process_index=0, process_count=1, kind=Pairs):
   """Returns endless batches; see `loader.endless` for whose rows they are.
 
   source uint8 [B, R, R, 3], target uint8 [B, K, R, R, 3], *_points float32 [B, (K,) 468, 2] as
   fractions of the side, seen float32 [B, K]. `config.cache` is the folder of a set; optional
-  `config.gap`, `config.size` and `config.blur`: see `Pairs`.
+  `config.gap`, `config.size` and `config.blur`: see `Pairs`. `kind` is the class of the source.
   """
   train = split == 'train'
   licence = config.get('licence', '') if train else ''
-  source = Pairs(
+  source = kind(
     config.cache,
     split,
     config.targets,

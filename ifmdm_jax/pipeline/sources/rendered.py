@@ -6,7 +6,6 @@ each pixel of its frames is seen in the others it knows, which no film says.
 
 import numpy as np
 
-from ifmdm_jax.pipeline import loader
 from ifmdm_jax.pipeline.sources import pairs
 
 UNMOVED = 0.5  # share of examples whose first frame is the picture as it is
@@ -47,25 +46,12 @@ def gestures(rng, count):
   return np.concatenate([closed, closed, gaze], 1).astype(np.float32)
 
 
-def make_loader(config, *, batch, seed, split, process_index=0, process_count=1):
-  """Returns endless batches; see `loader.endless` for whose rows they are.
+def make_loader(config, **how):
+  """Returns endless batches; see `pairs.make_loader`, whose settings and keys are among these.
 
-  Of a film, source, target, their landmarks and `seen`, as `pairs.make_loader`. To be drawn:
-  picture uint8 [B, R, R, 3], its landmarks points float32 [B, 468, 2], fractions of the side; how
-  far they are from there in 1 + K frames, moved [B, 1 + K, 468, 2], borrowed from other faces; and
-  lids and gaze there, gestures [B, 1 + K, 4]. Half of the first frames are the picture itself.
-  Reads what `pairs.make_loader` does.
+  Of a film, source, target, their landmarks and `seen`. To be drawn: picture uint8 [B, R, R, 3],
+  its landmarks points float32 [B, 468, 2], fractions of the side; how far they are from there in
+  1 + K frames, moved [B, 1 + K, 468, 2], borrowed from other faces; and lids and gaze there,
+  gestures [B, 1 + K, 4]. Half of the first frames are the picture itself.
   """
-  train = split == 'train'
-  source = Rendered(
-    config.cache,
-    split,
-    config.targets,
-    config.stills,
-    train,
-    config.get('licence', '') if train else '',
-    config.get('gap', 0),
-    config.get('size', None),
-  )
-  where = dict(process_index=process_index, process_count=process_count)
-  return loader.endless(source, batch=batch, seed=seed, **where, threads=2, ahead=4)
+  return pairs.make_loader(config, kind=Rendered, **how)

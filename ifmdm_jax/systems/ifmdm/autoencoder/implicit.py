@@ -18,16 +18,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.nn.pixels import as_bytes
 from ifmdm_jax.perception import vgg
 from ifmdm_jax.systems.ifmdm.autoencoder import model, rendered
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import composite
-from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import mouth_crop, regions
-from ifmdm_jax.systems.ifmdm.autoencoder.model import as_float
-from ifmdm_jax.systems.ifmdm.autoencoder.pictures import flow_colours
+from ifmdm_jax.systems.ifmdm.autoencoder.lite.losses import mouth_crop, psnr, regions
+from ifmdm_jax.systems.ifmdm.autoencoder.model import as_float, draw, motion, portrait
+from ifmdm_jax.systems.ifmdm.autoencoder.pictures import pictures
 from ifmdm_jax.training.state import map_with_path
 
-portrait, motion, draw = model.portrait, model.motion, model.draw
+__all__ = [
+  'init', 'frozen', 'loss', 'evaluate', 'example', 'pictures', 'portrait', 'motion', 'draw',
+]  # fmt: skip
 STAGES = 'flow', 'pairs'
 PER_CENT = 50.0  # of the side, of a coordinate from -1 to 1
 CROP = 64  # pixels of the mouth that VGG sees
@@ -119,14 +120,14 @@ def evaluate(params, batch, rng, *, config, frozen):
   """Measures reenactment of held-out films, each frame driven by itself.
 
   Returns:
-    {'loss' and 'l1' of pictures, 'psnr' in dB, 'psnr_of_still' of the source repeated; 'flow', how
+    {'l1' of pictures, 'psnr' in dB, 'psnr_of_still' of the source repeated; 'flow', how
     far landmarks are looked up from where they are, per cent of the side, 'flow_of_still' without
     motion, and 'share' of the two}.
   """
   del rng, frozen
   source, target = _frames(batch, config)
   moved = animate(params, source, target, config)
-  count, targets = target.shape[:2]
+  targets = target.shape[1]
   target, places = _flat(target), _flat(batch['target_points'])
   wanted = jnp.repeat(batch['source_points'], targets, axis=0)
   grid = (moved.grids[-1] + 1) / 2
@@ -134,30 +135,14 @@ def evaluate(params, batch, rng, *, config, frozen):
   found = composite.sample(flow, places[:, :, None])[:, :, 0]
   error = lambda where: 2 * PER_CENT * jnp.linalg.norm(where - wanted, axis=-1).mean()
   away, still = error(places + found), error(places)
-  psnr = lambda x: -10 * jnp.log10(jnp.square((x - target) / 2).mean((1, 2, 3))).mean()
-  l1 = jnp.abs(moved.picture - target).mean()
   return {
-    'loss': l1,
-    'l1': l1,
-    'psnr': psnr(jnp.clip(moved.picture, -1, 1)),
-    'psnr_of_still': psnr(jnp.repeat(source, targets, axis=0)),
+    'l1': jnp.abs(moved.picture - target).mean(),
+    'psnr': psnr(jnp.clip(moved.picture, -1, 1), target).mean(),
+    'psnr_of_still': psnr(jnp.repeat(source, targets, axis=0), target).mean(),
     'flow': away,
     'flow_of_still': still,
     'share': away / still,
   }
-
-
-def pictures(params, batch, config):
-  """Draws a row for each of four films: source | target | picture | flow | mask."""
-  few = {name: values[:4] for name, values in batch.items()}
-  source, target = _frames(few, config)
-  moved = animate(params, source, target[:, :1], config)
-  grid, mask = moved.grids[-1], moved.masks[-1]
-  still = 2 * composite.identity_grid(config.size)[None] - 1
-  colours = jnp.asarray(flow_colours(jax.device_get(grid - still)), jnp.float32)
-  columns = source, target[:, 0], moved.picture, colours, 2 * jnp.repeat(mask, 3, -1) - 1
-  rows = as_bytes(jnp.concatenate(columns, axis=2))
-  return {'source_target_made_flow_mask': jax.device_get(rows.reshape(-1, *rows.shape[2:]))}
 
 
 def example(config, batch):

@@ -63,7 +63,9 @@ class Autoencoder(nn.Module):
     )
     self.directions = Directions(self.style_dim, self.motion_dim)
     synthesis = part('synthesis', Synthesis)
-    self.synthesis = synthesis(self.max_width, not self.lia, self.clean, self.multiplier)
+    self.synthesis = synthesis(
+      self.max_width, generate=not self.lia, clean=self.clean, multiplier=self.multiplier
+    )
     if self.refine:
       self.refine_block = part('refine_block', RefineBlock)(self.refine_width)
 

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from ifmdm_jax import bundle
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
 from ifmdm_jax.face.landmarker import FaceLandmarker
@@ -74,6 +75,6 @@ def test_the_inside_of_an_open_mouth_has_no_partner(pairs):
   assert pairs.visible[OPEN - 1][y, x] == 0
 
 
-def test_a_teacher_that_does_not_draw_by_landmarks_is_one_line(tmp_path):
-  with pytest.raises(InputError):
-    rendered.load(str(tmp_path))
+def test_a_teacher_that_does_not_draw_by_landmarks_is_one_line():
+  with pytest.raises(InputError, match='an autoencoder of kind lite to learn from, got .*vlogger'):
+    rendered.load(str(bundle.BUNDLED.parent / 'vlogger'))
