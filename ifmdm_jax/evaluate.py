@@ -9,6 +9,7 @@ no figure means much. Under --output:
   report.html   the table with 95 % intervals over clips, a dot per clip, the videos, worst first
   scores.json   metric -> value, the input of each row, intervals, what is absent and why
   scores.csv    clip by clip            scores.md   the table as Markdown
+  spread/       of each clip the picture, and where videos of several seeds differ
   clips/        what is done already: the same command goes on where it was stopped
 
 What to score, one or more, with commas between or the flag repeated; the scores of the first are

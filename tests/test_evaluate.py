@@ -84,6 +84,19 @@ class Brightness:
     return {'brightness': float(np.mean([clip['mean'] for clip in clips]))}
 
 
+class SyncDistance:
+  """Stands for the sync networks."""
+
+  METRICS = {name: Metric('down') for name in ('lse_d', 'lse_d_own')}
+  __name__ = 'lip_sync'
+
+  def load(self, weights=None):
+    return self
+
+  def score(self, pair):
+    return dict.fromkeys(self.METRICS, 1.0)
+
+
 @pytest.fixture(scope='module')
 def scored(tmp_path_factory):
   """A folder with clips a and b, protocol.json, and the two baselines scored in out/."""
@@ -248,7 +261,7 @@ def test_another_rate_and_size_are_brought_to_the_protocols_and_noted(score):
   )
 
 
-def test_samples_of_several_seeds_are_frames_of_their_videos():
+def test_samples_of_several_seeds_are_the_beginnings_of_their_videos():
   class Seeded(Still):
     drawn = 0
 
@@ -264,9 +277,34 @@ def test_samples_of_several_seeds_are_frames_of_their_videos():
   reference = Reference(clip)
   driven = bundle.driven(reference, 0)
   seeded.drawn = 0
-  samples = bundle.samples(reference, (0, 1), driven)
-  assert samples.shape == (2, 4, SIDE, SIDE, 3) and seeded.drawn == 100  # no more than is needed
-  np.testing.assert_array_equal(samples[:, :, 0, 0, 0], [[24, 49, 74, 99], [31, 56, 81, 106]])
+  first, second = bundle.samples(reference, (0, 1), driven)
+  assert seeded.drawn == 100  # no more than is needed
+  np.testing.assert_array_equal(first.frames[:, 0, 0, 0], np.arange(100))
+  np.testing.assert_array_equal(second.frames[:, 0, 0, 0], np.arange(7, 107))
+
+
+def test_seeds_are_compared_and_a_picture_says_where_they_differ(score, place, monkeypatch):
+  class Seeded(Still):
+    def generate(self, clip, *, seed=0):
+      for frame in super().generate(clip):
+        brighter = frame.copy()
+        brighter[:, : SIDE // 2] = np.minimum(brighter[:, : SIDE // 2], 200) + 50 * seed
+        yield brighter
+
+  monkeypatch.setattr(generators, 'INSTANTS', (1, 2))
+  monkeypatch.setattr(scoring, 'definitions', lambda: 'of seconds 1 and 2')
+  sync_distance = suite.Family(SyncDistance())
+  monkeypatch.setattr(suite, 'FAMILIES', (*suite.FAMILIES, sync_distance))
+  row = generators.Bundle(Seeded('seeded'))
+  scores, _ = score(row)
+  still = scores['rows']['first_frame']
+  assert scores['diversity_face'] > 1 and still['diversity_face']['value'] == 0
+  # The mesh here finds the real face in every sample, and the first frame's stands still.
+  assert scores['best_lmd'] == scores['take_lmd'] == 0
+  assert still['best_lmd']['value'] == still['take_lmd']['value'] > 1
+  assert 'one ground truth' in scores['rows']['ground_truth']['best_lmd']['reason']
+  assert (place / 'out' / 'spread' / 'seeded' / 'a.jpg').exists()
+  assert 'src="spread/seeded/a.jpg"' in (place / 'out' / 'report.html').read_text()
 
 
 def test_a_second_run_takes_over_what_is_done(score, place):

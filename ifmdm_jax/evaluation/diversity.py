@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 
 from ifmdm_jax.evaluation import geometry
@@ -15,6 +16,7 @@ METRICS = {
   'diversity_background': Metric('down', '/255', 'the same in the rest of the picture', 2),
   'diversity_expression': Metric('truth', 'mm', 'pairwise distance of lips, lids, brows', 2),
 }
+MAP_SIDE, BRIGHTEST = 256, 64  # of a map: pixels, and the deviation of 255 that is white
 
 
 def score(samples, landmarks, portrait_landmarks):
@@ -25,11 +27,9 @@ def score(samples, landmarks, portrait_landmarks):
     landmarks: [K, N, 468, 2] of them, pixels, NaN where no face was found.
     portrait_landmarks: [468, 2] of the picture they started from; says where the face is.
   """
-  if len(samples) < 2:
-    return dict.fromkeys(METRICS, Absent('the protocol has one seed only'))
   if not np.isfinite(portrait_landmarks).all():
     return dict.fromkeys(METRICS, Absent('no face in the first frame'))
-  spread = samples.astype(np.float32).std(0).mean((0, -1))  # [R, R]
+  spread = deviation(samples).mean(0)
   face, torso = regions(portrait_landmarks, spread.shape[0])
   shapes = _from_the_head(landmarks, portrait_landmarks)
   pairs = [np.linalg.norm(a - b, axis=-1) for a, b in itertools.combinations(shapes, 2)]
@@ -40,6 +40,27 @@ def score(samples, landmarks, portrait_landmarks):
     'diversity_background': float(spread[~face & ~torso].mean()),
     'diversity_expression': float(distance.mean()) if distance.size else Absent('no face'),
   }
+
+
+def deviation(samples):
+  """Measures by how much uint8 samples [K, N, R, R, 3] differ in each pixel: [N, R, R], of 255."""
+  return samples.astype(np.float32).std(0).mean(-1)
+
+
+def spread_map(samples, portrait):
+  """Draws the portrait and beside it, instant by instant, where samples differ: black to white.
+
+  Args:
+    samples: uint8 [K, N, R, R, 3].
+    portrait: uint8 [R, R, 3].
+
+  Returns:
+    uint8 [MAP_SIDE, (1 + N) MAP_SIDE, 3]; white is a deviation of BRIGHTEST or more.
+  """
+  levels = (deviation(samples) * (255 / BRIGHTEST)).clip(0, 255).astype(np.uint8)
+  maps = [cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)[..., ::-1] for level in levels]
+  small = lambda picture: cv2.resize(picture, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA)
+  return np.concatenate([small(picture) for picture in (portrait, *maps)], axis=1)
 
 
 def regions(landmarks, side):

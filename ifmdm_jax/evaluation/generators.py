@@ -6,8 +6,8 @@ to say why there is nothing to score:
 
   driven(reference, seed)           -> Video   from the clip's first frame and its voice
   reenact(reference)                -> Video   from the clip's first frame and its own motion
-  samples(reference, seeds, driven) -> uint8 [K, len(INSTANTS), R, R, 3], driven videos at INSTANTS;
-                                       the given one is the first seed's
+  samples(reference, seeds, driven) -> [Video] of each seed, as long as the last of INSTANTS; the
+                                       given one, which may be longer, is the first seed's
   motion(clip, streaming)           -> generator.Motion of the clip's picture and voice, undrawn
 
 Only `Bundle` runs code of a system, and it shows that `Clip.restricted(needs)` and nothing else.
@@ -36,6 +36,16 @@ INSTANTS = (1, 2, 3, 4)  # seconds
 INPUT = 'needs.txt'  # in a folder of videos: the input of their program
 
 
+def last_instant():
+  """Counts the frames to the last of INSTANTS."""
+  return INSTANTS[-1] * FPS
+
+
+def instants():
+  """Lists the frames at INSTANTS, int [len(INSTANTS)]."""
+  return np.array(INSTANTS) * FPS - 1
+
+
 class ContractError(InputError):
   """A generator is not what `ifmdm_jax.generator` says: no figure of it would mean anything."""
 
@@ -57,6 +67,17 @@ class Video:
   notes: tuple[str, ...] = ()
   cost: dict = dataclasses.field(default_factory=dict)
   voice: tuple[np.ndarray, np.ndarray] | None = None
+
+  def until(self, count):
+    """Returns its first `count` frames.
+
+    Raises:
+      InputError: it is shorter.
+    """
+    if len(self.frames) < count:
+      raise InputError(f'a sample has {len(self.frames)} frames, expected {count}')
+    points = None if self.landmarks is None else self.landmarks[:count]
+    return dataclasses.replace(self, frames=self.frames[:count], landmarks=points)
 
 
 class GroundTruth:
@@ -92,8 +113,7 @@ class FirstFrame:
     return self.driven(reference, 0)
 
   def samples(self, reference, seeds, driven):
-    picture = reference.clip.frames[0]
-    return np.broadcast_to(picture, (len(seeds), len(INSTANTS), *picture.shape))
+    return [self.driven(reference, seed).until(last_instant()) for seed in seeds]
 
   def motion(self, clip, streaming):
     raise InputError('a picture moves to no sound')
@@ -139,17 +159,11 @@ class Bundle:
     return Video(frames, notes=tuple(notes))
 
   def samples(self, reference, seeds, driven):
-    last = INSTANTS[-1] * FPS
-    if len(reference.clip.frames) < last:
+    if len(reference.clip.frames) < last_instant():
       raise InputError(f'the clip is shorter than {INSTANTS[-1]} s')
     clip = reference.clip.restricted(self.needs)
-    videos = [driven.frames]
-    for seed in seeds[1:]:
-      videos.append(self._fitted(self._beginning(clip, seed), reference)[0])
-    chosen = np.array(INSTANTS) * FPS - 1
-    if min(map(len, videos)) < last:
-      raise InputError(f'a sample is shorter than {INSTANTS[-1]} s')
-    return np.stack([video[chosen] for video in videos])
+    further = [self._fitted(self._beginning(clip, seed), reference)[0] for seed in seeds[1:]]
+    return [video.until(last_instant()) for video in (driven, *map(Video, further))]
 
   def motion(self, clip, streaming):
     if not isinstance(self.generator, Moves):

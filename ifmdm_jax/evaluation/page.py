@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 
 from ifmdm_jax import files
-from ifmdm_jax.evaluation import suite
+from ifmdm_jax.evaluation import generators, suite
 from ifmdm_jax.evaluation import table as tables
 
 COLOURS = {
@@ -34,7 +34,7 @@ td, th { padding: .25rem .6rem; border-bottom: 1px solid #e7e5e4; text-align: ri
   font-variant-numeric: tabular-nums; white-space: nowrap }
 td:first-child, th:first-child { text-align: left } .ci { color: #78716c; font-size: 85% }
 .about { color: #78716c; white-space: normal; text-align: left; font-size: 85% }
-td.about, th.about { text-align: left } .clip { margin: 2rem 0 } video { width: 100% }
+td.about, th.about { text-align: left } .clip { margin: 2rem 0 } video, img { width: 100% }
 .dots { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 1rem }
 .dots figure { margin: 0 } figcaption { font-size: 85% } svg { width: 100%; height: auto }
 .key span { margin-right: 1.2rem } .key i { display: inline-block; width: .8em; height: .8em;
@@ -165,6 +165,10 @@ def _clips(output, table):
       titles = ', '.join(['real', *(kind.rstrip('_') for kind in kinds)])
       source = html.escape(f'videos/{row}/{record.name}.mp4', quote=True)
       yield f'<p>{titles}</p><video controls preload="metadata" src="{source}"></video>'
+    if (output / 'spread' / row / f'{record.name}.jpg').exists():
+      source = html.escape(f'spread/{row}/{record.name}.jpg', quote=True)
+      instants = ', '.join(map(str, generators.INSTANTS))
+      yield f'<p>where seeds differ after {instants} s, dark: nowhere</p><img src="{source}">'
     if record.metrics:
       yield _figures(record, table)
       yield _curves(record.series)

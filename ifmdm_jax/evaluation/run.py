@@ -95,7 +95,7 @@ def settings(clips, records, weights, rows):
     'size': f'{clips.size} px; smaller clips enlarged (bicubic), larger ones by area',
     'crop': clips.crop,
     'frames': '25 per second, by timestamps',
-    'seeds': f'{list(clips.seeds)}; the first makes the videos, all make the diversity',
+    'seeds': f'{list(clips.seeds)}; the first makes the videos, all make diversity and best',
     'sampler': json.dumps(
       {each.name: _plain(each.defaults) for each in bundles if isinstance(each, Configured)}
     ),

@@ -13,13 +13,14 @@ import time
 
 import cv2
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
-from ifmdm_jax import video
+from ifmdm_jax import files, video
 from ifmdm_jax.audio import features
-from ifmdm_jax.evaluation import cost, diversity, fingerprint, protocol, suite, undrawn
+from ifmdm_jax.evaluation import best_of, cost, diversity, fingerprint, protocol, suite, undrawn
 from ifmdm_jax.evaluation.dubs import Film, Pasted
-from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth
+from ifmdm_jax.evaluation.generators import ContractError, FirstFrame, GroundTruth, instants
 from ifmdm_jax.evaluation.store import Store
 from ifmdm_jax.evaluation.types import Absent, PerSet, Record
 from ifmdm_jax.face.points import mouth_opening
@@ -167,7 +168,7 @@ def score(tools, row, reference):
       metrics |= values
   main = next(iter(videos.values()))
   if tools.kind == suite.TALK:
-    metrics |= _diversity(tools, row, reference, main)
+    metrics |= _takes(tools, row, reference, main)
     metrics |= _undrawn(tools, row, reference)
   metrics |= _cost(main)
   metrics = {name: _plain(value) for name, value in metrics.items()}
@@ -233,18 +234,32 @@ def _family(tools, family, pair):
   return {name: values[name.removeprefix(family.video)] for name in family.metrics}
 
 
-def _diversity(tools, row, reference, driven):
-  """Figures of several seeds of one clip."""
+def _takes(tools, row, reference, driven):
+  """Figures of several seeds of one clip; draws where they differ."""
+  names = diversity.METRICS | best_of.METRICS
   if isinstance(driven, Absent):
-    return dict.fromkeys(diversity.METRICS, driven)
+    return dict.fromkeys(names, driven)
+  if len(tools.seeds) < 2:
+    return dict.fromkeys(names, Absent('the protocol has one seed only'))
 
-  def spread():
-    samples = row.samples(reference, tools.seeds, driven)
-    points = np.stack([tools.track(sample) for sample in samples])
-    return diversity.score(samples, points, reference.clip.landmarks[0])
+  def scores():
+    clip, videos = reference.clip, row.samples(reference, tools.seeds, driven)
+    points = [tools.track(v.frames) if v.landmarks is None else v.landmarks for v in videos]
+    pairs = [reference.pair(v.frames, each, voice=v.voice) for v, each in zip(videos, points)]
+    samples = np.stack([v.frames[instants()] for v in videos])
+    if not isinstance(row, BASELINES):
+      _write_map(tools.store.map_path(row.name, clip.name), samples, clip.image)
+    points = np.stack([each[instants()] for each in points])
+    return diversity.score(samples, points, clip.landmarks[0]) | best_of.score(pairs, tools.scorers)
 
-  values = _try(tools, spread)
-  return dict.fromkeys(diversity.METRICS, values) if isinstance(values, Absent) else values
+  values = _try(tools, scores)
+  return dict.fromkeys(names, values) if isinstance(values, Absent) else values
+
+
+def _write_map(path, samples, portrait):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with files.atomic(path) as half:
+    Image.fromarray(diversity.spread_map(samples, portrait)).save(half, 'JPEG', quality=92)
 
 
 def _undrawn(tools, row, reference):

@@ -21,6 +21,10 @@ class Store:
   def path(self, row, name, ending='.json'):
     return self.output / 'clips' / row / f'{name}{ending}'
 
+  def map_path(self, row, name):
+    """Says where the picture of how much samples of a clip differ is; see `diversity`."""
+    return self.output / 'spread' / row / f'{name}.jpg'
+
   def read(self, row, name, fingerprint):
     """Returns the `Record` that was written for this fingerprint, else None."""
     try:

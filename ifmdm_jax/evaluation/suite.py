@@ -9,6 +9,7 @@ import types as python_types
 
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.evaluation import (
+  best_of,
   cost,
   diversity,
   eyelids,
@@ -86,7 +87,7 @@ DUBBING = (
   Family(identity, ANOTHER),
   Family(seams, ANOTHER),
 )
-OTHERS = {TALK: (diversity, undrawn, cost), DUB: (cost,)}  # not of a pair of videos
+OTHERS = {TALK: (diversity, best_of, undrawn, cost), DUB: (cost,)}  # not of a pair of videos
 
 
 def families(kind=TALK):
