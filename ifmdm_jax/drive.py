@@ -1,4 +1,7 @@
-"""From files to a file: a film drives the face of a picture, or of a person who is known."""
+"""From files to a file: a film, or a track of face units, drives the face of a picture.
+
+`make` takes a film, of a picture or of a person who is known; `enact` a track, see `track`.
+"""
 
 import inspect
 import itertools
@@ -10,12 +13,14 @@ from tqdm import tqdm
 
 import ifmdm_jax as ifm
 from ifmdm_jax import files, media, read, talk
+from ifmdm_jax import track as units
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError, note
 from ifmdm_jax.face.crop import Paster, crop_square, cut
 from ifmdm_jax.face.landmarker import FaceLandmarker
 from ifmdm_jax.files import check_output
 from ifmdm_jax.generator import Reenacts
+from ifmdm_jax.systems.vlogger import flame as flames
 from ifmdm_jax.trust.origin import DEFAULT
 from ifmdm_jax.video import image as images
 from ifmdm_jax.video import provenance as says
@@ -137,6 +142,60 @@ def make(
   origin = provenance.origin(real_pixels=paste_back, inputs=used)
   sound = (film, None) if _has_sound(film) else None
   written = talk.write(output, blocks, paster, sound, len(driver), tags, origin)
+  return talk.Result(output, written, time.monotonic() - start)
+
+
+def enact(
+  driver, output=None, image=None, checkpoint=None, *, sound=None, track=None, fps=None, flame=None,
+  crop='auto', face=None, paste_back=False, overwrite=False, max_pixels=images.MAX_PIXELS,
+  provenance=DEFAULT,
+):  # fmt: skip
+  """Writes a video of a face that does what a track of face units says.
+
+  Args:
+    driver: file of the track, see `track.read`; with `flame` of FLAME's numbers.
+    output: file to write, *.mp4; by default beside the track.
+    image: file of the portrait.
+    checkpoint: weights, see `ifmdm_jax.load`.
+    sound: file whose sound the video gets; None: it is silent.
+    track: which sound track of it.
+    fps: moments of the track a second; None: as its file says.
+    flame: folder that `import_weights --kind flame` wrote.
+    crop, face, paste_back, overwrite, max_pixels, provenance: see `make`.
+
+  Returns:
+    `talk.Result`.
+
+  Raises:
+    InputError: a file is not what it should be, or the weights cannot be driven by a track.
+  """
+  paths = [each and pathlib.Path(each).expanduser() for each in (driver, image, sound)]
+  driver, image, sound = paths
+  files.check(driver, 'a track of face units')
+  for path, what in ((image, 'a picture'), (sound, 'a file with sound')):
+    if path:
+      files.check(path, what)
+  output = check_output(output or driver.with_suffix('.mp4'), list(filter(None, paths)), overwrite)
+  talk.check_checkpoint(checkpoint)
+  played = (
+    units.read(driver, fps) if flame is None else flames.read(flames.load(flame), driver, fps)
+  )
+  generator = ifm.load(checkpoint)
+  if not isinstance(generator, units.Enacts):
+    raise InputError(
+      f'expected weights that face units can drive, {generator.name} cannot be: pass --system '
+      'vlogger'
+    )
+  picture = talk.read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
+  talk.check_picture(generator, picture)
+  start = time.monotonic()
+  blocks = generator.enact(picture.portrait(), played)
+  paster = Paster(picture.pixels, picture.square) if paste_back else None
+  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'))
+  used = talk.inputs(portrait=image, motion=driver, voice=sound)
+  origin = provenance.origin(real_pixels=paste_back, inputs=used)
+  voice = (sound, track) if sound else None
+  written = talk.write(output, blocks, paster, voice, len(played.units), tags, origin)
   return talk.Result(output, written, time.monotonic() - start)
 
 

@@ -8,6 +8,7 @@
       --output runs/vq
   python -m ifmdm_jax.import_weights --kind inception_fid --source pt_inception.pth \\
       --output weights/inception
+  python -m ifmdm_jax.import_weights --kind flame --source generic_model.pkl --output runs/flame
   python -m ifmdm_jax.import_weights --kind motion --source runs/motion --export motion.safetensors
 
 Of networks that can be trained what comes out is what training leaves: `--checkpoint` of sample,
@@ -31,16 +32,19 @@ from safetensors.numpy import load_file, save
 from ifmdm_jax import errors, files
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import files as foreign
-from ifmdm_jax.importers import kinds
+from ifmdm_jax.importers import flame, kinds
 from ifmdm_jax.training import checkpoints
 from ifmdm_jax.training.state import TrainState
+
+FACE = 'flame'  # no weights, but a face whose motion others write down
 
 _KIND = flags.DEFINE_enum(
   'kind',
   None,
-  list(kinds.KINDS),
+  [*kinds.KINDS, FACE],
   'What the weights are of. '
-  + ' '.join(f'{name}: {kind.origin} ({kind.licence}).' for name, kind in kinds.KINDS.items()),
+  + ' '.join(f'{name}: {kind.origin} ({kind.licence}).' for name, kind in kinds.KINDS.items())
+  + f' {FACE}: {flame.ORIGIN} ({flame.LICENCE}).',
   **errors.SHARED,
 )
 _SOURCE = flags.DEFINE_multi_string(
@@ -86,7 +90,9 @@ def main(_):
     raise InputError(
       'expected --kind, --source, and one of --output and --export; --help shows examples'
     )
-  if _EXPORT.value:
+  if _KIND.value == FACE:
+    _take_face()
+  elif _EXPORT.value:
     export(_KIND.value, _SOURCE.value[0], _EXPORT.value)
   else:
     options = {}
@@ -96,6 +102,26 @@ def main(_):
       options['heads'] = _HEADS.value
     parts = dict(autoencoder=_AUTOENCODER.value, audio=_AUDIO.value)
     take(_KIND.value, _SOURCE.value, _OUTPUT.value, parts, **options)
+
+
+def _take_face():
+  if _EXPORT.value or len(_SOURCE.value) != 1:
+    raise InputError(f'expected one --source and --output with --kind {FACE}: see --help')
+  output = _new(_OUTPUT.value)
+  count, missed = flame.take(_SOURCE.value[0], output)
+  print(f'{output}: {count} numbers of expression, on the face to {missed:.1f} mm')
+
+
+def _new(output):
+  """Returns the path of a folder to be written.
+
+  Raises:
+    InputError: there is something already.
+  """
+  output = pathlib.Path(output).absolute()
+  if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    raise InputError(f'--output {output} exists already: name a new folder')
+  return output
 
 
 def take(kind, source, output, parts=None, **options):
@@ -109,9 +135,7 @@ def take(kind, source, output, parts=None, **options):
       it works with.
     options: see `kinds.read`.
   """
-  output = pathlib.Path(output).absolute()
-  if output.exists() and (not output.is_dir() or any(output.iterdir())):
-    raise InputError(f'--output {output} exists already: name a new folder')
+  output = _new(output)
   tree = {}
   for path in source:
     tree |= foreign.read(path)

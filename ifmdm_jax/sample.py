@@ -25,6 +25,8 @@ need no picture.
   five different performances, and a sheet       --takes 5
   by names: held, or moved less (vlogger)        --pin jawOpen=0 --scale head=0.5,gaze=0
   a film that shows the person of the portrait   --same_person
+  a track of face units: ARKit, Audio2Face       --drive track.csv --audio a.wav --system vlogger
+  the same of FLAME's numbers                    --drive track.npz --flame runs/flame
   whose shape drawn landmarks have (few-shot)    --retarget mean_shape    (none, similarity)
   another sound track of a film                  --track 2            (1 is the first)
   hours of sound, in memory that does not grow   --stream
@@ -58,6 +60,7 @@ from ifmdm_jax.batch.cells import by_name, numbers
 from ifmdm_jax.errors import SHARED, InputError
 from ifmdm_jax.face import retarget
 from ifmdm_jax.rates import FPS
+from ifmdm_jax.track import SUFFIXES
 from ifmdm_jax.trust import flags as provenance
 from ifmdm_jax.video import image
 
@@ -72,7 +75,10 @@ TEXT = string('text', None, 'Instead of a voice: what is spoken, by --speaker.')
 SPEAKER = string('speaker', None, 'Who reads --text: hibari (extra tts), espeak-ng, or another '
                  'that is installed; default: the first of them.')
 VOICE = string('voice', '', 'Which voice of the speaker; default: as it advises.')
-DRIVE = string('drive', None, 'Instead of a voice: a film whose face the portrait moves like.')
+DRIVE = string('drive', None, 'Instead of a voice: a film whose face the portrait moves like, or a '
+               'track of face units: *.csv, *.json, *.npz.')
+DRIVE_FPS = real('drive_fps', None, 'Moments a second of that track; default: as its file says.')
+FLAME = string('flame', None, 'The track is of FLAME: the folder that import_weights wrote.')
 SAME_PERSON = boolean('same_person', False, 'The film of --drive shows the person of the picture.')
 RETARGET = enum('retarget', None, retarget.KINDS, 'How landmarks of --drive become the person\'s: '
                 'not, in size and place, or in shape as well; weights that draw landmarks.')
@@ -126,6 +132,7 @@ flags.adopt_module_key_flags(provenance)
 KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE, STAGE
 BY_NAME = UNIT, PIN, SCALE
 OF_TEXT = SPEAKER, VOICE
+OF_TRACK = DRIVE_FPS, FLAME
 OF_VOICE = (*KNOBS, *BY_NAME, *OF_TEXT, SEED, TEACHER, MOTION_MEAN, MOTION_STD, STREAM, TRACK,
             TAKES, SHOW_CONTROLS, DRAWN_BY)  # fmt: skip
 
@@ -136,7 +143,10 @@ def main(_):
   for flag in (WORKERS, RUNNER, BEAM_OPTIONS):
     if flag.present:
       raise InputError(f'expected --{flag.name} with --batch, got it without: leave it out')
+  by_units = DRIVE.value is not None and DRIVE.value.lower().endswith(SUFFIXES)
   drivers = [flag for flag in (AUDIO, TEXT, DRIVE) if flag.value is not None]
+  if by_units and AUDIO.value is not None:
+    drivers.remove(AUDIO)  # whose sound the video gets
   if len(drivers) > 1:
     raise InputError(
       f'expected --audio, --text or --drive, got --{drivers[0].name} and --{drivers[1].name}: '
@@ -147,7 +157,8 @@ def main(_):
   if not drivers:
     raise InputError('expected --image and --audio, got no --audio: --help shows an example')
   compile_cache.keep(COMPILE_CACHE.value)
-  for result in [driven()] if DRIVE.value is not None else talked():
+  made = talked if DRIVE.value is None else enacted if by_units else driven
+  for result in made():
     print(
       f'{result.path}: {result.frames / FPS:.2f} s of video ({result.frames} frames), made in '
       f'{result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames per second'
@@ -159,17 +170,36 @@ def driven():
   given = [flag.name for flag in OF_VOICE if flag.present]
   if given:
     raise InputError(f'expected --{given[0]} with --audio, got it with --drive: leave it out')
+  for flag in OF_TRACK:
+    if flag.present:
+      raise InputError(
+        f'expected --{flag.name} with a track of face units, got a film: leave it out'
+      )
   options = {} if RETARGET.value is None else {'retarget': RETARGET.value}
-  return drive.make(
+  return [drive.make(
     DRIVE.value, OUTPUT.value, IMAGE.value, weights(), own=SAME_PERSON.value,
     crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
     overwrite=OVERWRITE.value, provenance=provenance.chosen(), **options,
-  )  # fmt: skip
+  )]  # fmt: skip
+
+
+def enacted():
+  """Makes the video that a track of face units drives."""
+  given = [flag.name for flag in (*OF_VOICE, SAME_PERSON, RETARGET) if flag.present]
+  given = [name for name in given if name != TRACK.name]
+  if given:
+    raise InputError(f'expected --{given[0]} without a track of face units: leave it out')
+  return [drive.enact(
+    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), sound=AUDIO.value, track=TRACK.value,
+    fps=DRIVE_FPS.value, flame=FLAME.value, crop=CROP.value, face=FACE.value,
+    max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
+    provenance=provenance.chosen(),
+  )]  # fmt: skip
 
 
 def talked():
   """Makes the video that a voice drives, or several; lists what was written."""
-  for flag in (SAME_PERSON, RETARGET):
+  for flag in (SAME_PERSON, RETARGET, *OF_TRACK):
     if flag.present:
       raise InputError(f'expected --{flag.name} with --drive, got it with --audio: leave it out')
   options = chosen()
@@ -198,7 +228,7 @@ def talked():
 
 def batched():
   """Makes the videos of a batch; returns the exit status."""
-  for flag in (DRIVE, SAME_PERSON, RETARGET, TAKES, SHOW_CONTROLS):
+  for flag in (DRIVE, SAME_PERSON, RETARGET, *OF_TRACK, TAKES, SHOW_CONTROLS):
     if flag.present:
       raise InputError(f'expected --{flag.name} without --batch, got both: leave it out')
   if OUTPUT.value is None:

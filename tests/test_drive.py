@@ -9,7 +9,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 import ifmdm_jax
-from ifmdm_jax import drive
+from ifmdm_jax import drive, track
 from ifmdm_jax import sample as cli
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
@@ -44,6 +44,33 @@ class Reenactor:
       yield frame[None]
 
 
+class Actor:
+  """Shows how far the jaw opens as brightness."""
+
+  name, needs, size, fps = 'actor', frozenset({'image', 'voice'}), 64, 25
+
+  def enact(self, image, played):
+    self.image = image
+    jaw = played.units[:, track.UNITS.index('jawOpen')]
+    for level in np.uint8(255 * jaw):
+      yield np.full((1, self.size, self.size, 3), level, np.uint8)
+
+
+@pytest.fixture
+def actor(monkeypatch):
+  made = Actor()
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, **_: made, raising=False)
+  return made
+
+
+@pytest.fixture
+def units(tmp_path):
+  """A track of half a second in which the jaw opens."""
+  path = tmp_path / 'track.csv'
+  path.write_text('time,jawOpen\n0,0\n0.48,0.96\n')
+  return path
+
+
 @pytest.fixture
 def mirror(monkeypatch):
   made = Reenactor()
@@ -63,7 +90,36 @@ def run(**given):
     cli.main([])
 
 
-PATHS = ('image', 'audio', 'drive', 'output', 'checkpoint')
+PATHS = ('image', 'audio', 'drive', 'output', 'checkpoint', 'flame')
+
+
+def test_a_track_drives_a_portrait_and_a_voice_is_its_sound(units, actor, tmp_path):
+  run(drive=units, audio=SPEECH, image=PORTRAIT, output=tmp_path / 'o.mp4')
+  frames = read.read_frames(tmp_path / 'o.mp4')
+  assert actor.image.shape == (512, 512, 3)
+  assert frames[:, 0, 0, 0].astype(int) == pytest.approx(np.linspace(0, 245, 13), abs=12)
+  assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.1
+  run(drive=units, image=PORTRAIT, output=tmp_path / 'fast.mp4', drive_fps=25)
+  assert len(read.read_frames(tmp_path / 'fast.mp4')) == 2
+
+
+def test_what_suits_no_track_is_refused(units, actor, film, tmp_path, monkeypatch):
+  output = tmp_path / 'o.mp4'
+  for given, said in (
+    (dict(drive=units), 'got no --image'),
+    (dict(drive=units, image=PORTRAIT, text='hello'), 'got --text and --drive'),
+    (dict(drive=units, image=PORTRAIT, retarget='none'), '--retarget without a track'),
+    (dict(drive=units, image=PORTRAIT, steps=3), '--steps without a track'),
+    (dict(drive=units, image=PORTRAIT, flame=tmp_path), 'arrays in|not a file|is not a file'),
+    (dict(drive=film, image=PORTRAIT, drive_fps=60), '--drive_fps with a track'),
+    (dict(audio=SPEECH, image=PORTRAIT, drive_fps=60), 'expected --drive_fps with --drive'),
+  ):  # fmt: skip
+    with pytest.raises(InputError, match=said):
+      run(output=output, **given)
+  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None: Reenactor())
+  with pytest.raises(InputError, match='mirror cannot be: pass --system vlogger'):
+    run(drive=units, image=PORTRAIT, output=output)
+  assert not output.exists()
 
 
 def test_frames_without_a_face_are_those_before_and_said(film, capsys):

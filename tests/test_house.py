@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob('*.py'))
 GROUND = {'errors', 'extras', 'files', 'media', 'processes', 'rates', '__version__'}
 NETWORKS = {'nn', 'diffusion'}
 SIGNALS = {'nn', 'face', 'audio', 'video'}
-CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'shot', 'read', 'bundle',
+CONTRACTS = {*SIGNALS, 'perception', 'training', 'clip', 'shot', 'track', 'read', 'bundle',
              'generator'}  # fmt: skip
 SPINE = {*CONTRACTS, *NETWORKS, 'pipeline', 'streaming', 'compile_cache', 'testing'}
 MAY_IMPORT = {
@@ -35,6 +35,7 @@ MAY_IMPORT = {
   'training': {'nn', 'video', 'compile_cache'},  # its logs hold videos
   'clip': CONTRACTS,
   'shot': set(),
+  'track': {'face'},
   'read': CONTRACTS,
   'bundle': CONTRACTS,
   'generator': CONTRACTS,

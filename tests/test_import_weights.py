@@ -14,14 +14,16 @@ from absl.testing import flagsaver
 from safetensors import numpy as safetensors
 
 import ifmdm_jax as ifm
-from ifmdm_jax import errors, import_weights, testing
+from ifmdm_jax import errors, import_weights, testing, track
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.importers import files, kinds, motion
 from ifmdm_jax.systems.ifmdm.autoencoder import paper
 from ifmdm_jax.systems.ifmdm.motion import model as motion_model
+from ifmdm_jax.systems.vlogger import flame
 from ifmdm_jax.training import checkpoints, weights
 from tests.audio import reference
+from tests.systems.vlogger import flame_like
 
 STAGE_1 = dict(module=paper.__name__, size=16, style_dim=24, max_width=8, refine=False)
 STAGE_2 = dict(
@@ -203,3 +205,21 @@ def test_an_export_of_another_model_is_an_error(imported, tmp_path):
   with pytest.raises(InputError, match='expected .safetensors'):
     import_weights.export('motion', imported / 'motion', tmp_path / 'x.onnx')
   assert not list(tmp_path.iterdir())
+
+
+def test_flame_comes_as_a_folder_that_plays_its_numbers(tmp_path, capsys):
+  arrays, mixing = flame_like.model()
+  source, place = str(tmp_path / 'model.npz'), tmp_path / 'flame'
+  np.savez(source, v_template=arrays['v_template'])
+  assert run(kind='flame', source=[source], output=str(place)) == 2
+  assert 'expected FLAME, f [n, 3]' in one_line(capsys) and not place.exists()
+  np.savez(source, **arrays)
+  with flagsaver.flagsaver(kind='flame', source=[source], output=str(place)):
+    import_weights.main([])
+  assert '51 numbers of expression' in capsys.readouterr().out
+  assert run(kind='flame', source=[source], output=str(place)) == 2
+  assert 'exists already' in one_line(capsys)
+  expression = np.repeat(flame_like.coefficients(mixing, jawOpen=0.8), 2, axis=0)
+  np.savez(tmp_path / 'track.npz', expr=expression, fps=25)
+  played = flame.read(flame.load(place), tmp_path / 'track.npz')
+  assert played.units[0].argmax() == track.UNITS.index('jawOpen')

@@ -1,8 +1,8 @@
 """Scores K samples of one clip: what one of them scores on average, and the best of the K.
 
 The best is chosen by the figure itself and for each clip anew (Corona et al., arXiv 2403.08764):
-choosing alone makes it better with every further seed. It says how far the samples
-reach, not what a user gets, and compares with another best of the same K only.
+choosing alone makes it better with every further seed. It says how far the samples reach, not what
+a user gets, and compares with another best of the same K only.
 """
 
 import numpy as np

@@ -16,9 +16,9 @@ import numpy as np
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import pose, units
 from ifmdm_jax.face.points import smooth
+from ifmdm_jax.track import UNITS
 
 FOLDER = 'face_motion'
-UNITS = tuple(units.NAMES[1:])  # without the score of a neutral face
 HEAD = ('headPitch', 'headYaw', 'headRoll', 'headX', 'headY', 'headZ')
 GAZE = ('gazePitch', 'gazeYaw')
 NAMES = UNITS + HEAD + GAZE

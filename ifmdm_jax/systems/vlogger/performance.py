@@ -176,6 +176,29 @@ def motion(person, made, about, gaze=FREE):
   return moved.astype(np.float32)
 
 
+def enacted(person, played):
+  """Turns a track of face units into motion of the body.
+
+  The mouth's units are the track's own. Those that last are added to the portrait's. Head and gaze
+  go on from the portrait as they do from the track's first frame; the neck stays where it is.
+
+  Args:
+    person: `Person`.
+    played: `track.Track`.
+
+  Returns:
+    float32 [T, A], see `axes`.
+  """
+  start = person.fit.motion[0].astype(np.float64)
+  moved = np.repeat(start[None], len(played.units), axis=0)
+  count = len(axes.UNITS)
+  moved[:, :count] = np.clip(played.units + np.where(LASTS, start[:count], 0.0), 0, 1)
+  began = np.asarray(skeleton.turn(*start[skeleton.HEAD]), np.float64)
+  moved[:, skeleton.HEAD] = head_angles(played.turn @ played.turn[0].T @ began)
+  moved[:, fits.GAZES] += np.tile((played.gaze - played.gaze[0]) * (1.0, -1.0), 2)
+  return moved.astype(np.float32)
+
+
 def face_turn(made):
   """Makes rotations of M's head angles: [T, M] -> [T, 3, 3], as `face.pose.angles` reads them."""
   pitch, yaw, roll = (made[:, number].astype(np.float64) for number in _TURNS)

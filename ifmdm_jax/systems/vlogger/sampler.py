@@ -21,6 +21,7 @@ from ifmdm_jax.pipeline.face_motion import NAMES
 from ifmdm_jax.rates import FPS, SAMPLE_RATE
 from ifmdm_jax.streaming import programs
 from ifmdm_jax.systems.vlogger import body, controls, motion_sampler, performance, translate
+from ifmdm_jax.systems.vlogger.motion_sampler import PIECE
 
 # What is drawn: the controls, pixels of the photo alone, and besides what they do not show.
 CONTROLS, WARP, PAINT = STAGES = 'controls', 'warp', 'paint'
@@ -173,6 +174,22 @@ class Sampler:
     frames = (resized(frame, self.size) for frame in clip.frames)
     person, moved = performance.follow(image, frames, self._network, own)
     yield from self._renderer.draw(image, [performance.placed(person, moved)], painted=painted)
+
+  def enact(self, image, track, *, stage=PAINT):
+    """Yields uint8 [t, 512, 512, 3] of a square image that does what a `track.Track` says.
+
+    See `track.Enacts`; `stage`: see `generate`.
+
+    Raises:
+      InputError: the image shows no face.
+    """
+    painted = _painted(stage)
+    image = resized(check_image(image), self.size)
+    person = performance.read(image, self._network)
+    moved = performance.enacted(person, track)
+    pieces = (moved[i : i + PIECE] for i in range(0, len(moved), PIECE))
+    places = (performance.placed(person, piece) for piece in pieces)
+    yield from self._renderer.draw(image, places, painted=painted)
 
   def dub(self, shot, *, seed=0, pin=None, scale=None, steps=None, guidance=None):
     """Gives a filmed face the lips that M makes to `shot.waveform`: see `generator.Dubs`.

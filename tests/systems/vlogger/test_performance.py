@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ifmdm_jax import track
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import points, pose
 from ifmdm_jax.pipeline.face_motion import NAMES, index
@@ -115,6 +116,40 @@ def test_eyes_that_stay_on_the_camera_turn_against_the_head(person):
   assert (way * camera[1:, 0] < 0).all()
   with pytest.raises(InputError, match='expected gaze to be one of free, camera'):
     placed(person, motion, gaze='away')
+
+
+def played(turn=None, gaze=None, **acts):
+  """A track that does nothing at first."""
+  units = np.zeros((FRAMES, len(track.UNITS)), np.float32)
+  for name, value in acts.items():
+    units[1:, track.UNITS.index(name)] = value
+  turns = np.repeat(np.eye(3)[None], FRAMES, axis=0)
+  turns[1:] = np.eye(3) if turn is None else turn
+  looks = np.zeros((FRAMES, 2))
+  looks[1:] = 0 if gaze is None else gaze
+  return track.Track(units, turns, looks)
+
+
+def test_a_track_moves_the_face_by_names_and_the_rest_stays(person):
+  of = lambda *given, **acts: performance.enacted(person, played(*given, **acts))
+  still, moved = of(), of(jawOpen=0.6, mouthSmileLeft=0.2)
+  start = person.fit.motion[0]
+  changed = np.flatnonzero(np.abs(moved[1] - still[1]) > 1e-6)
+  assert set(changed) == {axes.INDEX['jawOpen'], axes.INDEX['mouthSmileLeft']}
+  assert moved[1, axes.INDEX['jawOpen']] == pytest.approx(0.6)  # the track's own
+  smile = axes.INDEX['mouthSmileLeft']
+  np.testing.assert_allclose(moved[1:, smile], start[smile] + 0.2, atol=1e-6)  # about the portrait
+  places = performance.placed(person, still)
+  assert np.abs(places.landmarks - person.landmarks / SIDE).max() < 0.01
+
+
+def test_a_track_turns_the_head_about_the_neck_and_eyes_within_it(person):
+  yaw = np.asarray(skeleton.turn(0.0, -0.3, 0.0), np.float64)
+  faces = performance.placed(person, performance.enacted(person, played(yaw, (0.0, 0.2))))
+  turned = pose.angles(pose.fit(faces.landmarks).turn)[:, 0]
+  np.testing.assert_allclose(turned[1:] - turned[0], -0.3, atol=0.1)  # it comes aside, too
+  nose = faces.landmarks[:, points.NOSE_TIP, 0]
+  assert nose[1] > nose[0] + 0.02 and faces.gaze[1, 0] > 0.05
 
 
 @pytest.mark.parametrize('own', [True, False])
