@@ -120,15 +120,14 @@ def _moments(columns, count, fps, path):
   """When each row is, by the rate that was asked for, by the file's, by its column of seconds."""
   if fps is not None:
     return moments(count, fps, path.name)
+  numbers = {name: each for name, each in columns.items() if _is_numbers(each)}
   for name in RATES:
-    if name in columns and np.size(columns[name]) == 1:
-      return moments(count, float(np.ravel(columns[name])[0]), path.name)
-  for name, column in columns.items():
-    if name.lower() in TIMES and column is not None and np.shape(column) == (count,):
-      if count > 1 and np.diff(column).min() <= 0:
-        raise InputError(
-          f'expected {name} of {path.name} to grow from row to row: pass --drive_fps'
-        )
+    if name in numbers and np.size(numbers[name]) == 1:
+      return moments(count, float(np.ravel(numbers[name])[0]), path.name)
+  for name, column in numbers.items():
+    if name.lower() in TIMES and np.shape(column) == (count,):
+      if count > 1 and not np.diff(column).min() > 0:
+        raise InputError(f'expected {name} of {path.name} to grow by rows: pass --drive_fps')
       if (column[-1] - column[0]) * FPS < LONGEST:
         return np.asarray(column, float)
   raise InputError(
@@ -169,7 +168,7 @@ def _unit(name):
 
 
 def _checked(column, name, path):
-  if column is None or np.ndim(column) != 1 or np.asarray(column).dtype.kind not in 'fiu':
+  if not _is_numbers(column) or np.ndim(column) != 1:
     raise InputError(f'expected a number a moment for {name} in {path.name}: export it anew')
   column = np.asarray(column, float)
   if not np.isfinite(column).all() or np.abs(column).max(initial=0) > LARGEST:
@@ -178,6 +177,10 @@ def _checked(column, name, path):
       'where that is percent'
     )
   return column
+
+
+def _is_numbers(column):
+  return column is not None and np.asarray(column).dtype.kind in 'fiu'
 
 
 def _of_csv(path):
@@ -207,7 +210,7 @@ def _of_json(path):
   if not (isinstance(names, list) and isinstance(rows, list)):
     return {name: _array(value) for name, value in content.items()}
   table = _array(rows)
-  if table is None or table.shape != (len(rows), len(names)) or not all(map(str, names)):
+  if table is None or table.shape != (len(rows), len(names)):
     raise InputError(f'expected a row of {len(names)} numbers for each moment in {path.name}')
   rate = {name: _array(content[name]) for name in RATES if name in content}
   return {**rate, **{str(name): table[:, i] for i, name in enumerate(names)}}
@@ -216,7 +219,6 @@ def _of_json(path):
 def _array(value):
   """Numbers of JSON, or None where something else is among them."""
   try:
-    found = np.asarray(value, float)
-  except (ValueError, TypeError):
+    return np.asarray(value, float)
+  except (OverflowError, TypeError, ValueError):
     return None
-  return found if found.dtype.kind == 'f' else None

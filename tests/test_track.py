@@ -97,6 +97,9 @@ def test_bad_tracks_are_one_line_that_says_what_to_do(tmp_path):
   for content, said in (
     ([1, 2], 'got a list'),
     ({'jawOpen': 0.5, 'fps': 25}, 'a number a moment'),
+    ({'jawOpen': [0.5], 'fps': None}, '--drive_fps'),
+    ({'jawOpen': [0.5, 0.6], 'time': ['a', 'b']}, '--drive_fps'),
+    ({'jawOpen': [10**400], 'fps': 25}, 'a number a moment'),
     ({'jawOpen': [0.1], 'eyeBlinkLeft': [0.1, 0.2], 'fps': 25}, 'every unit'),
     ({'jawOpen': ['a'], 'fps': 25}, 'a number a moment'),
     ({'facsNames': ['jawOpen'], 'weightMat': [[0, 1]], 'exportFps': 30}, 'row of 1 numbers'),

@@ -50,7 +50,7 @@ def measured(drawn, film, track, lpips_of, recognise, person):
   chips = [crop.chip(f, marks) for f, marks in zip(drawn[seen], found[seen])]
   return {
     'lpips': lpips_of(drawn, film).mean(),
-    'ssim': np.mean([images.ssim(a[None], b[None]) for a, b in zip(drawn, film)]),
+    'ssim': np.mean([images.ssim(a, b) for a, b in zip(drawn, film)]),
     'psnr': images.psnr(drawn, film).mean(),
     'f_lmd': lmd.mean(),
     'identity': identity.cosine(recognise(np.stack(chips)), person) if chips else np.nan,

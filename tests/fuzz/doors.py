@@ -20,19 +20,21 @@ import soundfile
 from PIL import Image
 from safetensors import numpy as safetensors
 
-from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing, video
+from ifmdm_jax import bundle, compile_cache, files, read, sample, talk, testing, track, video
 from ifmdm_jax.audio import features
 from ifmdm_jax.batch import jobs
 from ifmdm_jax.dubbing import film as dubbed
 from ifmdm_jax.dubbing import planes
 from ifmdm_jax.evaluation import protocol, store
 from ifmdm_jax.importers import files as foreign
+from ifmdm_jax.importers import plain_pickle
 from ifmdm_jax.pipeline import codes, records
 from ifmdm_jax.pipeline import frames as codec
 from ifmdm_jax.pipeline.prep import layouts, results
 from ifmdm_jax.sweeps import definition
 from ifmdm_jax.systems.ifmdm import parts
 from ifmdm_jax.systems.ifmdm.motion_stream import Options
+from ifmdm_jax.systems.vlogger import flame
 from ifmdm_jax.trust import report
 from ifmdm_jax.video import image
 from ifmdm_jax.video import read as films
@@ -166,6 +168,45 @@ def _npz():
   file = io.BytesIO()
   np.savez(file, **{'a/kernel': np.ones((3, 4), np.float32), 'count': np.int64([1])})
   return file.getvalue()
+
+
+def _units_csv():
+  return b'time,jawOpen,eyeBlink_L,HeadYaw\n0,0.1,0.2,x\n0.04,0.2,0.3,y\n0.08,0.3,0.2,z\n'
+
+
+def _units_json():
+  names = ['jawOpen', 'browInnerUp_L', 'browInnerUp_R']
+  content = {'exportFps': 30.0, 'facsNames': names, 'weightMat': [[0.1, 0.2, 0.3]] * 4}
+  return json.dumps(content).encode()
+
+
+def _units_npz():
+  file = io.BytesIO()
+  np.savez(file, jawOpen=np.linspace(0, 1, 9, dtype=np.float32), fps=np.int64(25))
+  return file.getvalue()
+
+
+def _play(path):
+  found = track.read(path)
+  assert np.isfinite(found.units).all() and found.units.shape[1] == len(track.UNITS)
+
+
+def _model():
+  return pickle.dumps({'v_template': np.ones((4, 3)), 'f': np.arange(6, dtype=np.uint32)}, 2)
+
+
+def _coefficients():
+  file = io.BytesIO()
+  arrays = dict(expr=np.zeros((3, 4), np.float32), jaw_pose=np.full((3, 3), 0.1), fps=25.0)
+  np.savez(file, **arrays)
+  return file.getvalue()
+
+
+def _play_flame(path):
+  rng = np.random.default_rng(0)
+  face = flame.Flame(rng.normal(size=(468, 3)), rng.normal(size=(4, 468, 3)), np.ones(468),
+                     np.zeros(3))  # fmt: skip
+  assert np.isfinite(flame.read(face, path).units).all()
 
 
 def _shards(folder):
@@ -364,6 +405,11 @@ DOORS = [
   ('weights.scripted.pt', _bytes('a.pt', _torch('scripted.pt')), foreign.read),
   ('weights.pickle', _bytes('a.pt', _pickled), foreign.read),
   ('weights.index', _shards, lambda path: foreign.read(path.parent)),
+  ('track.csv', _bytes('a.csv', _units_csv), _play),
+  ('track.json', _bytes('a.json', _units_json), _play),
+  ('track.npz', _bytes('a.npz', _units_npz), _play),
+  ('track.flame', _bytes('a.npz', _coefficients), _play_flame),
+  ('flame.pickle', _bytes('a.pkl', _model), plain_pickle.read),
   ('protocol', _protocol, _read_protocol),
   ('records.index', _in_set('index.json'), _read_set),
   ('records.shard', _in_set('records/*/*/*train.array_record*'), _read_set),

@@ -178,7 +178,7 @@ def read(flame, path, fps=None):
   Raises:
     InputError: it has no expression, or arrays do not fit each other.
   """
-  arrays = files.read_npz(path)
+  arrays = {name: each for name, each in files.read_npz(path).items() if each.dtype.kind in 'fiu'}
   found = {
     kind: np.asarray(arrays[name], np.float64)
     for kind, names in NAMES.items()

@@ -108,6 +108,8 @@ def test_what_does_not_fit_is_refused_in_one_line(face, model, tmp_path):
   path = tmp_path / 'a.npz'
   for arrays, said in (
     (dict(jaw=np.zeros((2, 3)), fps=25), 'expected one of expression'),
+    (dict(expr=np.array(['a', 'b']), fps=25), 'expected one of expression'),
+    (dict(expr=np.zeros((2, 9)), fps='fast'), 'expected `fps`'),
     (dict(expr=np.zeros((2, 9))), 'expected `fps`'),
     (dict(expr=np.zeros((2, 60)), fps=25), 'got \\[2, 60\\]'),
     (dict(expr=np.zeros((2, 9)), jaw_pose=np.zeros((3, 3)), fps=25), 'expected jaw'),
