@@ -19,8 +19,8 @@ SIZES = {
 }
 DRAWN = {'small': 128, 'tiny': 64}  # a power of two times a side of the renderer and of the network
 LOSS = dict(
-  flow=1.0, mask=0.5, photo=1.0, code=0.01, face=8.0,  # of pairs that the renderer drew; a face
-  # counts so much more than 1 in their flow
+  flow=1.0, mask=0.5, photo=1.0, code=0.01,  # of pairs that the renderer drew
+  face=8.0, lips=60.0, lids=40.0,  # how much more than 1 these count in their flow
   film=4.0, perceptual=1.0, mouth=6.0, eyes=3.0,  # of films, the last two on top of 1
 )  # fmt: skip
 TRAIN = {

@@ -6,9 +6,12 @@ each pixel of its frames is seen in the others it knows, which no film says.
 
 import numpy as np
 
+from ifmdm_jax.face import align
+from ifmdm_jax.face.points import RIGID
 from ifmdm_jax.pipeline.sources import pairs
 
 UNMOVED = 0.5  # share of examples whose first frame is the picture as it is
+STEADY = 0.4  # share of examples in which the head stays and the face alone moves
 BLINKS = 0.3  # share of frames whose lids are closed, more or less
 GAZE = 0.06  # deviation, widths of the eye
 
@@ -24,6 +27,8 @@ class Rendered(pairs.Pairs):
     chosen = rng.integers(len(points))
     picture, points = np.asarray(source.frames[chosen]), points[chosen]
     moved = [self._borrowed(points, rng) for _ in range(1 + self.targets)]
+    if rng.random() < STEADY:
+      moved = [steady(points, way) for way in moved]
     if rng.random() < UNMOVED:
       moved[0] = np.zeros_like(points)
     tracks = np.stack([points, *(points + way for way in moved)])
@@ -39,6 +44,12 @@ class Rendered(pairs.Pairs):
     )
 
 
+def steady(points, moved):
+  """Takes the head's turn, size and place out of how far landmarks [468, 2] moved."""
+  placed = points + moved
+  return (align.similarity(placed[RIGID], points[RIGID])(placed) - points).astype(np.float32)
+
+
 def gestures(rng, count):
   """Draws lids and gaze of frames: float32 [count, 4], left and right lid, gaze right and down."""
   closed = rng.random((count, 1)) * (rng.random((count, 1)) < BLINKS)
@@ -52,6 +63,7 @@ def make_loader(config, **how):
   Of a film, source, target, their landmarks and `seen`. To be drawn: picture uint8 [B, R, R, 3],
   its landmarks points float32 [B, 468, 2], fractions of the side; how far they are from there in
   1 + K frames, moved [B, 1 + K, 468, 2], borrowed from other faces; and lids and gaze there,
-  gestures [B, 1 + K, 4]. Half of the first frames are the picture itself.
+  gestures [B, 1 + K, 4]. Half of the first frames are the picture itself; heads stay in `STEADY` of
+  the examples, so that a code has to say what lips do as well.
   """
   return pairs.make_loader(config, kind=Rendered, **how)

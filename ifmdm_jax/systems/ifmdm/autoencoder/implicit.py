@@ -82,7 +82,7 @@ def loss(params, batch, rng, *, config, step, frozen):
   )
   drivers = changed(keys[0], pairs.target, config.driver, grown)
   moved = animate(params, pairs.source, drivers, config)
-  terms = flow_terms(moved, pairs, config.loss.face) | {
+  terms = flow_terms(moved, pairs, weights) | {
     'photo': jnp.abs(moved.picture - _flat(pairs.target)).mean(),
     'code': jnp.abs(moved.code).mean(),
   }
@@ -201,13 +201,13 @@ def _animate(gen, source, drivers):
   return gen.decode(w_a, features, moved if gen.relative else code), moved
 
 
-def flow_terms(moved, pairs, face=0.0):
+def flow_terms(moved, pairs, counts):
   """Compares flow and masks with the true ones, where the source shows what the target does.
 
   Args:
     moved: of `animate`.
     pairs: `rendered.Pairs`.
-    face: how much more than 1 a pixel of the face counts.
+    counts: how much more than 1 a pixel counts, {'face', 'lips', 'lids'}, on top of each other.
 
   Returns:
     {'flow' and 'flow_of_still', without motion, per cent of the side; 'mask'}, means over levels.
@@ -218,7 +218,9 @@ def flow_terms(moved, pairs, face=0.0):
   for grid, known in zip(moved.grids, moved.masks):
     side = grid.shape[1]
     wanted, share = _at(places, visible, side)
-    weight = share * (1.0 + face * regions(landmarks, side)[2])
+    lips, lids, face = regions(landmarks, side)
+    weight = 1.0 + counts['face'] * face + counts['lips'] * lips + counts['lids'] * lids
+    weight = share * weight
     mean = lambda error, weight=weight: (weight * error).sum() / weight.sum()
     away = lambda look, wanted=wanted: (
       PER_CENT * jnp.abs(look - (2 * wanted - 1)).sum(-1, keepdims=True)

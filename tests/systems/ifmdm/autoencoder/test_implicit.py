@@ -1,6 +1,7 @@
 """The published networks distilled from the renderer: what they learn, and what they may see."""
 
 import functools
+import types
 
 import jax
 import ml_collections
@@ -12,9 +13,10 @@ from ifmdm_jax import bundle, testing
 from ifmdm_jax.configs import autoencoder as lite_configs
 from ifmdm_jax.configs import implicit as configs
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.face import points
 from ifmdm_jax.pipeline.sources import rendered as source
 from ifmdm_jax.systems.ifmdm import parts
-from ifmdm_jax.systems.ifmdm.autoencoder import implicit, model
+from ifmdm_jax.systems.ifmdm.autoencoder import implicit, model, rendered
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import model as lite
 
 
@@ -62,6 +64,38 @@ def test_flow_comes_nearer_to_that_of_the_renderer(config, batch, fresh):
     seen.append(terms)
   assert seen[-1]['flow'] < 0.8 * seen[0]['flow']
   assert seen[-1]['mask'] < seen[0]['mask']
+
+
+def test_lips_and_lids_count_more_than_their_few_pixels():
+  """The same error of a look-up, once at the lips and once at the edge."""
+  side = 64
+  still = np.stack(np.meshgrid(*2 * [(np.arange(side) + 0.5) / side]), -1)[None]
+  landmarks = testing.talking_face(1, side)[1].astype(np.float32)
+  pairs = rendered.Pairs(None, None, still[:, None].astype(np.float32),
+                         np.ones((1, 1, side, side, 1), np.float32),
+                         np.repeat(landmarks[None], 2, axis=1))  # fmt: skip
+  counts = dict(face=0.0, lips=20.0, lids=0.0)
+
+  def flow(x, y):
+    grid = np.float32(2 * still - 1)
+    grid[:, y - 1 : y + 2, x - 1 : x + 2] += 0.1
+    moved = types.SimpleNamespace(
+      grids=[jax.numpy.asarray(grid)], masks=[np.ones_like(grid[..., :1])]
+    )
+    return float(implicit.flow_terms(moved, pairs, counts)['flow'])
+
+  lips = np.int32(landmarks[0, points.LIPS_INNER].mean(0) * side)
+  assert flow(*lips) > 5 * flow(4, 4) > 0
+
+
+def test_a_steady_head_keeps_what_the_face_does():
+  places = testing.talking_face(2, 64)[1].astype(np.float32)
+  centre, angle = np.float32([0.5, 0.5]), 0.1
+  turn = np.float32([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+  lips = np.zeros_like(places[0])
+  lips[points.LOWER_LIP_OUTER] = (0.0, 0.02)
+  moved = (places[0] + lips - centre) @ (1.1 * turn.T) + centre - places[0]
+  np.testing.assert_allclose(source.steady(places[0], np.float32(moved)), lips, atol=2e-3)
 
 
 def test_films_come_second_and_the_flow_fades(config, batch, fresh):
