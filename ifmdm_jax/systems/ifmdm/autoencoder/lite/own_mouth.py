@@ -28,6 +28,8 @@ MIDDLE = (4, 12), (3, 13)  # sixteenths of the window in which the inside is
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 PARTED = 0.003, 0.009  # heights of the face between lips: from nothing of the inside to all of it
 SHOWS = 0.02  # share of the texture of the inside that a shot has to show
+DARK = (-0.72, -0.84, -0.84)  # what no shot shows, far from what one does
+FAINT = 0.02  # weight of what a shot does not show beside that of what it does
 POSE = 0.3  # weight of where the nose points, beside the lips, in what is alike
 ALIKE = 0.004  # heights of the face by which lips differ that are hardly alike, at first
 GAIN = 0.5, 2.0  # of light, least and most
@@ -167,7 +169,13 @@ def skin_of(picture, landmarks):
 
 
 def inside_of(picture, landmarks):
-  """Cuts the inside of a mouth out of a picture: [64, 96, 3], and whether there is any, 0 or 1."""
+  """Cuts the inside of a mouth out of a picture.
+
+  What the lips hide is guessed by what is next to it, and dark farther away.
+
+  Returns:
+    [64, 96, 3]; where it is seen [64, 96, 1], 0 to 1; and whether there is any, 0 or 1.
+  """
   rows, columns = INSIDE
   pose, _ = _head(landmarks)
   x = WIDE[0] + (WIDE[1] - WIDE[0]) * _centres(columns)
@@ -180,7 +188,11 @@ def inside_of(picture, landmarks):
   square = lambda x: jax.image.resize(x, (rows, rows, x.shape[-1]), 'linear')[None]
   guess = composite.fill(square(colours), square(cover))[0]
   guess = jax.image.resize(guess, colours.shape, 'linear')
-  return colours * cover + guess * (1.0 - cover), jnp.where(cover.mean() > SHOWS, 1.0, 0.0)
+  coarse = jax.image.resize(cover, (rows // 8, columns // 8, 1), 'linear')
+  near = jnp.clip(2.0 * jax.image.resize(coarse, cover.shape, 'linear'), 0.0, 1.0)
+  guess = guess * near + jnp.array([[DARK]]) * (1.0 - near)
+  seen = jnp.where(cover.mean() > SHOWS, 1.0, 0.0)
+  return colours * cover + guess * (1.0 - cover), cover, seen
 
 
 def _fades():
@@ -202,12 +214,13 @@ def fresh(pictures, landmarks):
   """Keeps K shots: pictures [K, R, R, 3] in [-1, 1], landmarks [K, 468, 2].
 
   Returns:
-    {'skin', 'keys' [K, 82]}, where a mouth is open {'inside', 'shows' [K]}, and how they are used:
+    {'skin', 'keys' [K, 82]}, where a mouth is open {'inside', 'seen' (where), 'shows' [K]
+    (whether)}, and how they are used:
     {'cover', 'beyond', 'change'} [10, 16], logits, and 'alike', a log. One shot has nobody to be
     held against: it covers no skin.
   """
-  inside, shows = jax.vmap(inside_of)(pictures, landmarks)
-  parted = {'inside': inside, 'shows': shows} if shows.any() else {}
+  inside, seen, shows = jax.vmap(inside_of)(pictures, landmarks)
+  parted = {'inside': inside, 'seen': seen, 'shows': shows} if shows.any() else {}
   known = -3.0 if len(pictures) > 1 else -9.0
   level = lambda value: jnp.full(MAPS, value, jnp.float32)
   return {
@@ -274,7 +287,10 @@ def layers(own, portrait, wanted, without=None):
   mixed = brought(jnp.tensordot(share, own['skin'], 1), portrait.gain)
   over = portrait.cover * mixed + portrait.change * (mixed - portrait.skin)
   if inner is not None:
-    inner = brought(jnp.tensordot(inner, own['inside'], 1), portrait.gain)
+    seen = own.get('seen', 1.0)  # a mouth that was learned before this was kept
+    weight = inner[:, None, None, None] * (seen + FAINT)
+    mixed = (weight * own['inside']).sum(0) / weight.sum(0)
+    inner = brought(mixed, portrait.gain)
   return jnp.concatenate([over, portrait.cover], -1), inner
 
 

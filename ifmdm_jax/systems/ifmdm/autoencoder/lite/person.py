@@ -28,7 +28,7 @@ CONFIG = dict(  # of `training.adapt`, for K pictures; two are only held against
   # How much alike lips have to be stays: shots that are left out have further to their nearest.
   optim=dict(
     name='adam', peak_lr=0.1, schedule='constant', b2=0.99, clip_norm=0.0,
-    lr_multipliers=(('own/(skin|inside)', 0.03),), frozen_paths=('own/(keys|shows|alike)',),
+    lr_multipliers=(('own/(skin|inside)', 0.03),), frozen_paths=('own/(keys|shows|seen|alike)',),
   ),
 )  # fmt: skip
 

@@ -40,7 +40,7 @@ def test_a_texture_is_where_its_places_are():
   marks = face(0.04, turn=0.2)
   y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE * 2 - 1
   slope = jnp.asarray(np.stack([x, y, 0 * x], -1), jnp.float32)  # a picture that says where it is
-  skin, (inside, shows) = own_mouth.skin_of(slope, marks), own_mouth.inside_of(slope, marks)
+  skin, (inside, _, shows) = own_mouth.skin_of(slope, marks), own_mouth.inside_of(slope, marks)
   assert shows == 1
   for point in (*points.UPPER_LIP_OUTER[1:-1], *points.LOWER_LIP_OUTER[1:-1], points.CHIN_TIP - 1):
     where = own_mouth.places(marks, jnp.asarray(marks[point])[None, None])
@@ -53,6 +53,39 @@ def test_a_texture_is_where_its_places_are():
   assert where.cover.item() == 1
   found = own_mouth.composite.sample(inside[None], where.inside[None])[0, 0, 0, :2]
   np.testing.assert_allclose((found + 1) / 2, middle, atol=0.02)
+
+
+def test_what_the_lips_hide_is_guessed_near_what_is_seen_and_dark_far_from_it():
+  inside, seen, _ = own_mouth.inside_of(jnp.asarray(picture((0.8, 0.8, 0.8))), face(0.03))
+  inside, seen = np.asarray(inside), np.asarray(seen)[..., 0]
+  assert seen.max() == 1 and seen[-1].max() == 0  # it is not open as far as that
+  np.testing.assert_allclose(inside[seen == 1], 0.8, atol=0.01)
+  np.testing.assert_allclose(inside[-1].mean(0), own_mouth.DARK, atol=0.1)
+  edge = np.flatnonzero(seen[:, seen.shape[1] // 2] > 0).max()
+  below = inside[edge + 2, seen.shape[1] // 2]
+  assert (below > 0.05).all()  # more than half of the way: a guess, and no dark edge
+
+
+def test_a_mouth_that_is_wide_open_takes_what_any_shot_has_seen_of_it():
+  marks = np.stack([face(0.03), face(0.09)])
+  own = own_mouth.fresh(jnp.stack([picture((1, -1, -1)), picture((-1, 1, -1))]), marks)
+  wanted = own_mouth.key(marks[0])  # lips like those of the shot that is open less
+  portrait = own_mouth.portrait(own, jnp.asarray(picture((0, 0, 0))), marks[0])
+  _, inside = own_mouth.layers(own, portrait, wanted, jnp.float32([0, 0]))
+  seen = np.asarray(own['seen'])[..., 0]
+  both = {**own, 'alike': jnp.float32(9.0)}  # all lips are alike
+  _, mixed = own_mouth.layers(both, portrait._replace(gain=jnp.ones(3)), wanted)
+  only = (seen[0] == 0) & (seen[1] == 1)
+  assert only.any() and np.asarray(mixed)[only][:, 1].min() > 0.8  # the second's green
+  assert inside.shape == own['inside'].shape[1:]
+
+
+def test_a_mouth_from_before_it_was_kept_what_is_seen_is_drawn(shots):
+  own, marks = shots
+  old = {name: value for name, value in own.items() if name != 'seen'}
+  portrait = own_mouth.portrait(old, jnp.asarray(picture((0, 0, 0))), marks[0])
+  _, inside = own_mouth.layers(old, portrait, own_mouth.key(marks[1]))
+  assert np.isfinite(np.asarray(inside)).all()
 
 
 def test_lips_take_the_shot_that_is_like_them(shots):
