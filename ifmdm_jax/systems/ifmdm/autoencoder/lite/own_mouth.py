@@ -28,8 +28,8 @@ MIDDLE = (4, 12), (3, 13)  # sixteenths of the window in which the inside is
 SOFT = 2.5 / 512  # of the side: width of the lips' inner edges
 PARTED = 0.003, 0.009  # heights of the face between lips: from nothing of the inside to all of it
 SHOWS = 0.02  # share of the texture of the inside that a shot has to show
-DARK = (-0.72, -0.84, -0.84)  # what no shot shows, far from what one does
-FAINT = 0.02  # weight of what a shot does not show beside that of what it does
+DARK = 0.3  # of the mean light in a mouth: far below what a shot shows of it
+FAINT = 0.1  # weight of what a shot does not show beside that of what it does
 POSE = 0.3  # weight of where the nose points, beside the lips, in what is alike
 ALIKE = 0.004  # heights of the face by which lips differ that are hardly alike, at first
 GAIN = 0.5, 2.0  # of light, least and most
@@ -171,7 +171,7 @@ def skin_of(picture, landmarks):
 def inside_of(picture, landmarks):
   """Cuts the inside of a mouth out of a picture.
 
-  What the lips hide is guessed by what is next to it, and dark farther away.
+  What the lips hide is guessed by what is next to it, and dark farther below.
 
   Returns:
     [64, 96, 3]; where it is seen [64, 96, 1], 0 to 1; and whether there is any, 0 or 1.
@@ -190,7 +190,9 @@ def inside_of(picture, landmarks):
   guess = jax.image.resize(guess, colours.shape, 'linear')
   coarse = jax.image.resize(cover, (rows // 8, columns // 8, 1), 'linear')
   near = jnp.clip(2.0 * jax.image.resize(coarse, cover.shape, 'linear'), 0.0, 1.0)
-  guess = guess * near + jnp.array([[DARK]]) * (1.0 - near)
+  mean = (colours * cover).sum((0, 1), keepdims=True) / (cover.sum() + 1e-6)
+  deep = (1.0 - near) * jax.lax.cummax(cover)  # below what is seen: above it are gums
+  guess = guess * (1.0 - deep) + (DARK * (mean + 1.0) - 1.0) * deep
   seen = jnp.where(cover.mean() > SHOWS, 1.0, 0.0)
   return colours * cover + guess * (1.0 - cover), cover, seen
 
