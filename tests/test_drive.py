@@ -9,10 +9,11 @@ from absl import flags
 from absl.testing import flagsaver
 
 import ifmdm_jax
-from ifmdm_jax import drive, track
+from ifmdm_jax import drive, files, track
 from ifmdm_jax import sample as cli
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face.crop import resized
+from ifmdm_jax.systems.vlogger import body, flame
 from ifmdm_jax.video import image, read, write
 
 FIXTURES = pathlib.Path(__file__).parents[1] / 'data' / 'fixtures'
@@ -101,6 +102,20 @@ def test_a_track_drives_a_portrait_and_a_voice_is_its_sound(units, actor, tmp_pa
   assert np.abs(read.audio(tmp_path / 'o.mp4')).max() > 0.1
   run(drive=units, image=PORTRAIT, output=tmp_path / 'fast.mp4', drive_fps=25)
   assert len(read.read_frames(tmp_path / 'fast.mp4')) == 2
+
+
+def test_numbers_of_flame_drive_as_a_track_does(actor, tmp_path):
+  """Of a model with one expression, which is the jaw's."""
+  model = body.at_points(body.load())
+  jaw = model.units[track.UNITS.index('jawOpen'), :468]
+  face = flame.Flame(model.template[:468], jaw[None], np.zeros(468), np.zeros(3))
+  arrays = {name: np.float32(value) for name, value in face._asdict().items()}
+  files.write_arrays(tmp_path / 'flame' / files.IMPORTED, arrays)
+  np.savez(tmp_path / 'track.npz', expr=np.linspace(0, 0.9, 10)[:, None], fps=25)
+  run(drive=tmp_path / 'track.npz', flame=tmp_path / 'flame', image=PORTRAIT,
+      output=tmp_path / 'o.mp4')  # fmt: skip
+  frames = read.read_frames(tmp_path / 'o.mp4')
+  assert frames[:, 0, 0, 0].astype(int) == pytest.approx(np.linspace(0, 230, 10), abs=20)
 
 
 def test_what_suits_no_track_is_refused(units, actor, film, tmp_path, monkeypatch):
