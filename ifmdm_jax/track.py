@@ -148,7 +148,8 @@ def _by_unit(columns, path):
   if REQUIRED not in parts:
     raise InputError(
       f'expected face units by their names ({REQUIRED}, eyeBlinkLeft or eyeBlink_L, ...) in '
-      f'{path.name}, found {", ".join(map(str, list(columns)[:4])) or "nothing"}: export those'
+      f'{path.name}, found {", ".join(map(str, list(columns)[:4])) or "nothing"}: export those, '
+      'or pass --flame where they are of FLAME'
     )
   lengths = {len(each) for several in parts.values() for each in several}
   if len(lengths) != 1 or not min(lengths):
