@@ -132,17 +132,13 @@ def make(
   picture = talk.read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   talk.check_picture(generator, picture)
   driver = Film(film)
-  start = time.monotonic()
   portrait = None if picture is None else picture.portrait()
   clip = Clip(name=film.name, image=portrait, frames=driver, landmarks=driver.landmarks)
   blocks = generator.reenact(clip, own=own, **options)
-  paster = Paster(picture.pixels, picture.square) if paste_back else None
-  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'))
-  used = talk.inputs(portrait=image, motion=film)
-  origin = provenance.origin(real_pixels=paste_back, inputs=used)
   sound = (film, None) if _has_sound(film) else None
-  written = talk.write(output, blocks, paster, sound, len(driver), tags, origin)
-  return talk.Result(output, written, time.monotonic() - start)
+  used = talk.inputs(portrait=image, motion=film)
+  pasted = picture if paste_back else None
+  return _write(output, blocks, len(driver), pasted, sound, checkpoint, provenance, used)
 
 
 def enact(
@@ -188,14 +184,20 @@ def enact(
     )
   picture = talk.read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   talk.check_picture(generator, picture)
-  start = time.monotonic()
-  blocks = generator.enact(picture.portrait(), played)
-  paster = Paster(picture.pixels, picture.square) if paste_back else None
-  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'))
-  used = talk.inputs(portrait=image, motion=driver, voice=sound)
-  origin = provenance.origin(real_pixels=paste_back, inputs=used)
+  blocks = generator.enact(None if picture is None else picture.portrait(), played)
   voice = (sound, track) if sound else None
-  written = talk.write(output, blocks, paster, voice, len(played.units), tags, origin)
+  used = talk.inputs(portrait=image, motion=driver, voice=sound)
+  pasted = picture if paste_back else None
+  return _write(output, blocks, len(played.units), pasted, voice, checkpoint, provenance, used)
+
+
+def _write(output, blocks, count, pasted, sound, checkpoint, provenance, used):
+  """Writes the video of a driven face, pasted back into a `read.Picture` if there is one."""
+  start = time.monotonic()
+  paster = None if pasted is None else Paster(pasted.pixels, pasted.square)
+  tags = says.metadata(checkpoint=str(checkpoint or 'bundled'))
+  origin = provenance.origin(real_pixels=pasted is not None, inputs=used)
+  written = talk.write(output, blocks, paster, sound, count, tags, origin)
   return talk.Result(output, written, time.monotonic() - start)
 
 

@@ -185,10 +185,9 @@ def driven():
 
 def enacted():
   """Makes the video that a track of face units drives."""
-  given = [flag.name for flag in (*OF_VOICE, SAME_PERSON, RETARGET) if flag.present]
-  given = [name for name in given if name != TRACK.name]
-  if given:
-    raise InputError(f'expected --{given[0]} without a track of face units: leave it out')
+  for flag in (*OF_VOICE, SAME_PERSON, RETARGET):
+    if flag.present and (flag is not TRACK or AUDIO.value is None):  # which is of the sound
+      raise InputError(f'expected --{flag.name} without a track of face units: leave it out')
   return [drive.enact(
     DRIVE.value, OUTPUT.value, IMAGE.value, weights(), sound=AUDIO.value, track=TRACK.value,
     fps=DRIVE_FPS.value, flame=FLAME.value, crop=CROP.value, face=FACE.value,

@@ -92,15 +92,10 @@ def of_units(values):
   return Track(values, still, LOOKS * np.stack([down, right], axis=-1))
 
 
-def resampled(values, moments):
-  """Brings values [T, ...] at moments [T], seconds, to 25 a second, straight between them."""
-  values, moments = np.asarray(values), moments - moments[0]
-  count = round(float(moments[-1]) * FPS) + 1
-  at = np.interp(np.arange(count) / FPS, moments, np.arange(len(moments)))
-  before = np.minimum(at.astype(int), len(values) - 1)
-  after, share = np.minimum(before + 1, len(values) - 1), at - before
-  share = share.reshape(-1, *(1,) * (values.ndim - 1))
-  return values[before] * (1 - share) + values[after] * share
+def resampled(values, when):
+  """Brings values [T, C] at moments [T], seconds, to 25 a second, straight between them."""
+  at = when[0] + np.arange(round(float(when[-1] - when[0]) * FPS) + 1) / FPS
+  return np.stack([np.interp(at, when, each) for each in np.asarray(values).T], axis=-1)
 
 
 def moments(count, fps, where):

@@ -125,6 +125,7 @@ def test_what_suits_no_track_is_refused(units, actor, film, tmp_path, monkeypatc
     (dict(drive=units, image=PORTRAIT, text='hello'), 'got --text and --drive'),
     (dict(drive=units, image=PORTRAIT, retarget='none'), '--retarget without a track'),
     (dict(drive=units, image=PORTRAIT, steps=3), '--steps without a track'),
+    (dict(drive=units, image=PORTRAIT, track=2), '--track without a track'),
     (dict(drive=units, image=PORTRAIT, flame=tmp_path), 'arrays in|not a file|is not a file'),
     (dict(drive=film, image=PORTRAIT, drive_fps=60), '--drive_fps with a track'),
     (dict(audio=SPEECH, image=PORTRAIT, drive_fps=60), 'expected --drive_fps with --drive'),

@@ -75,7 +75,7 @@ class Video:
       InputError: it is shorter.
     """
     if len(self.frames) < count:
-      raise InputError(f'a sample has {len(self.frames)} frames, expected {count}')
+      raise InputError(f'the video is shorter than {count / FPS:g} s')
     points = None if self.landmarks is None else self.landmarks[:count]
     return dataclasses.replace(self, frames=self.frames[:count], landmarks=points)
 
@@ -159,11 +159,12 @@ class Bundle:
     return Video(frames, notes=tuple(notes))
 
   def samples(self, reference, seeds, driven):
-    if len(reference.clip.frames) < last_instant():
-      raise InputError(f'the clip is shorter than {INSTANTS[-1]} s')
+    videos = [driven.until(last_instant())]
     clip = reference.clip.restricted(self.needs)
-    further = [self._fitted(self._beginning(clip, seed), reference)[0] for seed in seeds[1:]]
-    return [video.until(last_instant()) for video in (driven, *map(Video, further))]
+    for seed in seeds[1:]:
+      frames, _ = self._fitted(self._beginning(clip, seed), reference)
+      videos.append(Video(frames).until(last_instant()))
+    return videos
 
   def motion(self, clip, streaming):
     if not isinstance(self.generator, Moves):

@@ -5,7 +5,6 @@ names by which arrays are described, builds the arrays itself, and refuses every
 anything of it is looked up. Chumpy's arrays, which old files are full of, are what they hold as x.
 """
 
-import collections
 import math
 import pickle
 
@@ -13,18 +12,14 @@ import numpy as np
 
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.importers.torch_file import Inert, check_sizes
+from ifmdm_jax.importers import torch_file
 
 LARGEST = 2**22  # numbers of a sparse matrix, written out
 KINDS = 'biuf'  # of numbers: bool, int, unsigned, float
-HARMLESS = {
-  ('_codecs', 'encode'): lambda text, encoding: text.encode(encoding),
-  ('collections', 'OrderedDict'): collections.OrderedDict,
-}
 ARRAYS = ('numpy.core.multiarray', 'numpy._core.multiarray')
 
 
-class Stored(Inert):
+class Stored(torch_file.Inert):
   """Stands in for an object that only keeps what it was given."""
 
   state = None
@@ -84,35 +79,35 @@ class SparseRows(Sparse):
   by_rows = True
 
 
-class Reader(pickle.Unpickler):
-  """Unpickles descriptions of arrays; every other name ends in an UnpicklingError."""
+def _fresh(kind, *_):
+  """What copyreg makes an object by: here of the kinds above alone."""
+  if not (isinstance(kind, type) and issubclass(kind, Stored)):
+    raise pickle.UnpicklingError('it makes an object of an unknown kind')
+  return kind.__new__(kind)
 
-  def __init__(self, file):
-    check_sizes(file)
-    super().__init__(file, encoding='latin1')  # old files come from Python 2
+
+SPARSE = {'csc_matrix': Sparse, 'csr_matrix': SparseRows}
+NAMES = {
+  ('numpy', 'ndarray'): Array,
+  ('numpy', 'dtype'): Dtype,
+  ('_codecs', 'encode'): lambda text, encoding: text.encode(encoding),
+  **{(module, '_reconstructor'): _fresh for module in ('copyreg', 'copy_reg')},
+  **{(module, 'object'): Stored for module in ('builtins', '__builtin__')},
+}
+
+
+class Reader(torch_file.Reader):
+  """Unpickles descriptions of arrays; a name that neither kind of file has ends in an error."""
 
   def find_class(self, module, name):
     if module in ARRAYS and name == '_reconstruct':
       return lambda *_: Array()
-    if (module, name) == ('numpy', 'ndarray'):
-      return Array
-    if (module, name) == ('numpy', 'dtype'):
-      return Dtype
-    if module in ARRAYS and name == 'scalar':
-      return Stored
-    if module.startswith('scipy.sparse') and name in ('csc_matrix', 'csr_matrix'):
-      return Sparse if name == 'csc_matrix' else SparseRows
+    if module.startswith('scipy.sparse') and name in SPARSE:
+      return SPARSE[name]
     if module.startswith('chumpy.'):
       return Stored
-    if (module, name) in (('copy_reg', '_reconstructor'), ('copyreg', '_reconstructor')):
-      return _fresh
-    if (module, name) in (('__builtin__', 'object'), ('builtins', 'object')):
-      return Stored
-    if module in ('builtins', '__builtin__') and name in ('set', 'frozenset'):
-      return frozenset
-    if (module, name) in HARMLESS:
-      return HARMLESS[module, name]
-    raise pickle.UnpicklingError(f'it asks for {module}.{name}, which is no part of arrays')
+    found = NAMES.get((module, name))
+    return super().find_class(module, name) if found is None else found
 
 
 def read(path):
@@ -136,13 +131,6 @@ def read(path):
     TypeError, ValueError,
   ) as error:  # fmt: skip
     raise InputError(f'{path} is no whole pickle of arrays ({error}): fetch it again') from error
-
-
-def _fresh(kind, *_):
-  """What copyreg makes an object by: here of the kinds above alone."""
-  if not (isinstance(kind, type) and issubclass(kind, Stored)):
-    raise pickle.UnpicklingError('it makes an object of an unknown kind')
-  return kind.__new__(kind)
 
 
 def _array(value):

@@ -102,7 +102,7 @@ class Reader(pickle.Unpickler):
   """Unpickles descriptions of tensors; every other name ends in an UnpicklingError."""
 
   def __init__(self, file):
-    check_sizes(file)
+    _check_sizes(file)
     super().__init__(file, encoding='latin1')  # old files come from Python 2
     self.storages = {}  # (name, how many numbers) -> dtype
 
@@ -133,7 +133,7 @@ class Reader(pickle.Unpickler):
     return dtype, str(key), count
 
 
-def check_sizes(file):
+def _check_sizes(file):
   """Raises an error where a pickle asks for memory that it has no use for; reads no further."""
   start = file.tell()
   for count, (code, value, _) in enumerate(pickletools.genops(file)):

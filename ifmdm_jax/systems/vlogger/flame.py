@@ -262,12 +262,9 @@ def _nearest(places, normals, vertices, triangles):
   corners = np.zeros((len(places), 3), int)
   shares = np.zeros((len(places), 3))
   for p, (place, normal) in enumerate(zip(places, normals)):
-    alike = own[used] @ normal > FACING
     near = used[tree.query(place, k=8 * NEAR)[1]]
-    near = [v for v in near if own[v] @ normal > FACING][:NEAR]
-    if not near:  # none of them faces that way: the nearest that does
-      candidates = used[alike] if alike.any() else used
-      near = [candidates[np.linalg.norm(vertices[candidates] - place, axis=1).argmin()]]
+    alike = near[own[near] @ normal > FACING]
+    near = (alike if len(alike) else near)[:NEAR]  # none of them faces that way: the nearest
     choice = np.array(sorted({t for v in near for t in around[v]}))
     at = vertices[triangles[choice]]
     found = _on_triangles(place, at)
