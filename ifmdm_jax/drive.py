@@ -95,7 +95,7 @@ class Film:
 
 
 def make(
-  film, output=None, image=None, checkpoint=None, *, own=False, crop='auto', face=None,
+  film, output=None, image=None, checkpoint=None, *, load=None, own=False, crop='auto', face=None,
   paste_back=False, overwrite=False, max_pixels=images.MAX_PIXELS, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a video of a face that moves as the one in a film does, with the film's sound.
@@ -105,6 +105,7 @@ def make(
     output: file to write, *.mp4; by default beside the film.
     image: file of the portrait; not needed by weights that know a person.
     checkpoint: weights, see `ifmdm_jax.load`.
+    load: options of that, a mapping.
     own: whether the film shows the person of the portrait.
     crop, face: see `ifmdm_jax.read_portrait`.
     paste_back: put the moving square back into the whole picture.
@@ -122,13 +123,13 @@ def make(
     files.check(image, 'a picture')
   output = check_output(output or talk.beside(film), [film, *filter(None, [image])], overwrite)
   talk.check_checkpoint(checkpoint)
-  generator = ifm.load(checkpoint)
+  generator = ifm.load(checkpoint, **(load or {}))
   if not isinstance(generator, Reenacts):
     raise InputError(
       f'expected weights that a film can drive, {generator.name} cannot be: pass --audio, or '
       'another --checkpoint'
     )
-  _check_options(generator, options)
+  _check_options(generator, generator.reenact, 'film', options)
   picture = talk.read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   talk.check_picture(generator, picture)
   driver = Film(film)
@@ -142,9 +143,9 @@ def make(
 
 
 def enact(
-  driver, output=None, image=None, checkpoint=None, *, sound=None, track=None, fps=None, flame=None,
-  crop='auto', face=None, paste_back=False, overwrite=False, max_pixels=images.MAX_PIXELS,
-  provenance=DEFAULT,
+  driver, output=None, image=None, checkpoint=None, *, load=None, sound=None, track=None, fps=None,
+  flame=None, crop='auto', face=None, paste_back=False, overwrite=False,
+  max_pixels=images.MAX_PIXELS, provenance=DEFAULT, **options,
 ):  # fmt: skip
   """Writes a video of a face that does what a track of face units says.
 
@@ -153,11 +154,13 @@ def enact(
     output: file to write, *.mp4; by default beside the track.
     image: file of the portrait.
     checkpoint: weights, see `ifmdm_jax.load`.
+    load: options of that, a mapping.
     sound: file whose sound the video gets; None: it is silent.
     track: which sound track of it.
     fps: moments of the track a second; None: as its file says.
     flame: folder that `import_weights --kind flame` wrote.
     crop, face, paste_back, overwrite, max_pixels, provenance: see `make`.
+    options: of the generator's `enact`.
 
   Returns:
     `talk.Result`.
@@ -176,15 +179,16 @@ def enact(
   played = (
     units.read(driver, fps) if flame is None else flames.read(flames.load(flame), driver, fps)
   )
-  generator = ifm.load(checkpoint)
+  generator = ifm.load(checkpoint, **(load or {}))
   if not isinstance(generator, units.Enacts):
     raise InputError(
       f'expected weights that face units can drive, {generator.name} cannot be: pass --system '
       'vlogger'
     )
+  _check_options(generator, generator.enact, 'track', options)
   picture = talk.read_picture(image, paste_back, crop=crop, face=face, max_pixels=max_pixels)
   talk.check_picture(generator, picture)
-  blocks = generator.enact(None if picture is None else picture.portrait(), played)
+  blocks = generator.enact(None if picture is None else picture.portrait(), played, **options)
   voice = (sound, track) if sound else None
   used = talk.inputs(portrait=image, motion=driver, voice=sound)
   pasted = picture if paste_back else None
@@ -209,12 +213,12 @@ def _has_sound(path):
     return False
 
 
-def _check_options(generator, options):
-  """Raises InputError where `reenact` of a generator does not take an option."""
-  known = inspect.signature(generator.reenact).parameters
+def _check_options(generator, draw, driver, options):
+  """Raises InputError where `draw`, `reenact` or `enact` of a generator, takes no such option."""
+  known = inspect.signature(draw).parameters
   unknown = [name for name in options if name not in known]
   if unknown:
     raise InputError(
-      f'expected options that {generator.name} has when a film drives it, got '
+      f'expected options that {generator.name} has when a {driver} drives it, got '
       f'--{", --".join(unknown)}: leave that out'
     )

@@ -20,6 +20,7 @@ need no picture.
   several people in the picture                  --face 2              (1 is the largest face)
   a square portrait, to be used as it is         --crop none
   weights of your own                            --checkpoint runs/motion
+  by a video model all, or what no pixel shows   --checkpoint runs/clips --stage fill
   a text in place of the voice                   --text "Good morning." --voice emma
   by VLOGGER's motion: head, gaze, blinks        --system vlogger
   five different performances, and a sheet       --takes 5
@@ -102,7 +103,8 @@ BLINKS = real('blinks_per_minute', None, 'From 0 to 60; default: as often as peo
 UNIT = several('unit', None, 'Lasting shape by face units, NAME=NUMBER from -1 to 1; repeatable.')
 PIN = several('pin', None, 'Numbers of the motion that are held, NAME=NUMBER; repeatable; vlogger.')
 SCALE = several('scale', None, 'How much they move, NAME=FACTOR, 1 as made; repeatable; vlogger.')
-STAGE = string('stage', None, 'controls, warp: pixels of the picture alone, or paint; vlogger.')
+STAGE = string('stage', None, 'controls, warp: pixels of the picture alone, or paint; with weights '
+               'of a video model fill: by it what no pixel shows, or diffusion: all; vlogger.')
 SHOW_CONTROLS = boolean('show_controls', False, 'Also write what the motion of vlogger is of a '
                         'body: *_controls.mp4.')
 GAZE = string('gaze', None, 'free: eyes shift now and then; camera: they stay as in the portrait.')
@@ -129,12 +131,12 @@ BEAM_OPTIONS = words('beam_pipeline_options', None, 'Further ones of that runner
 flags.adopt_module_key_flags(provenance)
 
 
-KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE, STAGE
+KNOBS = STEPS, GUIDANCE, HEAD, MOUTH, EXPRESSION, BROWS, BLINKS, GAZE
 BY_NAME = UNIT, PIN, SCALE
 OF_TEXT = SPEAKER, VOICE
 OF_TRACK = DRIVE_FPS, FLAME
 OF_VOICE = (*KNOBS, *BY_NAME, *OF_TEXT, SEED, TEACHER, MOTION_MEAN, MOTION_STD, STREAM, TRACK,
-            TAKES, SHOW_CONTROLS, DRAWN_BY)  # fmt: skip
+            TAKES, SHOW_CONTROLS)  # fmt: skip
 
 
 def main(_):
@@ -175,9 +177,9 @@ def driven():
       raise InputError(
         f'expected --{flag.name} with a track of face units, got a film: leave it out'
       )
-  options = {} if RETARGET.value is None else {'retarget': RETARGET.value}
+  options = {flag.name: flag.value for flag in (RETARGET, STAGE) if flag.value is not None}
   return [drive.make(
-    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), own=SAME_PERSON.value,
+    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), load=load_options(), own=SAME_PERSON.value,
     crop=CROP.value, face=FACE.value, max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value,
     overwrite=OVERWRITE.value, provenance=provenance.chosen(), **options,
   )]  # fmt: skip
@@ -188,11 +190,12 @@ def enacted():
   for flag in (*OF_VOICE, SAME_PERSON, RETARGET):
     if flag.present and (flag is not TRACK or AUDIO.value is None):  # which is of the sound
       raise InputError(f'expected --{flag.name} without a track of face units: leave it out')
+  options = {} if STAGE.value is None else {'stage': STAGE.value}
   return [drive.enact(
-    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), sound=AUDIO.value, track=TRACK.value,
-    fps=DRIVE_FPS.value, flame=FLAME.value, crop=CROP.value, face=FACE.value,
+    DRIVE.value, OUTPUT.value, IMAGE.value, weights(), load=load_options(), sound=AUDIO.value,
+    track=TRACK.value, fps=DRIVE_FPS.value, flame=FLAME.value, crop=CROP.value, face=FACE.value,
     max_pixels=MAX_PIXELS.value, paste_back=PASTE_BACK.value, overwrite=OVERWRITE.value,
-    provenance=provenance.chosen(),
+    provenance=provenance.chosen(), **options,
   )]  # fmt: skip
 
 
@@ -247,7 +250,7 @@ def batched():
 
 def chosen():
   """Reads the options of the generator that are asked for."""
-  options = {flag.name: flag.value for flag in KNOBS if flag.value is not None}
+  options = {flag.name: flag.value for flag in (*KNOBS, STAGE) if flag.value is not None}
   if MOTION_MEAN.value is not None:
     options['motion_mean'] = numbers('motion_mean', MOTION_MEAN.value)
   if MOTION_STD.value is not None:

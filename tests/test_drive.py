@@ -39,8 +39,8 @@ class Reenactor:
 
   name, needs, size, fps = 'mirror', frozenset({'image', 'voice'}), 512, 25
 
-  def reenact(self, clip, *, own=True, retarget=None):
-    self.clip, self.own, self.retarget = clip, own, retarget
+  def reenact(self, clip, *, own=True, retarget=None, stage=None):
+    self.clip, self.own, self.retarget, self.stage = clip, own, retarget, stage
     for frame in clip.frames:
       yield frame[None]
 
@@ -75,7 +75,12 @@ def units(tmp_path):
 @pytest.fixture
 def mirror(monkeypatch):
   made = Reenactor()
-  monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None, **_: made, raising=False)
+
+  def load(checkpoint=None, drawn_by=None):
+    made.drawn_by = drawn_by
+    return made
+
+  monkeypatch.setattr(ifmdm_jax, 'load', load, raising=False)
   return made
 
 
@@ -132,6 +137,8 @@ def test_what_suits_no_track_is_refused(units, actor, film, tmp_path, monkeypatc
   ):  # fmt: skip
     with pytest.raises(InputError, match=said):
       run(output=output, **given)
+  with pytest.raises(InputError, match='has when a track drives it, got --stage'):
+    run(drive=units, image=PORTRAIT, output=output, stage='warp')
   monkeypatch.setattr(ifmdm_jax, 'load', lambda checkpoint=None: Reenactor())
   with pytest.raises(InputError, match='mirror cannot be: pass --system vlogger'):
     run(drive=units, image=PORTRAIT, output=output)
@@ -172,6 +179,12 @@ def test_weights_that_know_a_person_need_no_picture(film, mirror, tmp_path):
   mirror.needs = frozenset({'voice'})
   run(drive=film, checkpoint=tmp_path, output=tmp_path / 'o.mp4')
   assert mirror.clip.image is None and len(read.read_frames(tmp_path / 'o.mp4')) == COUNT
+
+
+def test_how_and_by_what_it_is_drawn_may_be_said_of_a_driven_face_too(film, mirror, tmp_path):
+  run(drive=film, image=PORTRAIT, output=tmp_path / 'o.mp4', system='vlogger', stage='warp',
+      drawn_by=tmp_path)  # fmt: skip
+  assert (mirror.stage, mirror.drawn_by) == ('warp', str(tmp_path))
 
 
 def test_a_film_without_sound_drives_too(film, mirror, tmp_path):

@@ -2,14 +2,17 @@
 
   python -m ifmdm_jax.prepare --output runs/val
   python experiments/vlogger_composed/score.py --cache runs/val --output out/composed
+  python experiments/vlogger_composed/score.py --cache runs/val --output out/v --video runs/clips
 
 Of each clip of `val` the first frame is the photo; one body is fitted to it and to the next
 seconds, and every few frames are drawn. Rows: the photo repeated; the warped reference, pixels that
 the body's surface carries, over the photo (`mesh`); the renderer's layers, in which hair, neck and
 shoulders follow (`warp`); the same with the inside of the mouth (`paint`); the film drives the
-bundled weights by their own codes (`codes`). Of the whole square, of the box around the face, and
-of that around the mouth. Written: scores.csv, a line a clip and row; strip_*.png: film, mesh, warp,
-paint.
+bundled weights by their own codes (`codes`). With weights of the video model also `paint`
+where that draws what the photo does not know (`fill`), that alone (`diffusion`), and the film as
+sharp as it can be at that size (`small`). Of the whole square, of the box around the face, and of
+that around the mouth. Written: scores.csv, a line a clip and row; strip_*.png: film, mesh, warp,
+paint, and fill and diffusion.
 """
 
 import argparse
@@ -62,6 +65,7 @@ def main():
   parser.add_argument('--cache', required=True)
   parser.add_argument('--output', required=True)
   parser.add_argument('--weights', default=None)
+  parser.add_argument('--video', default=None, help='a run, or bundle, of the video model')
   parser.add_argument('--seconds', type=float, default=3.0)
   parser.add_argument('--every', type=int, default=5)
   flags = parser.parse_args()
@@ -70,6 +74,14 @@ def main():
   network, rows = lpips.load(), []
   weights = flags.weights or pathlib.Path(ifm.__file__).parent / 'weights' / 'vlogger'
   sampler, lite, faces = ifm.load(weights), ifm.load(), FaceUnits()
+  video = ifm.load(flags.video) if flags.video else None
+  ways = [
+    ('warp', sampler.reenact, dict(stage=samplers.WARP)),
+    ('paint', sampler.reenact, dict(stage=samplers.PAINT)),
+    ('codes', lite.reenact, {}),
+  ]
+  if video:
+    ways += [(row, video.reenact, dict(stage=row)) for row in (samplers.FILL, samplers.DIFFUSION)]
   for number, clip in enumerate(records.clips(flags.cache, 'val', sound=False)):
     chosen = np.arange(0, min(len(clip.frames), round(25 * flags.seconds)), flags.every)
     film = np.stack([resized(frame, SIDE) for frame in clip.frames[chosen]])
@@ -79,14 +91,13 @@ def main():
     began = time.process_time()
     drawn['mesh'] = over_photo(image, film, faces)
     seconds['mesh'] = (time.process_time() - began) / len(film)
-    for row, draw, options in (
-      ('warp', sampler.reenact, dict(stage=samplers.WARP)),
-      ('paint', sampler.reenact, dict(stage=samplers.PAINT)),
-      ('codes', lite.reenact, {}),
-    ):
+    for row, draw, options in ways:
       began = time.process_time()
       drawn[row] = np.concatenate(list(draw(given, **options)))
       seconds[row] = (time.process_time() - began) / len(film)
+    if video:
+      small = [resized(frame, video.frame_side) for frame in film]
+      drawn['small'], seconds['small'] = np.stack([resized(each, SIDE) for each in small]), 0.0
     track = clip.landmarks[chosen] * (SIDE / clip.frames.side)
     of_face, of_mouth = (
       box(some.reshape(-1, 2), room) for some, room in ((track, 0.1), (track[:, LIPS], 0.25))
@@ -101,8 +112,8 @@ def main():
       rows.append(line)
       print(*(f'{v:.4f}' if isinstance(v, float) else v for v in line.values()), flush=True)
     few = np.linspace(0, len(film) - 1, 8).astype(int)
-    shown = film, drawn['mesh'], drawn['warp'], drawn['paint']
-    strip = [np.concatenate(list(x[few]), 1) for x in shown]
+    shown = [drawn[row] for row in drawn if row not in ('photo', 'codes', 'small')]
+    strip = [np.concatenate(list(x[few]), 1) for x in (film, *shown)]
     half = cv2.resize(np.concatenate(strip), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(output / f'strip_{number}.png'), half[..., ::-1])
   names = [name for name in rows[0] if name not in ('clip', 'row')]

@@ -19,7 +19,7 @@ from ifmdm_jax.training import program
 
 OPTIMS = {
   'paper': dict(peak_lr=5e-5, warmup_steps=1_000, schedule='constant'),
-  'lite': dict(peak_lr=2e-4, warmup_steps=100, schedule='constant'),
+  'lite': dict(peak_lr=4e-4, warmup_steps=100, schedule='constant'),
   'tiny': dict(peak_lr=1e-3, schedule='constant'),
 }
 TRAIN = {

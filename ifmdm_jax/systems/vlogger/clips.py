@@ -1,13 +1,15 @@
 """Consecutive frames of a film, a far frame of the same film, and the body in all of them.
 
-The body is fitted to a clip of a set when it is first read, some seconds of one core for ten of
-film, and kept beside the set: body/NAME.npz. Scores of face units come from `prepare --face_motion`
+The body is fitted to each film of a set when a loader first opens it, some seconds of one core for
+ten of film, and kept beside the set: body/NAME.npz. Threads of a loader do not fit: two of them
+would wait for each other on a CPU. Scores of face units come from `prepare --face_motion`
 where that was run; else the points alone are fitted.
 """
 
 import pathlib
 
 import numpy as np
+from tqdm import tqdm
 
 from ifmdm_jax import files
 from ifmdm_jax.errors import InputError
@@ -68,10 +70,20 @@ class Clips(loader.Listed):
       focal=np.float32(known['focal'] / film.frames.side),
     )
 
+  def fit_all(self):
+    """Fits the body to all films that it was not fitted to yet, under a bar."""
+    missing = [item for item in sorted(set(self.items)) if not self._kept(item).exists()]
+    for item in tqdm(missing, 'fits of the body', unit='film', disable=not missing):
+      self.fit(item)
+
+  def _kept(self, item):
+    entry = self.films.entries[item]
+    return pathlib.Path(entry.folder) / FOLDER / f'{entry.name}.npz'
+
   def fit(self, item):
     """Returns {'identity' [I], 'focal' in pixels as stored, 'motion' [T, A]} of a film."""
     entry = self.films.entries[item]
-    path = pathlib.Path(entry.folder) / FOLDER / f'{entry.name}.npz'
+    path = self._kept(item)
     if path.exists():
       return files.read_npz(path)
     film, scores = self.films[item], self._scores.get(entry.name)
@@ -115,6 +127,7 @@ def make_loader(config, *, batch, seed, split, process_index=0, process_count=1)
   """
   licence = config.get('licence', '') if split == 'train' else ''
   source = Clips(config.cache, split, config.size, config.frames, licence)
+  source.fit_all()
   where = dict(process_index=process_index, process_count=process_count)
   return loader.endless(source, batch=batch, seed=seed, **where, threads=2, ahead=4)
 

@@ -1,7 +1,9 @@
 """VLOGGER as a system: samplers of bundles and of training runs of its motion model.
 
 A bundle has two parts: `motion`, the motion model M, and `statistics`, what brings motion and voice
-near 0 and 1. Frames are drawn by other weights, see `sampler`.
+near 0 and 1. Frames are drawn by other weights, see `sampler`. Stages of the video model are parts
+`video`, `video_2`, ...; a bundle of these alone, or a training run of the first of them, moves by
+the bundled M.
 """
 
 import dataclasses
@@ -14,14 +16,17 @@ import ml_collections
 from ifmdm_jax import bundle, files, generator, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
-from ifmdm_jax.systems.vlogger import motion_model
+from ifmdm_jax.systems.vlogger import body, motion_model, video_model
+from ifmdm_jax.systems.vlogger.cascade import Cascade
 from ifmdm_jax.systems.vlogger.sampler import Sampler
 from ifmdm_jax.systems.vlogger.sizes import MOTION
 
 MODULE = 'ifmdm_jax.systems.vlogger.motion_model'
 VIDEO = 'ifmdm_jax.systems.vlogger.video_model'
 PARTS = PART, STATISTICS = 'motion', 'statistics'
+STAGES = 'video', 'video_2', 'video_3'  # of the video model, smallest first
 STEPS = '20'  # of sampling motion
+FRAME_STEPS = '50'  # of sampling frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,31 @@ class Settings:
   steps: str = STEPS
 
 
+@dataclasses.dataclass(frozen=True)
+class Video:
+  """Settings of a part of `STAGES`, see `sizes`; `steps`: of sampling."""
+
+  image: int
+  low: int
+  clip: int
+  masks: int
+  timesteps: int
+  prediction: str
+  unet: dict
+  steps: str = FRAME_STEPS
+
+
+@dataclasses.dataclass(frozen=True)
+class UNet:
+  """Widths of the video model, see `nn.unet.Layout`."""
+
+  width: int
+  multipliers: tuple
+  blocks: int
+  attention: tuple
+  head_width: int
+
+
 def load(weights, *, drawn_by=None):
   """Returns the `Sampler` of a `bundle.Bundle`.
 
@@ -49,56 +79,102 @@ def load(weights, *, drawn_by=None):
   Raises:
     InputError: a part is missing, or is not as it should be.
   """
-  if set(weights.parts) != set(PARTS):
+  moves, draws = set(weights.parts) - set(STAGES), set(weights.parts) & set(STAGES)
+  stages = STAGES[: len(draws)]
+  if draws != set(stages) or moves != set(PARTS) and (moves or not draws):
     raise InputError(
-      f'expected a bundle with {" and ".join(PARTS)}, {weights.name} has {", ".join(weights.parts)}'
+      f'expected a bundle with {" and ".join(PARTS)}, or with {", ".join(STAGES)} in order, or '
+      f'all of them; {weights.name} has {", ".join(weights.parts)}'
     )
-  part = weights.parts[PART]
+  drawn = [weights.parts[name] for name in stages]
+  cascade = _cascade([(checked_video(part.settings), part.params) for part in drawn])
+  moving = weights if moves else _bundled()
+  part = moving.parts[PART]
   config = checked(part.settings)
-  features.check_bundled(config.audio, weights.name)
-  normalizer = motion_model.normalizer(weights.parts[STATISTICS].params)
+  features.check_bundled(config.audio, moving.name)
+  normalizer = motion_model.normalizer(moving.parts[STATISTICS].params)
   audio = features.load(config.audio)
-  how = dict(name=weights.name, steps=config.steps, drawn_by=drawn_by)
+  how = dict(name=weights.name, steps=config.steps, drawn_by=drawn_by, cascade=cascade)
   return Sampler(config, part.params, normalizer, audio, **how)
 
 
 def load_run(workdir, config, params, *, drawn_by=None):
-  """Returns the `Sampler` of a training run of the motion model; see `load`.
+  """Returns the `Sampler` of a training run of either model; see `load`.
 
   Raises:
-    InputError: it is a run of the video model.
+    InputError: it is a run of the video model's later stages, or has learned no controls.
   """
-  _check_run(workdir, config)
   name = pathlib.Path(workdir).resolve().name
+  if config.model.module == VIDEO:
+    part = _video_part(workdir, config, params)
+    return load(bundle.Bundle('vlogger', {STAGES[0]: part}, name=name), drawn_by=drawn_by)
   how = dict(name=name, steps=STEPS, drawn_by=drawn_by)
   audio = features.load(config.model.audio)
   return Sampler(config.model, params, motion_model.frozen(config.model), audio, **how)
 
 
 def pack(runs):
-  """Returns the `bundle.Bundle` of a workdir {'motion'}, in half precision.
+  """Returns the `bundle.Bundle` of workdirs {'motion', 'video', ...}, in half precision.
 
   Raises:
-    InputError: it is another run, or one without statistics.
+    InputError: one is another run, or one without statistics.
   """
   from ifmdm_jax.training import checkpoints  # Orbax: sampling does without
 
-  if set(runs) != {PART}:
-    raise InputError(f'expected --parts {PART}=RUN, got {", ".join(runs)}')
-  config, params = checkpoints.load(runs[PART])
-  _check_run(runs[PART], config)
-  features.check_bundled(config.model.audio, runs[PART])
+  drawn, moving = [name for name in runs if name != PART], PART in runs
+  if not runs or sorted(drawn) != list(STAGES[: len(drawn)]):
+    raise InputError(
+      f'expected --parts of {PART}, {", ".join(STAGES)}, in order, got {", ".join(runs)}'
+    )
+  parts = _motion_parts(runs[PART], *checkpoints.load(runs[PART])) if moving else {}
+  for name in sorted(drawn):
+    config, params = checkpoints.load(runs[name])
+    part = _video_part(runs[name], config, params)
+    parts[name] = dataclasses.replace(part, params=bundle.half(part.params))
+  _cascade([(checked_video(parts[name].settings), None) for name in sorted(drawn)])
+  return bundle.Bundle('vlogger', parts)
+
+
+def _motion_parts(workdir, config, params):
+  """Makes the two parts of a run of the motion model."""
+  _check_run(workdir, config, MODULE, 'vlogger_motion')
+  features.check_bundled(config.model.audio, workdir)
   if not config.model.normalizer:
-    raise InputError(f'expected a run with model.normalizer, {runs[PART]} has none: train again')
-  whole = json.loads(config.model.to_json())
-  settings = {f.name: whole[f.name] for f in dataclasses.fields(Settings) if f.name in whole}
+    raise InputError(f'expected a run with model.normalizer, {workdir} has none: train again')
+  settings = _settings(config, Settings)
   checked(settings)
   statistics = files.read_npz(config.model.normalizer)
-  parts = {
+  return {
     PART: bundle.Part(settings, bundle.half(params)),
     STATISTICS: bundle.Part({}, statistics),
   }
-  return bundle.Bundle('vlogger', parts)
+
+
+def _video_part(workdir, config, params):
+  """Makes the part of a run of the video model."""
+  _check_run(workdir, config, VIDEO, 'vlogger_video')
+  if config.model.stage == video_model.BASE:
+    raise InputError(
+      f'expected a run of the stage pictures or clips, {workdir} is one of the base, which knows '
+      f'no controls: go on with --config.model.stage=pictures --init_from {workdir}'
+    )
+  settings = _settings(config, Video)
+  checked_video(settings)
+  return bundle.Part(settings, params)
+
+
+def _settings(config, schema):
+  whole = json.loads(config.model.to_json())
+  return {f.name: whole[f.name] for f in dataclasses.fields(schema) if f.name in whole}
+
+
+def _bundled():
+  return bundle.read(bundle.chosen(None, 'vlogger'))
+
+
+def _cascade(stages):
+  """Makes the `Cascade` of stages, [(settings, params), ...]; None of no stage."""
+  return Cascade(stages, stages[0][0].steps) if stages else None
 
 
 def fresh(size, dtype='float32'):
@@ -128,10 +204,22 @@ def checked(settings):
   return ml_collections.ConfigDict(config)
 
 
-def _check_run(workdir, config):
-  if config.model.module != MODULE:
+def checked_video(settings):
+  """Returns the settings of a stage of the video model as a ConfigDict; see `checked`."""
+  config = bundle.settings(settings, Video, 'part video')
+  config.unet = bundle.settings(config.unet.to_dict(), UNet, 'unet of part video')
+  bundle.check_sizes(config.unet, 'unet of part video')
+  bundle.check_sizes(config, 'part video', zero=('low',))
+  if config.masks != len(body.REGIONS):
+    raise InputError(f'expected {len(body.REGIONS)} masks in part video, got {config.masks}')
+  video_model.gaussian(config, config.steps)
+  return config
+
+
+def _check_run(workdir, config, module, name):
+  if config.model.module != module:
     raise InputError(
-      f'expected a run of configs/vlogger_motion.py, {workdir} is one of {config.model.module}'
+      f'expected a run of configs/{name}.py, {workdir} is one of {config.model.module}'
     )
 
 

@@ -53,20 +53,19 @@ def windows(total, length, overlap=0.5):
   return found
 
 
-def draw(params, given, before, known, key, *, config, steps):
-  """Draws one window: [N, S, S, 3] in [-1, 1], its first `known` frames those of `before`.
+def draw(params, given, before, keep, key, *, config, steps):
+  """Draws one window: [N, S, S, 3] in [-1, 1], where `keep` is 1 that of `before`.
 
   Args:
     params: of `video.init`.
     given: `video.Given` of N frames.
-    before: [N, S, S, 3], frames that are known; others are not read.
-    known: int scalar.
+    before: [N, S, S, 3]; what is not known is not read.
+    keep: 1 where it is known, 0 where it is drawn; of four axes, broadcastable.
     key: random key.
     config: config.model.
     steps: of DDPM, see `diffusion.schedule.spacing`.
   """
   process, length = video_model.gaussian(config, steps), len(before)
-  keep = (jnp.arange(length) < known).astype(jnp.float32)[:, None, None, None]
   keys = jax.random.split(key, 3)
   count = len(process.schedule)
   noise = jax.random.normal(keys[0], (count, *before.shape))
@@ -81,19 +80,18 @@ def draw(params, given, before, known, key, *, config, steps):
   return jnp.where(keep > 0, before, jnp.clip(made, -1, 1))
 
 
-def outpaint(drawn, total, length, side, *, overlap=0.5, seed=0):
+def outpaint(drawn, total, length, side, *, overlap=0.5, key):
   """Yields the frames of a video, float32 [t, S, S, 3] in [-1, 1], window after window.
 
   Args:
-    drawn: (numbers of the frames int [N], before, known, key) -> [N, S, S, 3]: `draw`, with what
-      is given of those frames.
+    drawn: (numbers of the frames int [N], before [N, S, S, 3], how many of its first ones are
+      known, key) -> [N, S, S, 3]: `draw`, with what is given of those frames.
     total: frames of the video.
     length: N.
     side: S.
     overlap: see `windows`.
-    seed: of the noise.
+    key: random key.
   """
-  key = jax.random.key(seed)
   last = np.zeros((0, side, side, 3), np.float32)
   for number, window in enumerate(windows(total, length, overlap)):
     numbers = np.minimum(np.arange(window.start, window.start + length), total - 1)

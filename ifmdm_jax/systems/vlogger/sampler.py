@@ -1,8 +1,8 @@
 """A portrait and a voice become frames: motion by M, the body posed by it, the portrait drawn so.
 
-The video model of the paper draws every frame by diffusion; on two cores that takes minutes a
-frame, and its published training weeks. What is drawn here is the photo's own pixels, moved as the
-posed body says by other weights' renderer (`generator.Draws`).
+What is drawn is the photo's own pixels, moved as the posed body says by other weights' renderer
+(`generator.Draws`). The paper's video model draws every pixel by diffusion, or those of which the
+photo knows nothing: with weights of it, see `cascade`; none are bundled.
 """
 
 import functools
@@ -23,8 +23,9 @@ from ifmdm_jax.streaming import programs
 from ifmdm_jax.systems.vlogger import body, controls, motion_sampler, performance, translate
 from ifmdm_jax.systems.vlogger.motion_sampler import PIECE
 
-# What is drawn: the controls, pixels of the photo alone, and besides what they do not show.
-CONTROLS, WARP, PAINT = STAGES = 'controls', 'warp', 'paint'
+# What is drawn: the controls; pixels of the photo alone; besides what they do not show; the same,
+# and by diffusion what the controls do not know; all by diffusion.
+CONTROLS, WARP, PAINT, FILL, DIFFUSION = STAGES = 'controls', 'warp', 'paint', 'fill', 'diffusion'
 SHOWN = 256  # pixels: side of the pictures of the controls
 
 
@@ -36,11 +37,14 @@ class Sampler:
     size: side of the frames, pixels.
     fps: frames a second.
     sources: the weights that draw.
+    stage: of STAGES, up to which is drawn where a call says nothing else.
   """
 
   needs, fps, size = frozenset({'image', 'voice'}), FPS, 512
 
-  def __init__(self, config, params, normalizer, audio, *, name='vlogger', steps, drawn_by=None):
+  def __init__(
+    self, config, params, normalizer, audio, *, name='vlogger', steps, drawn_by=None, cascade=None
+  ):  # fmt: skip
     """Keeps a trained motion model.
 
     Args:
@@ -51,11 +55,18 @@ class Sampler:
       name: in tables.
       steps: of sampling motion, see `motion_sampler.advance`.
       drawn_by: weights of a `generator.Draws`, a folder; None: the bundled.
+      cascade: `cascade.Cascade`; without it there are no stages FILL and DIFFUSION.
     """
+    self._cascade, self.stage = cascade, PAINT if cascade is None else DIFFUSION
     self.name, self._audio, self._drawn_by = name, audio, drawn_by
     self.sources = (drawn_by or bundle.BUNDLED,)
     self._model, self._steps = (config, params, normalizer), steps
     self._samplers, self._begun = {}, set()
+
+  @property
+  def frame_side(self):
+    """Side of what the video model draws, before it is enlarged, pixels; else that of frames."""
+    return self._cascade.side if self._cascade else self.size
 
   @functools.cached_property
   def _network(self):
@@ -78,11 +89,12 @@ class Sampler:
       self._samplers[key] = motion_sampler.MotionSampler(*self._model, **how)
     return self._samplers[key]
 
-  def compile_ahead(self, frames=None, *, streaming=False, stage=PAINT, **options):
+  def compile_ahead(self, frames=None, *, streaming=False, stage=None, **options):
     """Begins to compile what `generate` needs; see `generator.Compiles`."""
     del frames, streaming
     check_options(self, options)
-    painted, how = _painted(stage), tuple(options.get(name) for name in ('steps', 'guidance'))
+    stage = self._checked(stage)
+    how = tuple(options.get(name) for name in ('steps', 'guidance'))
     if (stage, how) in self._begun:
       return []
     self._begun.add((stage, how))
@@ -90,8 +102,10 @@ class Sampler:
       programs.begin('the fit of the body', performance.warm, self.size),
       programs.begin('the motion model', self._warm, *how),
     ]
-    if stage != CONTROLS:
-      jobs.append(programs.begin('the renderer', self._warm_renderer, painted))
+    if stage in (WARP, PAINT, FILL):
+      jobs.append(programs.begin('the renderer', self._warm_renderer, stage != WARP))
+    if stage in (FILL, DIFFUSION):
+      jobs.append(programs.begin('the video model', self._cascade.compile, stage == FILL))
     return jobs
 
   def _warm(self, steps, guidance):
@@ -111,22 +125,44 @@ class Sampler:
       clip: with a square image and a waveform.
       seed: of the performance.
       options: see `motion`; and `stage`, of STAGES, up to which a frame is drawn. Of the first one
-        frames are uint8 [t, 256, 1024, 3], see `show_controls`.
+        frames are uint8 [1, 256, 1024, 3]: the photo, the dense map, the masks, the warped
+        reference, what a video model is conditioned on.
 
     Raises:
       InputError: the image shows no face, or there is no such option.
     """
     check_options(self, options)
-    stage = options.pop('stage', PAINT)
-    painted = _painted(stage)
-    if stage == CONTROLS:
-      yield from self.show_controls(clip, seed=seed, **options)
-      return
+    stage = self._checked(options.pop('stage', None))
     image = resized(check_image(clip.image), self.size)
     person = performance.read(image, self._network)
     made = self.motion(person, clip.waveform, clip.rate, seed=seed, **options)
+    yield from self._drawn(image, person, made, stage, seed)
+
+  def _drawn(self, image, person, made, stage, seed=0):
+    """Yields frames of pieces of motion [t, A]; see `generate`."""
+    if stage == CONTROLS:
+      yield from _shown(image, person.fit, made)
+      return
+    if stage == DIFFUSION:
+      for block in self._cascade.draw(person.fit, image, np.concatenate(list(made)), seed=seed):
+        yield np.stack([resized(frame, self.size) for frame in block])
+      return
+    made = list(made) if stage == FILL else made  # windows overlap; it is numbers alone
     places = (performance.placed(person, each) for each in made)
-    yield from self._renderer.draw(image, places, painted=painted)
+    frames = self._renderer.draw(image, places, painted=stage != WARP)
+    if stage == FILL:
+      frames = self._cascade.fill(person.fit, image, np.concatenate(made), frames, seed=seed)
+    yield from frames
+
+  def _checked(self, stage):
+    """Returns the stage that is asked for, or this sampler's own."""
+    known = [each for each in STAGES if self._cascade or each not in (FILL, DIFFUSION)]
+    if stage is not None and stage not in known:
+      without = (
+        '' if self._cascade or stage not in STAGES else ': it takes weights of a video model'
+      )
+      raise InputError(f'expected stage to be one of {", ".join(known)}, got {stage!r}{without}')
+    return stage or self.stage
 
   def motion(
     self, person, waveform, rate, *, seed=0, pin=None, scale=None, gaze=performance.FREE,
@@ -156,7 +192,7 @@ class Sampler:
       about = performance.level(made) if about is None else about
       yield performance.motion(person, made, about, gaze)
 
-  def reenact(self, clip, *, own=True, stage=PAINT):
+  def reenact(self, clip, *, own=True, stage=None):
     """Yields uint8 [t, 512, 512, 3]: `clip.image` moves as the body fitted to `clip.frames` does.
 
     Args:
@@ -168,14 +204,14 @@ class Sampler:
     Raises:
       InputError: the image, or all of the frames, show no face.
     """
-    painted = _painted(stage)
+    stage = self._checked(stage)
     image = resized(check_image(clip.image), self.size)
     check_frames(clip.frames)
     frames = (resized(frame, self.size) for frame in clip.frames)
     person, moved = performance.follow(image, frames, self._network, own)
-    yield from self._renderer.draw(image, [performance.placed(person, moved)], painted=painted)
+    yield from self._drawn(image, person, [moved], stage)
 
-  def enact(self, image, track, *, stage=PAINT):
+  def enact(self, image, track, *, stage=None):
     """Yields uint8 [t, 512, 512, 3] of a square image that does what a `track.Track` says.
 
     See `track.Enacts`; `stage`: see `generate`.
@@ -183,13 +219,12 @@ class Sampler:
     Raises:
       InputError: the image shows no face.
     """
-    painted = _painted(stage)
+    stage = self._checked(stage)
     image = resized(check_image(image), self.size)
     person = performance.read(image, self._network)
     moved = performance.enacted(person, track)
     pieces = (moved[i : i + PIECE] for i in range(0, len(moved), PIECE))
-    places = (performance.placed(person, piece) for piece in pieces)
-    yield from self._renderer.draw(image, places, painted=painted)
+    yield from self._drawn(image, person, pieces, stage)
 
   def dub(self, shot, *, seed=0, pin=None, scale=None, steps=None, guidance=None):
     """Gives a filmed face the lips that M makes to `shot.waveform`: see `generator.Dubs`.
@@ -207,23 +242,18 @@ class Sampler:
     target = translate.moved(shot, np.concatenate(list(made)))
     yield from self._renderer.redraw(shot, target)
 
-  def show_controls(self, clip, *, seed=0, **options):
-    """Yields uint8 [1, 256, 1024, 3], a picture a frame of what a video model is conditioned on.
 
-    From left to right: the photo, the dense map, the masks, the warped reference; see
-    `controls.show`. Options: see `motion`.
-    """
-    image = resized(check_image(clip.image), self.size)
-    person, model = performance.read(image, self._network), body.load()
-    known = controls.reference(
-      model, person.fit.identity, person.fit.motion[0], person.fit.focal, image
-    )
-    size, small = (SHOWN, SHOWN), np.float32(resized(image, SHOWN)) / 255
-    focal = person.fit.focal * SHOWN / self.size
-    for moved in self.motion(person, clip.waveform, clip.rate, seed=seed, **options):
-      for frame in moved:
-        drawn = controls.draw(model, person.fit.identity, frame[None], focal, known, size)
-        yield controls.show(drawn, small)[None]
+def _shown(image, found, made):
+  """Yields a picture of the controls for each frame of pieces of motion [t, A]."""
+  model, side = body.load(), image.shape[0]
+  known = controls.reference(model, found.identity, found.motion[0], found.focal, image)
+  size, small = (SHOWN, SHOWN), np.float32(resized(image, SHOWN)) / 255
+  for moved in made:
+    for frame in moved:
+      drawn = controls.draw(
+        model, found.identity, frame[None], found.focal * SHOWN / side, known, size
+      )  # fmt: skip
+      yield controls.show(drawn, small)[None]
 
 
 def check_options(sampler, options):
@@ -235,9 +265,3 @@ def check_options(sampler, options):
       f'expected options that {sampler.name} has ({", ".join(known)}), got {unknown[0]}: leave it '
       'out'
     )
-
-
-def _painted(stage):
-  if stage not in STAGES:
-    raise InputError(f'expected stage to be one of {", ".join(STAGES)}, got {stage!r}')
-  return stage != WARP

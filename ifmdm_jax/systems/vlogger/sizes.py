@@ -8,10 +8,12 @@
 
 What is published of `paper` is how its parts join; widths and frames of a clip are our choice.
 `image` is the side of the frames, `low` that of the stage before (0: there is none), `clip` the
-frames of a clip, `masks` the number of regions of the body.
+frames of a clip, `masks` the number of regions of the body, `prediction` what the network says, of
+`diffusion.gaussian.PREDICTIONS`, where the noise is published; `frozen` whether the base stays as
+its own stage left it.
 """
 
-_ALL = dict(masks=12, timesteps=1000)
+_ALL = dict(masks=12, timesteps=1000, prediction='eps', frozen=True)
 _TINY = dict(
   _ALL,
   image=16,
@@ -42,7 +44,7 @@ SIZES = {
     unet=dict(width=64, multipliers=(1, 2, 4, 4), blocks=2, attention=(), head_width=64),
   ),
   'lite': dict(
-    _ALL,
+    _ALL | {'prediction': 'v', 'frozen': False},
     image=64,
     low=0,
     clip=8,

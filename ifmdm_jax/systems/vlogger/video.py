@@ -81,7 +81,7 @@ class Given(NamedTuple):
 
 
 def denoise(params, x_t, t, given, frames, config):
-  """Predicts the noise in x_t [B * T, S, S, 3].
+  """Evaluates the network at x_t [B * T, S, S, 3]: what `config.prediction` says.
 
   Args:
     params: of `init`.

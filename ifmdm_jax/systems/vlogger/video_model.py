@@ -5,12 +5,15 @@
   clips     the copy with its layers along time, on clips of consecutive frames (its second)
 
 What a batch says of the bodies in it becomes controls within the update, on its device. Of a clip
-all frames have one noise level. The noise is predicted, by the cosine schedule. The
+all frames have one noise level, by the cosine schedule. What is predicted says the size: the noise,
+as published, or v, which where noise is all reads the picture off the controls at once. The
 reference is a frame of the same film far away in time: near ones make the task trivial (section
 3.2). A stage of the cascade (`config.low`) reads the frames of the one before, noised as well, and
 is told how much (Ho et al. 2022, "Cascaded Diffusion Models", section 4).
 
-`params` are {'base', 'control'} throughout; in the stages after the first the base is frozen.
+`params` are {'base', 'control'} throughout; in the stages after the first the base is frozen, where
+`config.frozen` says so: a size that is trained for hours has no prior to keep, and may begin with
+the second.
 """
 
 import jax
@@ -73,11 +76,11 @@ def gaussian(config, spacing=None):
   schedule = schedules.cosine(config.timesteps)
   if spacing is not None:
     schedule = schedule.keep(schedules.spaced(len(schedule), spacing))
-  return Gaussian(schedule, 'eps', learn_sigma=False, clip=1.0)
+  return Gaussian(schedule, config.prediction, learn_sigma=False, clip=1.0)
 
 
 def loss(params, batch, rng, *, config, step=None, frozen=None):
-  """Measures the mean squared error of the predicted noise.
+  """Measures the mean squared error of what is predicted.
 
   Args:
     params: of `init`.
@@ -111,10 +114,10 @@ def loss(params, batch, rng, *, config, step=None, frozen=None):
   if config.low:
     low = jax.image.resize(x_0, (len(x_0), config.low, config.low, video.RGB), 'linear')
     given = given._replace(**noised(low, of_clip(keys[2]), keys[3], config))
-  if config.stage != BASE:
+  if config.stage != BASE and config.frozen:
     params = {**params, 'base': jax.lax.stop_gradient(params['base'])}
   made = video.denoise(params, process.q_sample(x_0, noise, t), t, given, length, config)
-  mse = ((made - noise) ** 2).mean()
+  mse = ((made - process.target(x_0, noise, t)) ** 2).mean()
   return mse, {'mse': mse}
 
 

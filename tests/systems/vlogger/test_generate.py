@@ -2,17 +2,20 @@
 
 import dataclasses
 
+import jax
+import ml_collections
 import numpy as np
 import pytest
 
-from ifmdm_jax import bundle
+from ifmdm_jax import bundle, testing
 from ifmdm_jax.clip import Clip
 from ifmdm_jax.errors import InputError
 from ifmdm_jax.face import points
 from ifmdm_jax.generator import Compiles, Draws, Dubs, Redraws, Reenacts
 from ifmdm_jax.pipeline.face_motion import NAMES
 from ifmdm_jax.shot import Painted
-from ifmdm_jax.systems.vlogger import generate, sampler, translate
+from ifmdm_jax.systems.vlogger import generate, sampler, translate, video_model
+from ifmdm_jax.systems.vlogger.sizes import SIZES
 from tests.systems.vlogger.test_edit import clip as filmed
 from tests.systems.vlogger.test_performance import SIDE, network, pictures  # noqa: F401
 
@@ -86,9 +89,59 @@ def test_stages_are_told_apart(made, clip):
   assert shown.shape == (1, sampler.SHOWN, 4 * sampler.SHOWN, 3) and shown.dtype == np.uint8
 
 
+def test_weights_of_the_video_model_draw_all_or_what_the_photo_does_not_know(made, clip, video):
+  found = generate.load(bundle.Bundle('vlogger', {'video': video}, name='drawn'))
+  found._network, found._renderer, found._model = made._network, made._renderer, made._model
+  found._audio, found._samplers = made._audio, made._samplers
+  assert found.stage == 'diffusion' and found.name == 'drawn'
+  still = dict(scale={'head': 0})
+  frames = {
+    stage: np.concatenate(list(found.generate(clip, stage=stage, **still)))
+    for stage in ('paint', 'fill', 'diffusion')
+  }
+  assert {each.shape for each in frames.values()} == {(round(25 * SECONDS), SIDE, SIDE, 3)}
+  np.testing.assert_array_equal(
+    frames['diffusion'], np.concatenate(list(found.generate(clip, **still)))
+  )
+  away = {stage: (each != frames['paint']).any(-1).mean() for stage, each in frames.items()}
+  assert away['fill'] < 0.3 and away['diffusion'] > 0.9
+  driven = np.concatenate(list(found.reenact(Clip(image=clip.image, frames=np.stack(pictures(3))))))
+  assert driven.shape == (3, SIDE, SIDE, 3)
+  assert len(found.compile_ahead(stage='fill')) == 4
+
+
+def test_a_run_of_the_video_model_draws_by_itself_or_as_a_part(video, tmp_path, monkeypatch):
+  config = ml_collections.ConfigDict({'model': {'module': generate.VIDEO, **video.settings}})
+  config.model.stage = 'clips'
+  config.model.unlock()
+  found = generate.load_run(tmp_path / 'clips', config, video.params)
+  assert (found.stage, found.name) == ('diffusion', 'clips')
+  monkeypatch.setattr('ifmdm_jax.training.checkpoints.load', lambda path: (config, video.params))
+  packed = generate.pack({'video': tmp_path / 'clips'})
+  assert set(packed.parts) == {'video'}
+  bundle.save(tmp_path / 'drawn', packed)
+  assert bundle.load(tmp_path / 'drawn').stage == 'diffusion'
+  with pytest.raises(InputError, match='expected --parts of motion, video, video_2'):
+    generate.pack({'video_2': tmp_path / 'clips'})
+  config.model.stage = 'base'
+  with pytest.raises(InputError, match='knows no controls: go on with'):
+    generate.load_run(tmp_path / 'base', config, video.params)
+
+
+@pytest.fixture(scope='module')
+def video():
+  """A part with random weights."""
+  config = ml_collections.ConfigDict(SIZES['tiny'])
+  shapes = jax.eval_shape(lambda key: video_model.init(key, config), jax.random.key(0))
+  settings = {**SIZES['tiny'], 'steps': '2'}
+  settings.pop('frozen')
+  return bundle.Part(settings, testing.random_params(shapes, scale=0.05))
+
+
 @pytest.mark.parametrize(
   'options, message',
   [
+    (dict(stage='fill'), 'got .fill.: it takes weights of a video model'),
     (dict(head=0.5), 'got head: leave it out'),
     (dict(pin={'jawopen': 0}), 'did you mean jawOpen'),
     (dict(scale={'neck': 0}), 'expected the name of a face unit'),
@@ -105,6 +158,9 @@ def test_a_film_of_the_person_drives(made):
   frames = np.stack(pictures(4))
   drawn = np.concatenate(list(made.reenact(Clip(image=frames[0], frames=frames), own=True)))
   assert drawn.shape == frames.shape
+  clip = Clip(image=frames[0], frames=frames)
+  shown = np.concatenate(list(made.reenact(clip, stage='controls')))
+  assert shown.shape == (4, sampler.SHOWN, 4 * sampler.SHOWN, 3)
 
 
 def test_the_bundled_weights_load_by_the_name_of_their_system():
@@ -114,7 +170,7 @@ def test_the_bundled_weights_load_by_the_name_of_their_system():
   assert bundle.read(folder).licence == 'Apache 2.0'
 
 
-def test_a_bundle_that_is_not_whole_is_one_line(tmp_path):
+def test_a_bundle_that_is_not_whole_is_one_line(video):
   whole = bundle.read(bundle.chosen(None, 'vlogger'))
   part = whole.parts['motion']
   other = lambda **settings: bundle.Part({**part.settings, **settings}, part.params)
@@ -122,6 +178,11 @@ def test_a_bundle_that_is_not_whole_is_one_line(tmp_path):
     ({'motion': part}, 'expected a bundle with motion and statistics'),
     ({**whole.parts, 'motion': other(depth=0)}, 'depth'),
     ({**whole.parts, 'motion': other(audio='/etc')}, '/etc'),
+    ({'video_2': part}, 'in order'),
+    ({'video': bundle.Part({**video.settings, 'masks': 3}, {})}, '12 masks'),
+    ({'video': bundle.Part({**video.settings, 'prediction': 'y'}, {})}, 'prediction is'),
+    ({'video': bundle.Part({**video.settings, 'steps': 'all'}, {})}, 'spacing is'),
+    ({'video': bundle.Part({**video.settings, 'low': 8}, {})}, 'give all of them'),
   ):
     with pytest.raises(InputError, match=message):
       generate.load(bundle.Bundle('vlogger', parts, name='broken'))
