@@ -31,17 +31,17 @@ class Cascade:
     side: of the frames of the last stage, pixels.
   """
 
-  def __init__(self, stages, steps):
+  def __init__(self, stages):
     """Checks that each stage enlarges the frames of the one before.
 
     Args:
-      stages: [(config.model, params of `video.init`), ...], smallest first.
-      steps: of sampling, see `diffusion.schedule.spacing`.
+      stages: [(config.model, params of `video.init`), ...], smallest first; config.steps are those
+        of sampling, see `diffusion.schedule.spacing`.
 
     Raises:
       InputError: a stage is missing.
     """
-    self.side, self._steps, self._stages, self._programs = 0, steps, [], {}
+    self.side, self._stages, self._programs = 0, [], {}
     for config, params in stages:
       if config.low != self.side:
         raise InputError(
@@ -109,7 +109,7 @@ class Cascade:
       own = film(side, np.uint8) if filling else None
       self._programs[number, filling] = _window.lower(
         params, model, batch, low, film(side, np.float32), np.int32(0), own, jax.random.key(0),
-        config=config, steps=self._steps,
+        config=config,
       ).compile()  # fmt: skip
     return self._programs[number, filling]
 
@@ -157,8 +157,8 @@ def _clip(found, picture, moved, side):
   return {name: np.asarray(value)[None] for name, value in clip.items()}
 
 
-@functools.partial(jax.jit, static_argnames=('config', 'steps'))
-def _window(params, model, batch, low, last, known, own, key, *, config, steps):
+@functools.partial(jax.jit, static_argnames='config')
+def _window(params, model, batch, low, last, known, own, key, *, config):
   """Draws one window, see `outpaint.draw`; `own`: frames that are right but where `unknown`."""
   keys = jax.random.split(key)
   shown = video_model.shown(model, batch, config)
@@ -170,7 +170,7 @@ def _window(params, model, batch, low, last, known, own, key, *, config, steps):
   if own is not None:
     last = jnp.where(keep > 0, last, as_float(own))
     keep = jnp.maximum(keep, 1 - unknown(model, batch, shown, config)[0])
-  return outpaint.draw(params, given, last, keep, keys[1], config=config, steps=steps)
+  return outpaint.draw(params, given, last, keep, keys[1], config=config, steps=config.steps)
 
 
 def unknown(model, batch, shown, config):
@@ -187,15 +187,9 @@ def unknown(model, batch, shown, config):
     config: config.model.
   """
   in_photo = video_model.shown(model, {**batch, 'motion': batch['at'][:, None]}, config)
-  here, known = _body(shown, config)
-  was, known_then = _body(in_photo, config)
-  return jnp.maximum(here * (1 - known), was * (1 - here)) * (1 - was * (1 - known_then))
-
-
-def _body(shown, config):
-  """Reads where the body is, and where its pixels are known, off `video.joined`: [..., 1] each."""
-  ends = video.RGB, video.RGB + config.masks, 2 * video.RGB + config.masks
-  return shown[..., ends[0] : ends[1]].sum(-1, keepdims=True), shown[..., ends[2] : ends[2] + 1]
+  now, then = (video.parts(each, config)[0] for each in (shown, in_photo))
+  here, was = (each.masks.sum(-1, keepdims=True) for each in (now, then))
+  return jnp.maximum(here * (1 - now.valid), was * (1 - here)) * (1 - was * (1 - then.valid))
 
 
 def _added(frame, drawn):

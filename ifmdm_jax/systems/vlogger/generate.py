@@ -26,7 +26,7 @@ VIDEO = 'ifmdm_jax.systems.vlogger.video_model'
 PARTS = PART, STATISTICS = 'motion', 'statistics'
 STAGES = 'video', 'video_2', 'video_3'  # of the video model, smallest first
 STEPS = '20'  # of sampling motion
-FRAME_STEPS = '50'  # of sampling frames
+FRAME_STEPS = '25'  # of sampling frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Video:
   timesteps: int
   prediction: str
   unet: dict
+  residual: bool = False
   steps: str = FRAME_STEPS
 
 
@@ -174,7 +175,7 @@ def _bundled():
 
 def _cascade(stages):
   """Makes the `Cascade` of stages, [(settings, params), ...]; None of no stage."""
-  return Cascade(stages, stages[0][0].steps) if stages else None
+  return Cascade(stages) if stages else None
 
 
 def fresh(size, dtype='float32'):

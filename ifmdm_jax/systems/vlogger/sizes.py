@@ -10,10 +10,10 @@ What is published of `paper` is how its parts join; widths and frames of a clip 
 `image` is the side of the frames, `low` that of the stage before (0: there is none), `clip` the
 frames of a clip, `masks` the number of regions of the body, `prediction` what the network says, of
 `diffusion.gaussian.PREDICTIONS`, where the noise is published; `frozen` whether the base stays as
-its own stage left it.
+its own stage left it; `residual` see `video`.
 """
 
-_ALL = dict(masks=12, timesteps=1000, prediction='eps', frozen=True)
+_ALL = dict(masks=12, timesteps=1000, prediction='eps', frozen=True, residual=False)
 _TINY = dict(
   _ALL,
   image=16,
@@ -44,7 +44,7 @@ SIZES = {
     unet=dict(width=64, multipliers=(1, 2, 4, 4), blocks=2, attention=(), head_width=64),
   ),
   'lite': dict(
-    _ALL | {'prediction': 'v', 'frozen': False},
+    _ALL | {'prediction': 'v', 'frozen': False, 'residual': True},
     image=64,
     low=0,
     clip=8,

@@ -11,17 +11,24 @@ stays frozen and sees frame by frame.
 
 The base that was published is a text-to-image network that is not to be had: ours is trained on the
 frames of the set itself, without text. Widths are our choice; what is published is how parts join.
+
+Where `config.residual` says so, and v is predicted, the part of it that is the picture, -sigma x_0,
+is counted from the warped reference laid over the photo: before training that is what is drawn. A
+size that is trained for an hour need not learn to copy.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from ifmdm_jax.diffusion import schedule as schedules
 from ifmdm_jax.nn.control import Control, copy_of
 from ifmdm_jax.nn.embed import timestep_features
 from ifmdm_jax.nn.temporal import TemporalConv
 from ifmdm_jax.nn.unet import Layout, UNet
+from ifmdm_jax.systems.vlogger.controls import Controls
 
 RGB = 3
 
@@ -101,7 +108,24 @@ def denoise(params, x_t, t, given, frames, config):
     residuals = copy(config).apply(
       {'params': params['control']}, *inputs, vector=vector, frames=frames
     )
-  return base(config).apply({'params': params['base']}, x, t, vector=vector, residuals=residuals)
+  made = base(config).apply({'params': params['base']}, x, t, vector=vector, residuals=residuals)
+  if given.controls is None or not config.residual:
+    return made
+  sigma = np.sqrt(1 - schedules.cosine(config.timesteps).alpha_bar)
+  return made - schedules.at(sigma, t, made) * guess(given.controls, config)
+
+
+def parts(controls, config):
+  """Splits `joined` controls: (`controls.Controls`, photo)."""
+  ends = np.cumsum([RGB, config.masks, RGB, 1])
+  *drawn, photo = jnp.split(controls, ends, axis=-1)
+  return Controls(*drawn), photo
+
+
+def guess(controls, config):
+  """Lays the warped reference over the photo: [..., S, S, 3] from -1 to 1."""
+  drawn, photo = parts(controls, config)
+  return 2 * (drawn.warped + photo * (1 - drawn.valid)) - 1
 
 
 def enlarged(frames, side):

@@ -72,7 +72,13 @@ def shown(model, batch, config):
 
 
 def gaussian(config, spacing=None):
-  """Builds the diffusion: all steps, for training, or those that `spacing` keeps."""
+  """Builds the diffusion: all steps, for training, or those that `spacing` keeps.
+
+  Raises:
+    InputError: there is no such prediction or spacing, or `config.residual` is of another than v.
+  """
+  if config.residual and config.prediction != 'v':
+    raise InputError(f'residual takes prediction v, got {config.prediction}: set one of them')
   schedule = schedules.cosine(config.timesteps)
   if spacing is not None:
     schedule = schedule.keep(schedules.spaced(len(schedule), spacing))

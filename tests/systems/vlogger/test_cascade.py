@@ -16,14 +16,14 @@ SIDE, FRAMES = 64, 7
 
 
 def stage(size, scale=0.05):
-  config = ml_collections.ConfigDict({**SIZES[size], 'stage': 'clips'})
+  config = ml_collections.ConfigDict({**SIZES[size], 'steps': '3'})
   shapes = jax.eval_shape(lambda key: video.init(key, config), jax.random.key(0))
   return config, testing.random_params(shapes, scale=scale)
 
 
 @pytest.fixture(scope='module')
 def small():
-  return cascade.Cascade([stage('tiny')], '3')
+  return cascade.Cascade([stage('tiny')])
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +58,7 @@ def test_frames_come_as_windows_are_drawn_and_a_seed_is_one_video(small, found, 
 
 
 def test_a_stage_enlarges_the_frames_of_the_one_before(small, found, picture, moved):
-  both = cascade.Cascade([stage('tiny'), stage('tiny32')], '3')
+  both = cascade.Cascade([stage('tiny'), stage('tiny32')])
   assert (small.side, both.side) == (16, 32)
   frames = np.concatenate(list(both.draw(found, picture, moved)))
   assert frames.shape == (FRAMES, 32, 32, 3)
@@ -67,7 +67,7 @@ def test_a_stage_enlarges_the_frames_of_the_one_before(small, found, picture, mo
 @pytest.mark.parametrize('sizes', [['tiny32'], ['tiny', 'tiny'], ['tiny32', 'tiny']])
 def test_stages_that_do_not_follow_each_other_are_one_line(sizes):
   with pytest.raises(InputError, match='give all of them'):
-    cascade.Cascade([stage(size) for size in sizes], '3')
+    cascade.Cascade([stage(size) for size in sizes])
 
 
 def test_only_what_the_photo_says_nothing_about_is_drawn(small, found, picture, moved):

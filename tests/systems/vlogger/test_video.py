@@ -51,9 +51,9 @@ def _denoise(params, x, t, given, config):
   return video.denoise(params, x, t, given, config.clip, config)
 
 
-def denoised(params, config, given, x=None):
+def denoised(params, config, given, x=None, t=500):
   x = RNG.normal(0, 1, (config.clip, config.image, config.image, 3)) if x is None else x
-  t = jnp.full((config.clip,), 500)
+  t = jnp.full((config.clip,), t)
   return np.asarray(
     _denoise(params, jnp.float32(x), t, given, ml_collections.FrozenConfigDict(config))
   )
@@ -64,6 +64,20 @@ def test_before_training_controls_change_nothing(config, params):
   alone = denoised(params, config, video.Given(), x)
   assert np.abs(alone).max() > 0.01
   np.testing.assert_array_equal(denoised(params, config, given_of(config), x), alone)
+
+
+def test_counted_from_the_photo_an_untrained_model_draws_the_warped_reference_over_it(config):
+  config = ml_collections.ConfigDict({**config.to_dict(), 'prediction': 'v', 'residual': True})
+  fresh = testing.fresh_params(video, config)
+  given = given_of(config)
+  drawn, photo = video.parts(given.controls, config)
+  made = jnp.asarray(denoised(fresh, config, given, x := RNG.normal(0, 1, photo.shape), t=999))
+  x_0 = video_model.gaussian(config).x_0_of(made, jnp.float32(x), 999)
+  expected = 2 * (drawn.warped + photo * (1 - drawn.valid)) - 1
+  np.testing.assert_allclose(x_0, expected, atol=0.02)
+  for other in ('eps', 'x_0'):
+    with pytest.raises(InputError, match='residual takes prediction v'):
+      video_model.gaussian(ml_collections.ConfigDict({**config.to_dict(), 'prediction': other}))
 
 
 def test_frames_of_a_clip_see_each_other_once_it_is_trained(config, params, trained):
