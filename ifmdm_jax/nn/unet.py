@@ -32,6 +32,17 @@ ZEROS = nn.initializers.zeros
 
 
 @dataclasses.dataclass(frozen=True)
+class Numbers:
+  """The part of a `Layout` that files hold; see there."""
+
+  width: int
+  multipliers: tuple
+  blocks: int
+  attention: tuple
+  head_width: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Layout:
   """Sizes of a U-Net and what its blocks are made of.
 

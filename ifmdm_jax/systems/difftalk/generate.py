@@ -10,6 +10,7 @@ import ml_collections
 from ifmdm_jax import bundle, generator, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.nn.unet import Numbers
 from ifmdm_jax.systems.difftalk import masks, model, networks, vq
 from ifmdm_jax.systems.difftalk.sampler import Sampler, chain_of
 from ifmdm_jax.systems.difftalk.sizes import SIZES
@@ -29,17 +30,6 @@ class Vq:
   blocks: int
   entries: int
   channels: int
-
-
-@dataclasses.dataclass(frozen=True)
-class UNet:
-  """See `nn.unet.Layout`."""
-
-  width: int
-  multipliers: tuple
-  blocks: int
-  attention: tuple
-  head_width: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +84,7 @@ class Denoiser:
 
 
 SCHEMAS = {'autoencoder': Autoencoder, 'denoiser': Denoiser}
-WITHIN = {'vq': Vq, 'unet': UNet, 'audio': Audio, 'landmarks': Landmarks}
+WITHIN = {'vq': Vq, 'unet': Numbers, 'audio': Audio, 'landmarks': Landmarks}
 
 
 def load(weights):

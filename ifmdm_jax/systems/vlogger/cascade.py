@@ -21,7 +21,7 @@ from ifmdm_jax.face.crop import resized
 from ifmdm_jax.nn.pixels import as_bytes, as_float
 from ifmdm_jax.systems.vlogger import body, fit, outpaint, video, video_model
 
-LEVEL = 100  # of 1,000 steps, to which frames of the stage before are noised
+LEVEL = 0.1  # of the schedule, to which frames of the stage before are noised
 
 
 class Cascade:
@@ -164,7 +164,7 @@ def _window(params, model, batch, low, last, known, own, key, *, config):
   shown = video_model.shown(model, batch, config)
   given = video.Given(controls=shown[0])
   if low is not None:
-    level = jnp.full((config.clip,), LEVEL, jnp.int32)
+    level = jnp.full((config.clip,), round(LEVEL * config.timesteps), jnp.int32)
     given = given._replace(**video_model.noised(low, level, keys[0], config))
   keep = (jnp.arange(config.clip) < known).astype(jnp.float32)[:, None, None, None]
   if own is not None:

@@ -16,6 +16,7 @@ import ml_collections
 from ifmdm_jax import bundle, files, generator, testing
 from ifmdm_jax.audio import features
 from ifmdm_jax.errors import InputError
+from ifmdm_jax.nn.unet import Numbers
 from ifmdm_jax.systems.vlogger import body, motion_model, video_model
 from ifmdm_jax.systems.vlogger.cascade import Cascade
 from ifmdm_jax.systems.vlogger.sampler import Sampler
@@ -57,17 +58,6 @@ class Video:
   unet: dict
   residual: bool = False
   steps: str = FRAME_STEPS
-
-
-@dataclasses.dataclass(frozen=True)
-class UNet:
-  """Widths of the video model, see `nn.unet.Layout`."""
-
-  width: int
-  multipliers: tuple
-  blocks: int
-  attention: tuple
-  head_width: int
 
 
 def load(weights, *, drawn_by=None):
@@ -208,7 +198,7 @@ def checked(settings):
 def checked_video(settings):
   """Returns the settings of a stage of the video model as a ConfigDict; see `checked`."""
   config = bundle.settings(settings, Video, 'part video')
-  config.unet = bundle.settings(config.unet.to_dict(), UNet, 'unet of part video')
+  config.unet = bundle.settings(config.unet.to_dict(), Numbers, 'unet of part video')
   bundle.check_sizes(config.unet, 'unet of part video')
   bundle.check_sizes(config, 'part video', zero=('low',))
   if config.masks != len(body.REGIONS):

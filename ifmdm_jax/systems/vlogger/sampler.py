@@ -158,10 +158,8 @@ class Sampler:
     """Returns the stage that is asked for, or this sampler's own."""
     known = [each for each in STAGES if self._cascade or each not in (FILL, DIFFUSION)]
     if stage is not None and stage not in known:
-      without = (
-        '' if self._cascade or stage not in STAGES else ': it takes weights of a video model'
-      )
-      raise InputError(f'expected stage to be one of {", ".join(known)}, got {stage!r}{without}')
+      why = ': it takes weights of a video model' if stage in STAGES else ''
+      raise InputError(f'expected stage to be one of {", ".join(known)}, got {stage!r}{why}')
     return stage or self.stage
 
   def motion(

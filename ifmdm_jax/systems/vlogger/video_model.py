@@ -5,11 +5,10 @@
   clips     the copy with its layers along time, on clips of consecutive frames (its second)
 
 What a batch says of the bodies in it becomes controls within the update, on its device. Of a clip
-all frames have one noise level, by the cosine schedule. What is predicted says the size: the noise,
-as published, or v, which where noise is all reads the picture off the controls at once. The
-reference is a frame of the same film far away in time: near ones make the task trivial (section
-3.2). A stage of the cascade (`config.low`) reads the frames of the one before, noised as well, and
-is told how much (Ho et al. 2022, "Cascaded Diffusion Models", section 4).
+all frames have one noise level, by the cosine schedule. `config.prediction` is the noise, as
+published, or v. The reference is a frame of the same film far away in time: near ones make the task
+trivial (section 3.2). A stage of the cascade (`config.low`) reads the frames of the one before,
+noised as well, and is told how much (Ho et al. 2022, "Cascaded Diffusion Models", section 4).
 
 `params` are {'base', 'control'} throughout; in the stages after the first the base is frozen, where
 `config.frozen` says so: a size that is trained for hours has no prior to keep, and may begin with

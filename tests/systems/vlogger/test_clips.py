@@ -57,6 +57,16 @@ def test_a_batch_is_as_the_plans_say(folder):
   }
 
 
+def test_a_loader_has_fitted_all_films_before_its_threads_begin(tmp_path, monkeypatch):
+  place = testing.write_cache(tmp_path / 'set', people=3, num_frames=10, noise=True)
+  config, known = vlogger_video.get_config('tiny'), clips.Clips(place, 'train', 16, 4)
+  monkeypatch.setattr(clips.loader, 'endless', lambda source, **_: source)
+  config.data.cache = str(place)
+  source = clips.make_loader(config.data, batch=2, seed=0, split='train')
+  monkeypatch.setattr(clips.fit, 'fit', None)  # two threads that fit wait for each other
+  assert {source.fit(item)['motion'].shape for item in known.items} == {(10, len(axes.AXES))}
+
+
 def test_films_that_are_too_short_are_one_line(folder):
   with pytest.raises(InputError, match='no film of split train with 99 frames'):
     clips.Clips(folder, 'train', 32, 99)
