@@ -4,12 +4,13 @@
   python experiments/drift/run.py --voices out/voices.wav --portraits PORTRAITS --output DIR
   python experiments/drift/run.py --portraits PORTRAITS --sound silence --minutes 5 --output DIR
   python experiments/drift/run.py --voices out/voices.wav --portraits PORTRAITS --minutes 10 \
-      --plans offline --times 144 --count 2 --output DIR                      # 24 hours
+      --plans offline --times 144 --count 1 --output DIR                      # 24 hours
 
 The portraits are so many pictures of a folder, spread over it, side by side; nothing is drawn. The
 voice is a sound file, or what lies in a folder in the order of its names, without repeats. `pause`
 is the voice with silence in every second minute. A row of drift.csv is a minute, mean over the
-portraits; with --times above 1 a row of hours.csv is one time of the whole sound:
+portraits; with --times above 1 a row of hours.csv is one time of the whole sound, added when it is
+made, and begun_PLAN.npz keeps where motion has come to: a run that was stopped goes on from there.
 
   r            of the opening with the one that the voice predicts (`face/lag.py`)
   spread, mean of the opening, read from the codes, in distances of the eyes' outer corners
@@ -106,8 +107,12 @@ def listened(sampler, heard, plan):
   return windows
 
 
-def codes_of(sampler, windows, portraits, plan):
-  """Samples the motion of all portraits side by side: yields float32 [portraits, t, M]."""
+def codes_of(sampler, windows, portraits, plan, state=None):
+  """Samples the motion of all portraits side by side, from the portraits or from a state.
+
+  Yields:
+    Codes float32 [portraits, t, M] of a window, and the state after it.
+  """
   typical = sampler.stages[2].statistics['window_std']
   options = sampler.options()
   begun = [
@@ -118,20 +123,26 @@ def codes_of(sampler, windows, portraits, plan):
     for seed, code in enumerate(portraits)
   ]
   join = lambda *rows: np.concatenate(rows)
-  state = motion_stream.State(*map(join, *(state for state, _ in begun)))
+  if state is None:
+    state = motion_stream.State(*map(join, *(state for state, _ in begun)))
   controls = motion_stream.Controls(*map(join, *(controls for _, controls in begun)))
   many = lambda x: np.repeat(x[None], len(portraits), axis=0)
   for window in windows:
     codes, state = sampler.advance(
       many(window.y), many(window.valid), state, controls, new=plan.new, solver=options.solver
     )
-    yield np.asarray(codes)[:, : window.count]
+    yield np.asarray(codes)[:, : window.count], state
+
+
+def chosen_of(folder, count):
+  """Lists `count` pictures of a folder, spread over it."""
+  paths = sorted(pathlib.Path(folder).glob('*.jpg'))
+  return paths[:: max(1, len(paths) // count)][:count]
 
 
 def portraits_of(sampler):
   """Returns the codes [portraits, 1, M] of some pictures."""
-  paths = sorted(pathlib.Path(F.portraits).glob('*.jpg'))
-  paths = paths[:: max(1, len(paths) // F.count)][: F.count]
+  paths = chosen_of(F.portraits, F.count)
   pictures = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]
   return [np.asarray(sampler.portrait(picture).code) for picture in pictures]
 
@@ -170,7 +181,8 @@ def with_range(sampler):
 def minute_by_minute(sampler, normalizer, plan, portraits, heard, predicted):
   """Measures a sound, and each of its minutes begun anew."""
   sample = lambda sound: np.concatenate(
-    list(codes_of(sampler, listened(sampler, sound, plan), portraits, plan)), axis=1
+    [codes for codes, _ in codes_of(sampler, listened(sampler, sound, plan), portraits, plan)],
+    axis=1,
   )
   found, rest = figures(sample(heard), portraits, normalizer, predicted, 60.0)
   print(f'silence_rest {rest:.4f}' if F.sound in ('silence', 'room') else 'voice', flush=True)
@@ -185,39 +197,59 @@ def minute_by_minute(sampler, normalizer, plan, portraits, heard, predicted):
   return found
 
 
-def time_by_time(sampler, normalizer, plan, portraits, heard, predicted):
-  """Measures a sound that is gone through again and again, one row each time."""
-  windows, rows = listened(sampler, heard, plan), []
-  frames, made = len(heard) * FPS // SAMPLE_RATE, []
-  endless = (window for _ in range(F.times) for window in windows)
-  for codes in codes_of(sampler, endless, portraits, plan):
-    made.append(codes)
-    if sum(each.shape[1] for each in made) >= frames:
-      codes, made = np.concatenate(made, axis=1)[:, :frames], []
-      rows.append(figures(codes, portraits, normalizer, predicted, len(heard) / SAMPLE_RATE)[0])
-  return drift.joined(rows)
+def time_by_time(sampler, normalizer, plan, portraits, heard, predicted, kept):
+  """Measures a sound that is gone through again and again, yields (time, figures).
+
+  Args:
+    kept: path of a file that holds where motion has come to, and is gone on from.
+  """
+  windows = listened(sampler, heard, plan)
+  first, state = 1, None
+  if kept.exists():
+    with np.load(kept) as file:
+      first, state = int(file['time']) + 1, motion_stream.State(file['before'], file['index'])
+  for time in range(first, F.times + 1):
+    made = list(codes_of(sampler, windows, portraits, plan, state))
+    state = made[-1][1]
+    codes = np.concatenate([codes for codes, _ in made], axis=1)[:, : len(predicted)]
+    yield time, figures(codes, portraits, normalizer, predicted, len(heard) / SAMPLE_RATE)[0]
+    np.savez(kept, time=time, before=state.before, index=state.index)
 
 
 def main(_):
   sampler, normalizer = with_range(ifm.load(F.checkpoint, teacher=F.teacher))
   heard, predicted = sound(F.minutes)
   portraits = portraits_of(sampler)
+  weights = F.checkpoint or f'lite {ifm.bundle.read(ifm.bundle.BUNDLED).version}'
+  weights += ' teacher' if F.teacher else ''
   for name in F.plans:
-    plan = getattr(sampler, name)
-    measure = minute_by_minute if F.times == 1 else time_by_time
-    found = measure(sampler, normalizer, plan, portraits, heard, predicted)
-    rows = [
-      {key: f'{found[key][k]:.4f}' if key in found else '' for key in FIGURES}
-      for k in range(len(found['r']))
-    ]
-    print(name, *({k: v for k, v in row.items() if v} for row in rows), sep='\n', flush=True)
-    if F.output:
-      weights = F.checkpoint or f'lite {ifm.bundle.read(ifm.bundle.BUNDLED).version}'
-      weights += ' teacher' if F.teacher else ''
-      about = dict(weights=weights, sound=F.sound, plan=name, belt=F.belt)
-      count = 'minute' if F.times == 1 else 'time'
-      table = pathlib.Path(F.output) / ('drift.csv' if F.times == 1 else 'hours.csv')
-      files.add_rows(table, [{**about, count: k, **row} for k, row in enumerate(rows, 1)])
+    sounded = sampler, normalizer, getattr(sampler, name), portraits, heard, predicted
+    about = dict(weights=weights, sound=F.sound, plan=name, belt=F.belt)
+    if F.times == 1:
+      add(minute_by_minute(*sounded), 'drift.csv', about, 'minute', 1)
+    else:
+      kept = pathlib.Path(F.output) / f'begun_{name}.npz'
+      for number, found in time_by_time(*sounded, kept):
+        add(found, 'hours.csv', about, 'time', number)
+
+
+def add(found, table, about, count, first):
+  """Prints figures {name: [rows]}, and adds them to a table of the folder of results, if any.
+
+  Args:
+    found: of `figures`.
+    table: name of the file.
+    about: what else stands in each row.
+    count: name of the column that numbers the rows, from `first` on.
+  """
+  rows = [
+    {key: f'{found[key][k]:.4f}' if key in found else '' for key in FIGURES}
+    for k in range(len(found['r']))
+  ]
+  print(about['plan'], *({k: v for k, v in row.items() if v} for row in rows), sep='\n', flush=True)
+  if F.output:
+    numbered = [{**about, count: k, **row} for k, row in enumerate(rows, first)]
+    files.add_rows(pathlib.Path(F.output) / table, numbered)
 
 
 if __name__ == '__main__':

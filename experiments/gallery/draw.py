@@ -97,7 +97,7 @@ def main(folder):
     found = {'pictures': [], 'landmarks': [], 'grids': [], 'shown': []}
     for pose in POSES.values():
       moved = posed(landmarks, pose).astype(np.float32) if any(pose) else landmarks
-      gestures = jnp.array([[pose.blink, pose.blink, 0.0, 0.0]])
+      gestures = jnp.array([[pose.blink, pose.blink, pose.gaze, 0.0]])
       for name, value in zip(found, draw(params, portrait, moved[None], gestures)):
         found[name].append(np.asarray(value))
     half = path.with_suffix('.part.npz')

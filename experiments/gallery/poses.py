@@ -11,19 +11,20 @@ MEAN = np.load(pathlib.Path(__file__).parents[2] / 'ifmdm_jax/weights/face_surfa
 
 
 class Pose(NamedTuple):
-  """Degrees to the picture's left and down, heights of the face, and shares of a gesture."""
+  """Degrees to the picture's left and down, heights of the face, shares of gestures, eye widths."""
 
   yaw: float = 0.0
   pitch: float = 0.0
   opening: float = 0.0
   smile: float = 0.0
   blink: float = 0.0
+  gaze: float = 0.0
 
 
 POSES = {
   'rest': Pose(), 'left': Pose(yaw=20), 'right': Pose(yaw=-20), 'up': Pose(pitch=-15),
   'down': Pose(pitch=15), 'open': Pose(opening=0.07), 'smile': Pose(smile=1),
-  'blink': Pose(blink=1),
+  'blink': Pose(blink=1), 'aside': Pose(gaze=0.12),
 }  # fmt: skip
 TURNS = 'left', 'right', 'up', 'down'
 

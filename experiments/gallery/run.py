@@ -1,11 +1,12 @@
-"""What a renderer makes of portraits that turn, nod, open the mouth, smile and blink, on one sheet.
+"""What a renderer makes of portraits that turn, nod, talk, smile, blink and look aside, on a sheet.
 
   python experiments/gallery/run.py --portraits PORTRAITS --output out/gallery.png
   python experiments/gallery/run.py --portraits PORTRAITS --output out/before.png --checkout OLD
 
 PORTRAITS: a folder of pictures, one face each. A row each: portrait, turned by 20 degrees to the
-left, to the right, by 15 degrees up, down, mouth open, smile, blink. Landmarks are turned rigidly
-in space, with the depth of a mean face; the mouth is opened by 0.07 of the height of the face.
+left, to the right, by 15 degrees up, down, mouth open, smile, blink, irises moved by 0.12 of the
+eye's width. Landmarks are turned rigidly in space, with the depth of a mean face; the mouth is
+opened by 0.07 of the height of the face.
 Beside the sheet lie gallery_marks.png, the same with mirrored pixels red, what is drawn twice blue
 and what is exposed yellow; gallery.csv, a row for each portrait and pose; and gallery.md, a row for
 each portrait: folds are the mean of the four turns, double_share and edge_exposed the worst of all
@@ -20,6 +21,8 @@ poses. Columns:
   interior_void  share of an open mouth that is neither teeth nor tongue nor dark
   eye_covered    share of an eye's pixels that the blink hides, of the eye of which it hides less
   lid_closure    of the blink, as a network sees it; 1 is shut
+  iris_round     shorter over longer axis of what a circle becomes in the less round iris that looks
+                 aside; of the other poses in gallery.csv
 
 What they mean: docs/evaluation.md. --checkout draws with another version of this package, a folder
 (git worktree add OLD COMMIT), and measures as today. --keep DIR keeps what was drawn, 60 MB for
@@ -58,7 +61,7 @@ _KEEP = flags.DEFINE_string('keep', None, 'Folder for drawn arrays, kept.', **er
 KINDS = {'.jpg', '.jpeg', '.png', '.webp'}
 COLUMNS = {
   'face_folds': 4, 'outer_folds': 4, 'mirrored': 0, 'double_share': 4, 'edge_exposed': 4,
-  'interior_void': 2, 'eye_covered': 2, 'lid_closure': 2,
+  'interior_void': 2, 'eye_covered': 2, 'lid_closure': 2, 'iris_round': 2,
 }  # fmt: skip
 FACE = slice(1, None)  # layers; the first is what is around it
 RED, BLUE, YELLOW = (255, 0, 0), (0, 0, 255), (255, 255, 0)
@@ -108,8 +111,8 @@ def layers_of(drawing, k):
   return [warps.Layer(*each) for each in zip(grids, shown, own)]
 
 
-def figures(drawing, k, reader):
-  """Measures pose k of a drawn portrait.
+def figures(drawing, k, reader, seen):
+  """Measures pose k of a drawn portrait, whose 478 points are seen, fractions of its side.
 
   Returns:
     {name of COLUMNS: number, or Absent}, and the picture with what is wrong marked.
@@ -142,11 +145,13 @@ def figures(drawing, k, reader):
     marked[warps.mirrored(layer.grid) & layer.shown] = RED
   if name == 'open':
     row['interior_void'] = mouths.interior_void(picture, landmarks * side)
+  known = np.isfinite(seen).all()
+  if known and name != 'blink':
+    row['iris_round'] = eyes.roundness(layers, seen)
   if name == 'blink':
-    seen = reader.track([drawing['pictures'][0]])[0][0]
     rest = layers_of(drawing, list(POSES).index('rest'))
-    if np.isfinite(seen).all():
-      row['eye_covered'] = eyes.covered(rest, layers, seen / side)
+    if known:
+      row['eye_covered'] = eyes.covered(rest, layers, seen)
     row['lid_closure'] = eyes.drawn_closure(reader, drawing['pictures'][0], picture)
   return row, marked
 
@@ -164,6 +169,7 @@ def summary(name, poses):
     'interior_void': poses['open']['interior_void'],
     'eye_covered': poses['blink'].get('eye_covered', Absent('no face was found')),
     'lid_closure': poses['blink']['lid_closure'],
+    'iris_round': poses['aside'].get('iris_round', Absent('no face was found')),
   }
 
 
@@ -205,8 +211,9 @@ def main(_):
         with np.load(folder / f'{name}.npz') as file:
           drawing = dict(file)
         poses, marks = {}, []
+        seen = reader.track([drawing['pictures'][0]])[0][0] / drawing['pictures'].shape[1]
         for k, pose in enumerate(POSES):
-          poses[pose], marked = figures(drawing, k, reader)
+          poses[pose], marked = figures(drawing, k, reader, seen)
           marks.append(marked)
           progress.update()
         strips[name] = strip(drawing['pictures'], _TILE.value), strip(marks, _TILE.value)

@@ -13,7 +13,7 @@ import scipy.ndimage
 from ifmdm_jax.evaluation import warps
 from ifmdm_jax.evaluation.types import Absent, Metric
 from ifmdm_jax.face import units
-from ifmdm_jax.face.points import LEFT_EYE, RIGHT_EYE
+from ifmdm_jax.face.points import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from ifmdm_jax.rates import FPS
 
 METRICS = {
@@ -23,6 +23,7 @@ METRICS = {
 BLINK, CLOSED = 0.5, 0.8  # closure that counts as a blink; that counts as closed
 LONGEST = round(0.6 * FPS)  # frames of a blink; beyond that somebody looks down, or sleeps
 AROUND = 4 * FPS + 1  # frames that say how far eyes are usually open
+LEAST_SEEN = 20  # pixels of an iris: of fewer its shape cannot be told
 NARROW = 0.12  # of the width of an eye: an opening at which blinks cannot be told from rest
 
 
@@ -83,10 +84,42 @@ def covered(open_eyes, closed_eyes, points):
   side, shares = len(open_eyes[0].grid), []
   seen = lambda layers, eye: sum((warps.shows(each, eye) & each.shown).sum() for each in layers)
   for ring in (LEFT_EYE, RIGHT_EYE):
-    corners = cv2.convexHull(np.round(points[ring] * side).astype(np.int32))
-    eye = cv2.fillConvexPoly(np.zeros((side, side), np.uint8), corners, 1) > 0
+    eye = _within(points[ring], side)
     shares.append(1.0 - seen(closed_eyes, eye) / max(seen(open_eyes, eye), 1))
   return float(np.clip(min(shares), 0.0, 1.0))
+
+
+def roundness(layers, points):
+  """Measures how round irises stay: the shorter over the longer axis of what a circle becomes.
+
+  Of the affine map that comes nearest to the look-ups of all pixels that show what the portrait's
+  lids leave of an iris.
+
+  Args:
+    layers: `warps.Layer`s of a frame.
+    points: of `face.units.FaceUnits` in the portrait [478, 2], fractions of its side.
+
+  Returns:
+    From 0 to 1, of the less round iris; or `Absent`: none is seen.
+  """
+  side, found = len(layers[0].grid), []
+  for ring, lids in ((LEFT_IRIS, LEFT_EYE), (RIGHT_IRIS, RIGHT_EYE)):
+    iris = _within(points[ring], side) & _within(points[lids], side)
+    shown = [warps.shows(layer, iris) & layer.shown for layer in layers]
+    place = np.concatenate([np.argwhere(seen)[:, ::-1] for seen in shown])
+    source = np.concatenate([layer.grid[seen] for layer, seen in zip(layers, shown)])
+    if len(place) < LEAST_SEEN:
+      continue
+    affine = np.linalg.lstsq(place - place.mean(0), source - source.mean(0), rcond=None)[0]
+    long, short = np.linalg.svd(affine, compute_uv=False)
+    found.append(float(short / max(long, 1e-9)))
+  return min(found) if found else Absent('no iris is seen')
+
+
+def _within(ring, side):
+  """Marks what lies within points [N, 2], fractions of a picture's side: bool [side, side]."""
+  corners = cv2.convexHull(np.round(ring * side).astype(np.int32))
+  return cv2.fillConvexPoly(np.zeros((side, side), np.uint8), corners, 1) > 0
 
 
 class Blink(NamedTuple):

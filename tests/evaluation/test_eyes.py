@@ -5,7 +5,7 @@ import pytest
 import ifmdm_jax as ifm
 from ifmdm_jax.evaluation import eyes, suite, warps
 from ifmdm_jax.evaluation.types import Absent
-from ifmdm_jax.face.points import LEFT_EYE, RIGHT_EYE
+from ifmdm_jax.face.points import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from tests.evaluation import synthetic
 from tests.face.conftest import PORTRAIT
 from tests.face.test_units import shut
@@ -91,3 +91,50 @@ def test_lids_that_come_down_cover_so_much_of_an_eye(down, share):
   layers = [warps.Layer(grid, ~is_lid), warps.Layer(grid - [0, 0.3], is_lid)]
   found = eyes.covered([warps.Layer(grid, ever)], layers, eyes_at)
   assert found == pytest.approx(share, abs=0.04)
+
+
+def seen_with_irises(side=64, radius=0.08):
+  """Points of which only the irises mean something: circles left and right."""
+  points = np.zeros((478, 2), np.float32)
+  angle = np.linspace(0, 2 * np.pi, 4, endpoint=False)
+  ring = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
+  for iris, middle in ((LEFT_IRIS, (0.3, 0.5)), (RIGHT_IRIS, (0.7, 0.5))):
+    points[iris] = np.concatenate([[middle], middle + ring])
+  for eye, middle in ((LEFT_EYE, (0.3, 0.5)), (RIGHT_EYE, (0.7, 0.5))):  # wide open
+    turns = np.linspace(0, 2 * np.pi, len(eye), endpoint=False)
+    points[eye] = middle + 0.15 * np.stack([np.cos(turns), np.sin(turns)], -1)
+  return points
+
+
+def looking(matrix, side=64):
+  """A layer that looks through a matrix about the middle of the picture."""
+  place = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1) + 0.5) / side
+  grid = (place - 0.5) @ np.asarray(matrix, float).T + 0.5
+  return [warps.Layer(grid.astype(np.float32), np.ones((side, side), bool))]
+
+
+@pytest.mark.parametrize(
+  'matrix, axes',
+  [
+    ([[1, 0], [0, 1]], 1.0),
+    ([[0.8, 0], [0, 0.8]], 1.0),  # larger, still round
+    ([[0.6, -0.8], [0.8, 0.6]], 1.0),  # turned
+    ([[1, 0], [0, 1.25]], 0.8),  # pressed flat
+    ([[1, 0.5], [0, 1]], 0.61),  # sheared
+  ],
+)
+def test_an_iris_is_as_round_as_the_axes_of_what_a_circle_becomes(matrix, axes):
+  found = eyes.roundness(looking(matrix), seen_with_irises())
+  large, small = np.linalg.svd(np.array(matrix, float), compute_uv=False)
+  assert found == pytest.approx(small / large, abs=0.01) == pytest.approx(axes, abs=0.01)
+
+
+def test_the_less_round_iris_counts_and_hidden_ones_are_none():
+  layer = looking([[1, 0], [0, 1]])[0]
+  half = layer.grid.copy()
+  half[:, 32:, 1] = (half[:, 32:, 1] - 0.5) * 2 + 0.5  # the right one is pressed to half its height
+  assert eyes.roundness([layer._replace(grid=half)], seen_with_irises()) == pytest.approx(
+    0.5, abs=0.02
+  )
+  hidden = layer._replace(shown=np.zeros_like(layer.shown))
+  assert isinstance(eyes.roundness([hidden], seen_with_irises()), Absent)

@@ -38,8 +38,12 @@ ENDS = np.array([-1.0, 1.0], np.float32)  # and at the corners
 ROUND = np.array([0.5, 0.8, 1.0, 1.0, 1.0, 0.8, 0.5], np.float32)  # less so near the corners
 LEAST = 0.22  # of its width: height of an eye that the portrait shows narrowed
 FURTHEST = np.array([0.2, 0.1])  # gaze, widths of the eye
+# Halves of an eye's width: radius of an iris, how far it is from the middle at most, and the white
+# that stays beside it at least.
+IRIS, OFF, WHITE = 0.42, 0.5, 0.2
+STEEPEST = 1.3  # shifts: what is behind an iris is stretched over as much at least, and never folds
 HALF = 0.5  # of an eye's height, at most that far up and down
-SHARP = 8  # how suddenly a sideways shift ends at the lids
+BEYOND = 1.4  # of an eye's height: so far an eye moves sideways, for the mesh ends within it
 
 
 def close(landmarks, places, gestures):
@@ -82,12 +86,21 @@ def _height(places, upper, lower, lids):
   return way * ROUND[None, :, None] * jnp.maximum(1.0, LEAST * width / jnp.maximum(length, 1e-4))
 
 
-def look(source, grid, gestures):
-  """Shifts what a grid [B, h, h, 2] finds in the eyes of the source [B, 468, 2] by the gaze.
+def look(source, irises, grid, gestures):
+  """Shifts what a grid finds in the eyes of the source by the gaze.
 
   The shift ends at lids and corners, so that no skin goes with the eye.
+
+  Args:
+    source: landmarks of the portrait, [B, 468, 2].
+    irises: their middles [B, 2, 2], left first; None: the middles of the eyes.
+    grid: [B, h, h, 2].
+    gestures: [B, 4].
+
+  Returns:
+    The grid of the frame.
   """
-  for upper, lower, _, lids in EYES:
+  for which, (upper, lower, _, lids) in enumerate(EYES):
     outer, inner = source[:, lids.outer], source[:, lids.inner]
     across = jnp.where(inner[:, :1] > outer[:, :1], inner - outer, outer - inner)
     width = jnp.linalg.norm(across, axis=-1)[:, None, None]
@@ -95,16 +108,36 @@ def look(source, grid, gestures):
     down = jnp.stack([-right[..., 1], right[..., 0]], -1)
     middle = ((source[:, upper].mean(1) + source[:, lower].mean(1)) / 2)[:, None, None]
     half = jnp.linalg.norm(source[:, upper[3]] - source[:, lower[3]], axis=-1)[:, None, None] / 2
-    place = grid - middle
-    u = 2.0 * (place * right).sum(-1) / width
-    inside = 1.0 - jnp.minimum(jnp.square(u), 1.0)
-    v = (place * down).sum(-1) / jnp.maximum(half * inside, 1e-4)
-    v = jnp.minimum(jnp.abs(v), 1.0)
     x, y = (
       width * jnp.clip(gestures[:, 2 + axis, None, None], -FURTHEST[axis], FURTHEST[axis])
       for axis in (0, 1)
     )
+    between = ((outer + inner) / 2)[:, None, None]
+    u, iris = 2.0 * ((grid - between) * right).sum(-1) / width, 0.0
+    if irises is not None:
+      off = irises[:, which, None, None] - between
+      iris = jnp.clip(2.0 * (off * right).sum(-1) / width, -OFF, OFF)
+    v = jnp.abs(((grid - middle) * down).sum(-1)) / half
+    x = x * _whole(u, jnp.maximum(1.0 - jnp.square(v / BEYOND), 0.0), iris, 2.0 * x / width)
+    inside = jnp.maximum(1.0 - jnp.square(u), 1e-4)
     y = jnp.clip(y, -HALF * half, HALF * half)
-    x, y = x * inside * (1.0 - v**SHARP), y * inside * (1.0 - jnp.square(v))
+    y = y * inside * (1.0 - jnp.square(jnp.minimum(v / inside, 1.0)))
     grid = grid - x[..., None] * right - y[..., None] * down
   return grid
+
+
+def _whole(u, end, iris, shift):
+  """Says which share of a sideways shift each place goes, all in halves of the eye's width.
+
+  An iris goes whole; what is beside it less and less, and the lids stay.
+
+  Args:
+    u: place in the frame, from the middle of the eye.
+    end: where the eye ends in its row, on both sides.
+    iris: its middle in the portrait.
+    shift: how far it goes.
+  """
+  left, right = end + iris + shift - IRIS, end - iris - shift - IRIS  # white beside it
+  rise = (u + end) / jnp.maximum(left, jnp.maximum(WHITE, STEEPEST * shift))
+  fall = (end - u) / jnp.maximum(right, jnp.maximum(WHITE, -STEEPEST * shift))
+  return jnp.clip(jnp.minimum(rise, fall), 0.0, 1.0)

@@ -66,14 +66,18 @@ class Portrait(NamedTuple):
 
 def portrait(params, image, config):
   """Encodes uint8 [R, R, 3], R a power of two times `config.side`: `Portrait`."""
-  landmarks = find_landmarks(params, image[None])
+  found = _seen(params, image[None])
+  landmarks = found[:, : points.POINTS]
   pixels = as_float(image)[None]
-  parts = take_apart(params, pixels, landmarks, config)
+  layers, inside, appearance = take_apart(params, pixels, landmarks, config)
+  if found.shape[1] > points.POINTS:
+    middles = found[:, np.array([points.LEFT_IRIS[0], points.RIGHT_IRIS[0]])]
+    appearance = appearance._replace(irises=middles)
   shape = jnp.zeros((1, points.POINTS, 3))
   own = None
   if 'own' in params:
     own = jax.vmap(functools.partial(own_mouth.portrait, params['own']))(pixels, landmarks)
-  return Portrait(*parts, code_of(params, landmarks), shape, own)
+  return Portrait(layers, inside, appearance, code_of(params, landmarks), shape, own)
 
 
 def with_units(portrait, by_name):
@@ -205,10 +209,15 @@ def apply(params, config, method, *args):
 
 def find_landmarks(params, pictures):
   """Finds landmarks [B, 468, 2], fractions of the side, in uint8 [B, R, R, 3]."""
+  return _seen(params, pictures)[:, : points.POINTS]
+
+
+def _seen(params, pictures):
+  """Finds landmarks and, where the network sees them, irises: [B, 468 or 478, 2]."""
   view = shrink(pictures.astype(jnp.float32) / 255.0, VIEW)
   if 'mesh' in params:
     return mesh.find(params['mesh'], view, composite.sample)
-  return landmarker.find(params['landmarker'], view, composite.sample)[:, : points.POINTS]
+  return landmarker.find(params['landmarker'], view, composite.sample)
 
 
 def code_of(params, landmarks):

@@ -39,6 +39,7 @@ class Source(NamedTuple):
   depth: Array  # [B, 468] theirs
   places: Array  # [B, 468, 2] where the picture shows them
   edge: Array  # [B, 36, 2] the outline of the face
+  irises: Array | None = None  # [B, 2, 2] their middles, left first, where they were seen
 
   @property
   def solid(self):
@@ -196,7 +197,7 @@ class Decoder(nn.Module):
     body = self.param('body_motion', nn.initializers.zeros, (cells, cells, 6, 2))
     around, missing = follow(source, landmarks, body, 2 * side)
     face, lids, cover = face_of(source, landmarks, gestures, 2 * side)
-    face = eyes.look(source.points, face, gestures)
+    face = eyes.look(source.points, source.irises, face, gestures)
     mouth, unseen, hanging = geometry.anchored_mouth(source.points, landmarks, 2 * side)
     hanging = composite.identity_grid(2 * side)[None] + hanging
     face = face + mouth * (hanging - face)
