@@ -117,7 +117,7 @@ def look(source, irises, grid, gestures):
     if irises is not None:
       off = irises[:, which, None, None] - between
       iris = jnp.clip(2.0 * (off * right).sum(-1) / width, -OFF, OFF)
-    v = jnp.abs(((grid - middle) * down).sum(-1)) / half
+    v = jnp.abs(((grid - middle) * down).sum(-1)) / jnp.maximum(half, 1e-4)
     x = x * _whole(u, jnp.maximum(1.0 - jnp.square(v / BEYOND), 0.0), iris, 2.0 * x / width)
     inside = jnp.maximum(1.0 - jnp.square(u), 1e-4)
     y = jnp.clip(y, -HALF * half, HALF * half)

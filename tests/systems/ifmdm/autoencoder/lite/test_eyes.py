@@ -74,3 +74,13 @@ def test_without_irises_of_older_weights_an_eye_looks_as_from_its_middle(face):
   middles = jnp.asarray([face[[lids.outer, lids.inner]].mean(0) for *_, lids in eyes.EYES])[None]
   known = look(face[None], middles, identity[None], gestures)
   np.testing.assert_allclose(known, unknown, atol=1e-6)
+
+
+def test_an_eye_that_the_portrait_shows_shut_has_no_gaze(face):
+  shut = face.copy()
+  for upper, lower, *_ in eyes.EYES:
+    shut[upper] = shut[lower] = (shut[upper] + shut[lower]) / 2
+  grid = grid_of(shut, 0.1, 0.0)
+  assert np.isfinite(grid).all()
+  moved = np.linalg.norm(grid - identity, axis=-1) > 1e-6
+  assert moved.sum() < SIDE  # the line where lids meet, of no height
