@@ -57,7 +57,9 @@ def test_every_part_is_measured_and_nothing_is_faster_than_the_roofline(run, sam
   for row in tiny['parts'].values():
     assert row['p10'] <= row['ms'] <= row['p90']
     assert row.get('roofline', 0) <= 1
-  assert 'decoder x1' in printed and found['device']
+  assert tiny['parts']['motion']['evaluations'] == sampler.options().solver.steps.count
+  assert 'evaluations' not in tiny['parts']['encoder']  # it has no loop
+  assert 'decoder x1' in printed and 'evaluations' in printed and found['device']
 
 
 def test_spread_is_in_milliseconds_and_ordered():

@@ -55,6 +55,8 @@ def headline(rows):
 def _row(probe, roof, repeats):
   units = probe.batch or 1
   row = {name: value / units for name, value in measure.clock(probe.run, repeats).items()}
+  if probe.loops > 1:
+    row['evaluations'] = probe.loops
   if probe.function is None:
     return row
   cost = measure.compiled_cost(probe.function, probe.arguments, probe.constants)

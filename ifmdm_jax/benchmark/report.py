@@ -11,7 +11,7 @@ from ifmdm_jax.benchmark import ends, parts
 from ifmdm_jax.evaluation import cost
 from ifmdm_jax.streaming import device
 
-COLUMNS = ('ms', 'p10', 'p90', 'cpu_ms', 'gflop', 'gb', 'temp_mb', 'roofline')
+COLUMNS = ('ms', 'p10', 'p90', 'cpu_ms', 'evaluations', 'gflop', 'gb', 'temp_mb', 'roofline')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +64,18 @@ def head(report):
 def lines(numbers):
   """Yields lines of a table."""
   if 'parts' in numbers:
-    yield f'  {"":12}' + ''.join(f'{name:>10}' for name in COLUMNS)
+    yield f'  {"":12}' + ''.join(f'{name:>12}' for name in COLUMNS)
     for part, row in numbers['parts'].items():
-      cells = (f'{row[name]:10.2f}' if name in row else f'{"":10}' for name in COLUMNS)
-      yield f'  {part:12}' + ''.join(cells)
+      yield f'  {part:12}' + ''.join(_cell(row.get(name)) for name in COLUMNS)
   for name, value in numbers.items():
     if name != 'parts':
       yield '  ' + _text(f'{name:24}', value)
+
+
+def _cell(value):
+  if value is None:
+    return f'{"":12}'
+  return f'{value:12d}' if isinstance(value, int) else f'{value:12.2f}'
 
 
 def write(path, report):
