@@ -14,11 +14,13 @@ from ifmdm_jax.face import units
 from ifmdm_jax.face.points import (
   BROWS,
   EYES,
+  LEFT_IRIS,
   LEFT_LIDS,
   LIDS,
   MIRROR,
   OVAL,
   POINTS,
+  RIGHT_IRIS,
 )
 from ifmdm_jax.systems.ifmdm.autoencoder.lite import eyes, surface
 from ifmdm_jax.systems.ifmdm.dub import face, lend, lids, paint, warp
@@ -149,15 +151,16 @@ class Eyes:
       goes = _gaze(self._landmarks[number], which) - _gaze(glance.points, which)
       goes = np.clip(goes, -np.array(SHIFT), SHIFT)
       gestures = np.array([[0.0, 0.0, *goes]], np.float32)
-      points = np.float32(glance.points[None, :POINTS])
-      return np.asarray(LOOK(points, np.float32(grid[None]), gestures))[0]
+      points = np.float32(glance.points[None])
+      irises = points[:, [LEFT_IRIS[0], RIGHT_IRIS[0]]]
+      return np.asarray(LOOK(points[:, :POINTS], irises, np.float32(grid[None]), gestures))[0]
 
     return look
 
 
 def _gaze(points, which):
   """Measures where an iris stands, [2], widths of the eye to the picture's right and down."""
-  eye, iris = eyes.EYES[which][3], 473 if which else 468
+  eye, iris = eyes.EYES[which][3], (RIGHT_IRIS if which else LEFT_IRIS)[0]
   left, right = (eye.inner, eye.outer) if which else (eye.outer, eye.inner)
   across = points[right] - points[left]
   down = np.array([-across[1], across[0]])
