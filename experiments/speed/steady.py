@@ -31,17 +31,18 @@ def resident():
   return int(pages.read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 1e6
 
 
-def metered(blocks, rows):
-  """Hands on blocks of frames, and adds a row for each minute of them."""
+def metered(blocks, rows, path):
+  """Hands on the frames of blocks, and adds a row for each minute of them to a table."""
   made, began = 0, time.monotonic()
   for block in blocks:
-    yield block
+    yield from block
     made += len(block)
     if made >= (len(rows) + 1) * 60 * FPS:
       now = time.monotonic()
       row = dict(minute=len(rows) + 1, seconds=round(now - began, 2))
       row |= dict(fps=round(60 * FPS / (now - began), 1), resident_mb=round(resident()))
       rows.append(row)
+      files.add_rows(path, [row])
       print(*row.values(), flush=True)
       began = now
 
@@ -51,17 +52,16 @@ def main():
   parser.add_argument('--minutes', type=float, default=30.0)
   parser.add_argument('--output', required=True, help='the table, *.csv')
   flags = parser.parse_args()
+  path = pathlib.Path(flags.output)
+  path.unlink(missing_ok=True)
   voice, rate = ifm.read_voice(FIXTURES / 'speech.wav')
   voice = np.resize(voice, round(60 * flags.minutes * rate))
   image, sampler, rows = ifm.read_portrait(FIXTURES / 'portrait.jpg'), ifm.load(), []
   with tempfile.TemporaryDirectory() as folder:
     frames = sampler.frames(image, voice, rate)
-    ifm.video.write(pathlib.Path(folder) / 'talk.mp4', metered(frames, rows), voice, rate)
+    ifm.video.write(pathlib.Path(folder) / 'talk.mp4', metered(frames, rows, path), voice, rate)
   fps = np.array([row['fps'] for row in rows[1:]])
   print(f'from the second minute on: {fps.min()} to {fps.max()}, median {np.median(fps)} a second')
-  path = pathlib.Path(flags.output)
-  path.unlink(missing_ok=True)
-  files.add_rows(path, rows)
 
 
 if __name__ == '__main__':
