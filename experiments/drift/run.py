@@ -10,7 +10,8 @@ The portraits are so many pictures of a folder, spread over it, side by side; no
 voice is a sound file, or what lies in a folder in the order of its names, without repeats. `pause`
 is the voice with silence in every second minute. A row of drift.csv is a minute, mean over the
 portraits; with --times above 1 a row of hours.csv is one time of the whole sound, added when it is
-made, and begun_PLAN.npz keeps where motion has come to: a run that was stopped goes on from there.
+made, and begun_SOUND_PLAN.npz keeps where motion has come to until the last: the same command, if
+it was stopped, goes on from there.
 
   r            of the opening with the one that the voice predicts (`face/lag.py`)
   spread, mean of the opening, read from the codes, in distances of the eyes' outer corners
@@ -197,26 +198,31 @@ def minute_by_minute(sampler, normalizer, plan, portraits, heard, predicted):
   return found
 
 
-def time_by_time(sampler, normalizer, plan, portraits, heard, predicted, kept):
+def time_by_time(sampler, normalizer, plan, portraits, heard, predicted, kept, about):
   """Measures a sound that is gone through again and again, yields (time, figures).
 
   Args:
     kept: path of a file that holds where motion has come to, and is gone on from.
+    about: text that says of what; a file about something else is none.
   """
   windows = listened(sampler, heard, plan)
   first, state = 1, None
   if kept.exists():
     with np.load(kept) as file:
-      first, state = int(file['time']) + 1, motion_stream.State(file['before'], file['index'])
+      if str(file['about']) == about:
+        first, state = int(file['time']) + 1, motion_stream.State(file['before'], file['index'])
   for time in range(first, F.times + 1):
     made = list(codes_of(sampler, windows, portraits, plan, state))
     state = made[-1][1]
     codes = np.concatenate([codes for codes, _ in made], axis=1)[:, : len(predicted)]
     yield time, figures(codes, portraits, normalizer, predicted, len(heard) / SAMPLE_RATE)[0]
-    np.savez(kept, time=time, before=state.before, index=state.index)
+    np.savez(kept, about=about, time=time, before=state.before, index=state.index)
+  kept.unlink(missing_ok=True)
 
 
 def main(_):
+  if F.times > 1 and not F.output:
+    raise errors.InputError('expected --output with --times: a folder for hours.csv')
   sampler, normalizer = with_range(ifm.load(F.checkpoint, teacher=F.teacher))
   heard, predicted = sound(F.minutes)
   portraits = portraits_of(sampler)
@@ -228,8 +234,9 @@ def main(_):
     if F.times == 1:
       add(minute_by_minute(*sounded), 'drift.csv', about, 'minute', 1)
     else:
-      kept = pathlib.Path(F.output) / f'begun_{name}.npz'
-      for number, found in time_by_time(*sounded, kept):
+      kept = pathlib.Path(F.output) / f'begun_{F.sound}_{name}.npz'
+      of_what = f'{about}, {F.minutes} minutes, {F.count} of {F.portraits}'
+      for number, found in time_by_time(*sounded, kept, of_what):
         add(found, 'hours.csv', about, 'time', number)
 
 

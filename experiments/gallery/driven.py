@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from absl import flags
 from draw import canvases, make_draw  # beside this file
+from poses import box
 from tqdm import tqdm
 
 import ifmdm_jax as ifm
@@ -32,22 +33,18 @@ _CACHE = flags.DEFINE_string('cache', 'runs/val', 'Records with clips of val.', 
 _EVERY = flags.DEFINE_integer('every', 10, 'Frames from one to the next.', **errors.SHARED)
 _OUTPUT = flags.DEFINE_string('output', 'out', 'Folder of driven.csv.', **errors.SHARED)
 SIDE = 512
-BOX = 0.15  # of a face's extent, on every side of it
 
 
 def figures(drawn, shares, own):
   """Measures a frame: what `make_draw` returns, and `canvases` of its portrait."""
   _, landmarks, grids, shown = (np.asarray(each) for each in drawn)
   layers = [warps.Layer(*each) for each in zip(grids, shown, own)]
-  low, high = landmarks.min(0), landmarks.max(0)
-  low, high = low - BOX * (high - low), high + BOX * (high - low)
-  place = (np.stack(np.meshgrid(*[np.arange(SIDE)] * 2), -1) + 0.5) / SIDE
-  box = ((place > low) & (place < high)).all(-1)
+  around = box(landmarks, SIDE)
   twice, _ = warps.doubled(layers, SIDE)
   above = shares[0].shape[0] - SIDE
   return {
-    'face_folds': warps.fold_share(layers[1:], box, twice),
-    'mirrored': sum((warps.mirrored(x.grid) & x.shown & box).sum() for x in layers[1:]),
+    'face_folds': warps.fold_share(layers[1:], around, twice),
+    'mirrored': sum((warps.mirrored(x.grid) & x.shown & around).sum() for x in layers[1:]),
     'double_share': warps.double_share(layers, SIDE, shares[-1][above:] > 0.5),
     'edge_exposed': warps.edge_exposed(layers, shares, above),
   }

@@ -9,6 +9,8 @@ from ifmdm_jax.face import points
 
 MEAN = np.load(pathlib.Path(__file__).parents[2] / 'ifmdm_jax/weights/face_surface.npz')['mean']
 
+ROOM = 0.15  # of a face's extent, on every side of it
+
 
 class Pose(NamedTuple):
   """Degrees to the picture's left and down, heights of the face, shares of gestures, eye widths."""
@@ -55,6 +57,14 @@ def posed(landmarks, pose):
     pose.opening * _opening(landmarks, down, right, height)[:, None] * down
     + pose.smile * _smile(landmarks, down, right, height)
   )
+
+
+def box(landmarks, side):
+  """Marks the box around a face with some room: landmarks [468, 2] -> bool [side, side]."""
+  low, high = landmarks.min(0), landmarks.max(0)
+  low, high = low - ROOM * (high - low), high + ROOM * (high - low)
+  place = (np.stack(np.meshgrid(*[np.arange(side)] * 2), -1) + 0.5) / side
+  return ((place > low) & (place < high)).all(-1)
 
 
 def _opening(landmarks, down, right, height):

@@ -38,7 +38,7 @@ import tempfile
 import cv2
 import numpy as np
 from absl import flags
-from poses import POSES, TURNS  # beside this file
+from poses import POSES, TURNS, box  # beside this file
 from tqdm import tqdm
 
 import ifmdm_jax as ifm
@@ -65,7 +65,6 @@ COLUMNS = {
 }  # fmt: skip
 FACE = slice(1, None)  # layers; the first is what is around it
 RED, BLUE, YELLOW = (255, 0, 0), (0, 0, 255), (255, 255, 0)
-BOX = 0.15  # of a face's extent, on every side of it
 
 
 def squares(folder, into):
@@ -122,18 +121,15 @@ def figures(drawing, k, reader, seen):
   layers, landmarks = layers_of(drawing, k), drawing['landmarks'][k]
   shares = [drawing['shares'][min(i, len(drawing['shares']) - 1)] for i in range(len(layers))]
   above = shares[0].shape[0] - side
-  low, high = landmarks.min(0), landmarks.max(0)
-  low, high = low - BOX * (high - low), high + BOX * (high - low)
-  place = (np.stack(np.meshgrid(*[np.arange(side)] * 2), -1) + 0.5) / side
-  box = ((place > low) & (place < high)).all(-1)
-  person = box & (warps.found(shares[0], layers[0].grid, above) > 0.05)
+  around = box(landmarks, side)
+  person = around & (warps.found(shares[0], layers[0].grid, above) > 0.05)
   twice, _ = warps.doubled(layers, side)
   row = {
-    'face_folds': warps.fold_share(layers[FACE], box, twice),
+    'face_folds': warps.fold_share(layers[FACE], around, twice),
     'outer_folds': warps.fold_share(layers[:1], person, twice),
     'mirrored': sum(
       (warps.mirrored(layer.grid) & layer.shown & within).sum()
-      for layer, within in zip(layers, [person, box, box])
+      for layer, within in zip(layers, [person, around, around])
     ),
     'double_share': warps.double_share(layers, side, shares[-1][above:] > 0.5),
     'edge_exposed': warps.edge_exposed(layers, shares, above),
